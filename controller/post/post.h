@@ -1,4 +1,4 @@
-/* controller/app/threads.h - who runs, and what they post to each other
+/* controller/post/post.h - which threads run, and what they post to each other
  *
  *                       +---------- core: engine + store -----------+
  *      Pen__Input  ---> |  step, commit, then effects               | ---> Pen__Effect
@@ -13,8 +13,8 @@
  * PEN_POST_STOP asks a thread to finish; a thread that could not go on posts PEN_POST_FAILED to the
  * core with a struct pen_error, and the process ends.
  */
-#ifndef PEN_CONTROLLER_APP_THREADS_H
-#define PEN_CONTROLLER_APP_THREADS_H
+#ifndef PEN_CONTROLLER_POST_POST_H
+#define PEN_CONTROLLER_POST_POST_H
 
 #include "common/base/error.h"
 #include "common/io/inbox.h"
