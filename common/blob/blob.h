@@ -1,0 +1,58 @@
+/* common/blob/blob.h - content by digest: chunks and manifests, each stored once
+ *
+ * A blob is named by the SHA-256 of its plain bytes and kept zstd-compressed under
+ * FOLDER/ab/cdef... A visible blob is whole, synced, and hashes to its name. New blobs are
+ * written aside and become visible together, at pen_blob_store_sync().
+ *
+ * One thread writes a store; others may open the same folder for reading.
+ */
+#ifndef PEN_COMMON_BLOB_BLOB_H
+#define PEN_COMMON_BLOB_BLOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/error.h"
+#include "common/keys/digest.h"
+
+enum {
+    PEN_CHUNK_MIN = 16 * 1024,
+    PEN_CHUNK_AVERAGE = 64 * 1024,
+    PEN_CHUNK_MAX = 256 * 1024,
+    PEN_MANIFEST_MAX = 16 * 1024 * 1024, /* plain bytes of a packed manifest: about 400,000 chunks */
+};
+
+struct pen_blob_store;
+
+int pen_blob_store_open(const char *folder, struct pen_blob_store **ret_store,
+                        struct pen_error *err);
+void pen_blob_store_close(struct pen_blob_store **self_p);
+
+/* Whether the blob is there, visible or waiting for sync. */
+bool pen_blob_has(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE]);
+
+/* Store plain bytes; ret_sha256 is their name. Cheap when they are there already. */
+int pen_blob_put(struct pen_blob_store *self, const void *bytes, size_t size,
+                 uint8_t ret_sha256[PEN_SHA256_SIZE], struct pen_error *err);
+
+/* Store a blob that came compressed. plain_size_max bounds what it may unpack to.
+ * Errors: PEN_ECORRUPT when it does not hash to sha256, PEN_ELIMIT. */
+int pen_blob_put_compressed(struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
+                            const void *bytes, size_t size, size_t plain_size_max,
+                            struct pen_error *err);
+
+/* The compressed bytes, as stored. Errors: PEN_ENOTFOUND. */
+int pen_blob_get_compressed(const struct pen_blob_store *self,
+                            const uint8_t sha256[PEN_SHA256_SIZE], struct pen_buf *ret_bytes,
+                            struct pen_error *err);
+
+/* The plain bytes, verified. Errors: PEN_ENOTFOUND, PEN_ECORRUPT. */
+int pen_blob_get(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
+                 size_t plain_size_max, struct pen_buf *ret_bytes, struct pen_error *err);
+
+/* Make everything put since the last call durable and visible: one sync for all. */
+int pen_blob_store_sync(struct pen_blob_store *self, struct pen_error *err);
+
+#endif
