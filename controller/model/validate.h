@@ -1,0 +1,46 @@
+/* controller/model/validate.h - what a pipeline declaration has to be, beyond its member limits
+ *
+ * The members' own limits (required, length, pattern) are checked before, from the API's catalogue
+ * (controller/services/validate_input.h). Here is what takes the whole declaration to judge, in
+ * this order: pipeline, stages, actions, artifacts, variables, triggers. The first fault is the
+ * answer; it carries the API's error name and names stage, action and member.
+ */
+#ifndef PEN_CONTROLLER_MODEL_VALIDATE_H
+#define PEN_CONTROLLER_MODEL_VALIDATE_H
+
+#include "common/base/error.h"
+#include "pipeline.pb-c.h"
+
+/* Limits of a declaration: the API's quotas. */
+enum {
+    PEN_STAGES_MIN = 2,
+    PEN_STAGES_MAX = 50,
+    PEN_ACTIONS_PER_STAGE_MAX = 100, /* the documents say 50 and 100; the wider one */
+    PEN_ACTIONS_PER_PIPELINE_MAX = 1000,
+    PEN_RUN_ORDER_MAX = 999,
+    PEN_VARIABLES_MAX = 50,
+    PEN_TRIGGERS_MAX = 50,
+    PEN_TRIGGER_FILTERS_MAX = 3,
+    PEN_TRIGGER_PATTERNS_MAX = 8,
+    PEN_CONFIGURATION_KEY_MAX = 50,
+    PEN_CONFIGURATION_VALUE_MAX = 1000,
+    PEN_RULES_PER_CONDITION_MAX = 5,
+    PEN_APPROVAL_TIMEOUT_MIN_MINUTES = 5,
+    PEN_APPROVAL_TIMEOUT_MAX_MINUTES = 86400,
+};
+
+/* Errors: PEN_EINVAL with InvalidStructureException, InvalidStageDeclarationException,
+ * InvalidActionDeclarationException, InvalidBlockerDeclarationException or ValidationException;
+ * PEN_ENOMEM. Does not change the declaration, and works with and without its defaults. */
+int pen_model_validate(const Pen__PipelineDeclaration *declaration, struct pen_error *err);
+
+/* Fill what may be left out: runOrder 1, executionMode SUPERSEDED, version 1 (if there is none),
+ * and pipelineType: V2 when a member needs it, else V1. The declaration is one whose strings are
+ * from malloc. Errors: PEN_ENOMEM (some defaults may be filled). */
+int pen_model_fill_defaults(Pen__PipelineDeclaration *declaration, struct pen_error *err);
+
+/* Name the first member that only V2 pipelines may have ("triggers", "executionMode QUEUED"...),
+ * NULL when there is none. A Commands action also needs V2. */
+const char *pen_model_v2_member(const Pen__PipelineDeclaration *declaration);
+
+#endif
