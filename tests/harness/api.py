@@ -1,0 +1,85 @@
+"""A small client of the HTTP API: signs with SigV4 using only Python's standard library.
+
+Tests use it where a real client will not do: for speed, for Penstock's own operations, and to send
+what no honest client would send.
+"""
+import datetime
+import hashlib
+import hmac
+import http.client
+import json
+import urllib.parse
+
+CODEPIPELINE = "CodePipeline_20150709"
+
+
+class ApiError(Exception):
+    """An answer that is not 200. `name` is the error's own, `status` the HTTP status."""
+
+    def __init__(self, status, name, message):
+        super().__init__(f"{status} {name}: {message}")
+        self.status, self.name, self.message = status, name, message
+
+
+def sign(secret, date, region, service, text):
+    key = ("AWS4" + secret).encode()
+    for part in (date[:8], region, service, "aws4_request", text):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return key.hex()
+
+
+class Api:
+    """One connection, kept open. Not for use by two threads."""
+
+    def __init__(self, endpoint, access_key, secret_key, region="us-east-1", timeout_s=60):
+        url = urllib.parse.urlsplit(endpoint)
+        self.host = url.netloc
+        self.access_key, self.secret_key, self.region = access_key, secret_key, region
+        self.connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout_s)
+
+    def close(self):
+        self.connection.close()
+
+    def headers(self, target, body, service):
+        """The signed headers of one request."""
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        signed = {
+            "content-type": "application/x-amz-json-1.1",
+            "host": self.host,
+            "x-amz-date": now,
+            "x-amz-target": target,
+        }
+        names = ";".join(sorted(signed))
+        canonical = "POST\n/\n\n"
+        canonical += "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+        canonical += f"\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        scope = f"{now[:8]}/{self.region}/{service}/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = sign(self.secret_key, now, self.region, service, text)
+        signed["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        return signed
+
+    def post(self, headers, body):
+        """Send as given; returns (status, headers, body)."""
+        try:
+            self.connection.request("POST", "/", body, headers)
+            answer = self.connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except Exception:
+            self.connection.close()
+            raise
+
+    def call(self, operation, arguments=None, prefix=CODEPIPELINE, service="codepipeline"):
+        """Call an operation; returns its output, raises ApiError."""
+        body = json.dumps(arguments or {}).encode()
+        status, _, answer = self.post(self.headers(f"{prefix}.{operation}", body, service), body)
+        if status == 200:
+            return json.loads(answer) if answer else {}
+        try:
+            error = json.loads(answer)
+        except ValueError:
+            raise ApiError(status, "not JSON", answer[:200]) from None
+        raise ApiError(status, error.get("__type", ""), error.get("message", ""))
