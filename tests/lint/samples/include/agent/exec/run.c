@@ -1,0 +1,2 @@
+#include "common/io/file.h"
+#include "neighbour.h"

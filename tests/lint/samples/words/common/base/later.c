@@ -1,0 +1,3 @@
+/* TODO: the other half */
+int pen_fixmeup; /* a word inside a word is none */
+// FIXME
