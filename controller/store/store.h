@@ -17,7 +17,8 @@ struct pen_store;
 struct pen_reader;
 
 /* Open DIR/penstock.db for reading and writing, migrate it, and hold DIR/penstock.lock.
- * Errors: PEN_ECONFLICT (another controller runs on DIR), PEN_ECORRUPT, PEN_ENOSPACE, PEN_EIO. */
+ * Errors: PEN_ECONFLICT (another controller runs on DIR), PEN_ECORRUPT, PEN_EUNSUPPORTED
+ * (a newer release wrote it), PEN_ENOSPACE, PEN_EDENIED, PEN_EIO. */
 int pen_store_open(const char *dir, struct pen_store **ret_store, struct pen_error *err);
 void pen_store_close(struct pen_store **self_p);
 
@@ -27,12 +28,15 @@ int pen_store_load_live(struct pen_store *self,
                                     size_t size, struct pen_error *err),
                         void *context, struct pen_error *err);
 
-/* Commit facts and rows of `out` in one synced transaction; nothing is visible on failure.
- * An empty `out` costs nothing. Errors: PEN_ENOSPACE, PEN_EIO, PEN_ECORRUPT. */
+/* Commit facts and rows of `out` in one synced transaction; nothing is visible on failure. Whether
+ * a commit that failed with PEN_EIO will be there after a restart is not known: the process has to
+ * end. An empty `out` costs nothing. Errors: PEN_ENOSPACE, PEN_EIO, PEN_ECORRUPT. */
 int pen_store_commit(struct pen_store *self, const struct pen_engine_out *out,
                      struct pen_error *err);
 
-/* Move what the write-ahead log holds into the database file, a bounded amount; for idle moments. */
+/* Move what the write-ahead log holds into the database file: for idle moments, free when there is
+ * nothing to move. The log is bounded without it, by a move before a commit now and then.
+ * Errors: PEN_ENOSPACE, PEN_EIO, PEN_ECORRUPT; none of them undoes a commit. */
 int pen_store_checkpoint(struct pen_store *self, struct pen_error *err);
 
 /* A read-only connection, for one thread. */
@@ -50,11 +54,11 @@ int pen_reader_get(struct pen_reader *self, Pen__RowKind kind, const char *key,
 /* Which rows a list shows. */
 struct pen_list_query {
     Pen__RowKind kind;
-    const char *pipeline;   /* only this pipeline's; NULL: any */
-    const char *execution;  /* only this execution's; NULL: any */
-    uint64_t before_order;  /* newest first, below this order; 0: from the newest */
-    const char *after_key;  /* for rows without order: by key, after this one; NULL: from the first */
-    size_t limit;           /* 1 to 10,000 */
+    const char *pipeline;  /* only this pipeline's; NULL: any */
+    const char *execution; /* only this execution's; NULL: any */
+    uint64_t before_order; /* newest first, below this order; 0: from the newest */
+    const char *after_key; /* rows without order: by key, after this; NULL: from the first */
+    size_t limit;          /* 1 to 10,000 */
 };
 
 /* Rows with an order come newest first, others by key. `each` returns 0 to go on, 1 to stop, or an
@@ -64,7 +68,7 @@ int pen_reader_list(struct pen_reader *self, const struct pen_list_query *query,
                                 struct pen_error *err),
                     void *context, struct pen_error *err);
 
-/* Facts after `after_seq`, oldest first, at most `limit`; of one execution, one pipeline, or all. */
+/* Facts after `after_seq`, oldest first, at most `limit`; of one execution, pipeline, or all. */
 int pen_reader_facts(struct pen_reader *self, const char *pipeline, const char *execution,
                      uint64_t after_seq, size_t limit,
                      int (*each)(void *context, const Pen__Fact *fact, struct pen_error *err),
