@@ -1,0 +1,58 @@
+"""The README's ten minutes run as they are written, in a network and process namespace of their own:
+they use the default ports, and everything they start ends with the namespace."""
+import os
+import re
+import subprocess
+
+from conftest import ROOT
+
+
+def ten_minutes():
+    """The shell blocks between the two markers, joined."""
+    text = (ROOT / "README.md").read_text()
+    part = re.search(r"<!-- ten minutes.*?-->(.*?)<!-- end of the ten minutes -->", text, re.S)
+    return "\n".join(re.findall(r"```sh\n(.*?)```", part.group(1), re.S))
+
+
+def test_ten_minutes(programs, tmp_path):
+    """Only `./dev build` is left out: its result, the programs under test, is put in its place."""
+    script = ten_minutes()
+    assert script.count("./dev build") == 1
+    (tmp_path / "dev").write_text("#!/bin/sh\ntest $1 = build\n")
+    (tmp_path / "dev").chmod(0o755)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "bin").symlink_to(programs.resolve())
+    (tmp_path / "home").mkdir()
+    environment = {
+        "HOME": str(tmp_path / "home"),
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "ASAN_OPTIONS": f"log_path={tmp_path}/sanitizer",
+        "UBSAN_OPTIONS": f"log_path={tmp_path}/sanitizer",
+    }
+    done = subprocess.run(
+        ["/usr/bin/bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-net", "--unshare-pid",
+         "--die-with-parent", "/bin/bash", "-eu", "-o", "pipefail", "-c", script],
+        cwd=tmp_path, env=environment, text=True, timeout=240,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    print(done.stdout)
+    assert done.returncode == 0
+    assert "Hello from a pipeline" in done.stdout
+    assert f"built on {os.uname().nodename}" in done.stdout
+    assert '"stageName": "Build"' in done.stdout
+    assert not list(tmp_path.glob("sanitizer*"))
+
+
+def test_every_dev_command_named_exists():
+    """README and `./dev help` name no command that dev does not have."""
+    shown = subprocess.run([ROOT / "dev", "help"], text=True, capture_output=True, check=True).stdout
+    known = set(re.findall(r"^cmd_(\w+)\(\)", (ROOT / "dev").read_text(), re.M))
+    named = set(re.findall(r"\./dev (\w+)", (ROOT / "README.md").read_text()))
+    assert named <= known
+    assert {line.split()[0] for line in shown.splitlines() if re.match(r"  \w", line)} == known
+
+
+def test_links_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^):#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
