@@ -1,0 +1,233 @@
+#include "controller/app/core.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "common/base/check.h"
+#include "common/base/cleanup.h"
+#include "common/io/clock.h"
+#include "common/log/log.h"
+#include "common/wire/wire.h"
+#include "controller/app/route.h"
+#include "controller/post/post.h"
+
+enum {
+    BATCH_MAX = 256,          /* inputs in one commit: bounds how long a reply waits for others */
+    SPACE_RETRY_MS = 1000,    /* between two tries while the disk is full */
+    IDLE_CHECKPOINT_MS = 500, /* this long without work: move the write-ahead log home */
+};
+
+struct pen_core {
+    struct pen_core_options with;
+    struct pen_engine_out out;
+    int64_t last_now_ms;
+    bool disk_full;   /* new requests are refused */
+    bool commit_held; /* `out` waits for space */
+    bool checkpoint_due;
+};
+
+int pen_core_create(const struct pen_core_options *options, struct pen_core **ret_core,
+                    struct pen_error *err)
+{
+    struct pen_core *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the core");
+    self->with = *options;
+    *ret_core = self;
+    return 0;
+}
+
+void pen_core_destroy(struct pen_core **self_p)
+{
+    if (*self_p == NULL)
+        return;
+    pen_engine_out_release(&(*self_p)->out);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+/* Wall-clock milliseconds that never go back: a jump to the past makes time stand still instead. */
+static int64_t steady_now_ms(struct pen_core *self)
+{
+    int64_t now_ms = pen_clock_wall_ms();
+    if (now_ms > self->last_now_ms)
+        self->last_now_ms = now_ms;
+    return self->last_now_ms;
+}
+
+/* Whether the disk has room for another batch; says so once when that changes. */
+static bool has_space(struct pen_core *self)
+{
+    struct statvfs disk;
+    bool full = false;
+    if (statvfs(self->with.dir, &disk) == 0)
+        full = (uint64_t)disk.f_bavail * disk.f_frsize < self->with.reserve_bytes;
+    full = full || self->commit_held;
+    if (full && !self->disk_full)
+        pen_log(PEN_LOG_ERROR, "disk full: refusing new work until there is space", "dir=%s",
+                self->with.dir);
+    if (!full && self->disk_full)
+        pen_log(PEN_LOG_INFO, "disk has space again: serving", "dir=%s", self->with.dir);
+    self->disk_full = full;
+    return !full;
+}
+
+/* Commit what the steps made, then perform it. PEN_ENOSPACE keeps it for the next try. */
+static int commit(struct pen_core *self, struct pen_error *err)
+{
+    int rc = pen_store_commit(self->with.store, &self->out, err);
+    if (rc == PEN_ENOSPACE) {
+        self->commit_held = true;
+        return 0;
+    }
+    if (rc < 0)
+        return rc;
+    self->commit_held = false;
+    self->checkpoint_due = self->checkpoint_due || self->out.facts_count > 0;
+
+    const struct pen_routes routes = {.dispatch = self->with.dispatch,
+                                      .data = self->with.data,
+                                      .http = self->with.http,
+                                      .sources = self->with.sources};
+    rc = pen_route_committed(&routes, &self->out, err);
+    if (rc == 0)
+        rc = pen_route_effects(&routes, &self->out, err);
+    pen_engine_out_clear(&self->out);
+    return rc;
+}
+
+int pen_core_plan(struct pen_core *self, struct pen_error *err)
+{
+    int rc = pen_engine_plan(self->with.engine, steady_now_ms(self), &self->out, err);
+    return rc < 0 ? rc : commit(self, err);
+}
+
+int pen_core_submit(struct pen_core *self, const Pen__Input *input, struct pen_error *err)
+{
+    int rc = pen_engine_step(self->with.engine, input, steady_now_ms(self), &self->out, err);
+    if (rc < 0 || (rc = commit(self, err)) < 0)
+        return rc;
+    if (self->commit_held)
+        return pen_fail(err, PEN_ENOSPACE, "no space in '%s'", self->with.dir);
+    return 0;
+}
+
+/* Requests that cannot be made durable are refused at once; what agents and sources say is said
+ * again by them until it is acknowledged. */
+static int refuse(struct pen_core *self, const struct pen_post *post, struct pen_error *err)
+{
+    const Pen__Input *input = post->body;
+    if (input->correlation == 0)
+        return 0;
+    return pen_route_refusal(self->with.http, input->correlation, "ServiceUnavailableException",
+                             "The controller's disk is full, so nothing can be made durable. "
+                             "Free some space under its data folder and try again.",
+                             err);
+}
+
+static int take_post(struct pen_core *self, const struct pen_post *post, int64_t now_ms,
+                     struct pen_error *err)
+{
+    switch (post->kind) {
+    case PEN_POST_INPUT:
+        if (self->disk_full)
+            return refuse(self, post, err);
+        return pen_engine_step(self->with.engine, post->body, now_ms, &self->out, err);
+    case PEN_POST_FAILED: {
+        const struct pen_error *failure = post->body;
+        return pen_fail(err, failure->code, "%s", failure->message);
+    }
+    default:
+        return pen_fail(err, PEN_EINVAL, "the core got a post of unknown kind %d", post->kind);
+    }
+}
+
+static int step_inbox(struct pen_core *self, int64_t now_ms, struct pen_error *err)
+{
+    struct pen_post posts[BATCH_MAX];
+    size_t count = pen_inbox_take(self->with.inbox, posts, BATCH_MAX);
+    int rc = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = take_post(self, &posts[i], now_ms, err);
+        pen_post_release(&posts[i]);
+    }
+    return rc;
+}
+
+static int step_timers(struct pen_core *self, int64_t now_ms, struct pen_error *err)
+{
+    if (self->disk_full || pen_engine_deadline(self->with.engine) > now_ms)
+        return 0;
+    Pen__Tick tick = PEN__TICK__INIT;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_TICK;
+    input.tick = &tick;
+    return pen_engine_step(self->with.engine, &input, now_ms, &self->out, err);
+}
+
+/* One turn. Nothing that a step decided is seen outside before it is on disk. */
+static int turn(struct pen_core *self, struct pen_error *err)
+{
+    if (self->commit_held) {
+        int rc = commit(self, err);
+        if (rc < 0)
+            return rc;
+    }
+    (void)has_space(self);
+    int64_t now_ms = steady_now_ms(self);
+    int rc = step_inbox(self, now_ms, err);
+    if (rc < 0 || (rc = step_timers(self, now_ms, err)) < 0)
+        return rc;
+    return self->commit_held ? 0 : commit(self, err);
+}
+
+static int wait_ms(struct pen_core *self)
+{
+    if (self->commit_held || self->disk_full)
+        return SPACE_RETRY_MS;
+    int64_t limit_ms = self->checkpoint_due ? IDLE_CHECKPOINT_MS : INT32_MAX;
+    int64_t deadline_ms = pen_engine_deadline(self->with.engine);
+    if (deadline_ms != INT64_MAX) {
+        int64_t until_ms = deadline_ms - steady_now_ms(self);
+        if (until_ms < limit_ms)
+            limit_ms = until_ms;
+    }
+    if (limit_ms < 0)
+        return 0;
+    return limit_ms >= INT32_MAX ? -1 : (int)limit_ms;
+}
+
+/* Nothing came for a while: a good moment to shorten the write-ahead log. */
+static void idle(struct pen_core *self)
+{
+    if (!self->checkpoint_due || self->commit_held)
+        return;
+    struct pen_error err;
+    if (pen_store_checkpoint(self->with.store, &err) < 0)
+        pen_log(PEN_LOG_WARNING, "checkpoint failed", "reason=%s", err.message);
+    self->checkpoint_due = false;
+}
+
+int pen_core_run(struct pen_core *self, int stop_fd, struct pen_error *err)
+{
+    struct pollfd ready[2] = {{.fd = pen_inbox_fd(self->with.inbox), .events = POLLIN},
+                              {.fd = stop_fd, .events = POLLIN}};
+    for (;;) {
+        int timeout_ms = wait_ms(self);
+        int count = poll(ready, 2, timeout_ms);
+        if (count < 0 && errno != EINTR)
+            return pen_fail_errno(err, "the core cannot wait for its inbox");
+        if (count > 0 && (ready[1].revents & POLLIN) != 0)
+            return 0;
+        if (count == 0 && pen_engine_deadline(self->with.engine) > steady_now_ms(self))
+            idle(self);
+        int rc = turn(self, err);
+        if (rc < 0)
+            return rc;
+    }
+}
