@@ -70,6 +70,7 @@ struct pen_engine_out {
     Pen__Effect **effects; /* owned, in order */
     size_t effects_count;
     size_t effects_capacity;
+    uint64_t generation; /* the engine's own: tells which rows of this `out` may be merged */
 };
 
 void pen_engine_out_clear(struct pen_engine_out *self);
@@ -91,15 +92,22 @@ int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_o
 
 /* One input. A request that breaks a rule is answered by a Reply effect with the API's error name and
  * changes nothing; that is not an error of this function. The engine does not keep `input`.
- * Errors: PEN_ENOMEM: the process has to end, the store still has the truth. */
+ * Errors: PEN_ECORRUPT: plan was not called, or did not succeed. When memory runs out the engine
+ * ends the process on the spot (CHECK): half a step must not be seen, and the store has the truth. */
 int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
                     struct pen_engine_out *out, struct pen_error *err);
 
 /* When a Tick is wanted; INT64_MAX for never. */
 int64_t pen_engine_deadline(const struct pen_engine *self);
 
-/* Apply one stored fact to an empty engine: for replay tests. */
+/* Apply one stored fact, in the order of the facts, to an engine that began empty: for replay tests
+ * and audits. Nothing follows from it but state. Errors: PEN_ECORRUPT. */
 int pen_engine_replay(struct pen_engine *self, const Pen__Fact *fact, struct pen_error *err);
+
+/* The same, and add the rows that the fact has changed to `out`. Folding all facts into one `out`
+ * gives every row that was ever written, as it was last written. */
+int pen_engine_fold(struct pen_engine *self, const Pen__Fact *fact, struct pen_engine_out *out,
+                    struct pen_error *err);
 
 /* Hand every row of the current state to `each`, in order of kind and key: for audits. */
 int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const struct pen_row *row),
