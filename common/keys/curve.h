@@ -22,7 +22,8 @@ int pen_curve_pair_load_or_make(const char *path, struct pen_curve_pair *ret_pai
                                 struct pen_error *err);
 
 /* What `penstock agent token` prints and `penstock-agent --token` takes: the controller's public
- * key, so that the agent knows whom to trust, and the secret key of a key pair that is let in once. */
+ * key, so that the agent knows whom to trust, and the secret key of a key pair that is let in once.
+ */
 struct pen_token {
     uint8_t server_public_key[PEN_CURVE_KEY_SIZE];
     struct pen_curve_pair pair;

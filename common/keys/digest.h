@@ -33,6 +33,11 @@ int pen_hex_decode(const char *text, void *ret_bytes, size_t size, struct pen_er
 void pen_base64url_encode(const void *bytes, size_t size, struct pen_buf *ret_text);
 int pen_base64url_decode(const char *text, struct pen_buf *ret_bytes, struct pen_error *err);
 
+/* base64 as MIME, JSON and HTTP have it, with padding. Decoding is strict: no blanks, no missing
+ * padding, no stray bits. Decoders append to ret_bytes. Errors: PEN_EINVAL, PEN_ENOMEM. */
+void pen_base64_encode(const void *bytes, size_t size, struct pen_buf *ret_text);
+int pen_base64_decode(const char *text, struct pen_buf *ret_bytes, struct pen_error *err);
+
 /* Equal, in time that depends on size only. */
 bool pen_equal_constant_time(const void *a, const void *b, size_t size);
 

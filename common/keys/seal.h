@@ -18,7 +18,7 @@ void pen_sealer_destroy(struct pen_sealer **self_p);
 int pen_seal(const struct pen_sealer *self, const char *context, const void *bytes, size_t size,
              struct pen_buf *ret_sealed, struct pen_error *err);
 /* Errors: PEN_ECORRUPT. */
-int pen_unseal(const struct pen_sealer *self, const char *context, const void *sealed,
-               size_t size, struct pen_buf *ret_bytes, struct pen_error *err);
+int pen_unseal(const struct pen_sealer *self, const char *context, const void *sealed, size_t size,
+               struct pen_buf *ret_bytes, struct pen_error *err);
 
 #endif
