@@ -38,6 +38,7 @@ def test_ten_minutes(programs, tmp_path):
     print(done.stdout)
     assert done.returncode == 0
     assert "Hello from a pipeline" in done.stdout
+    assert "Hello again" in done.stdout
     assert f"built on {os.uname().nodename}" in done.stdout
     assert '"stageName": "Build"' in done.stdout
     assert not list(tmp_path.glob("sanitizer*"))
