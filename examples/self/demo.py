@@ -255,17 +255,15 @@ To look around:
         self.look_around()
 
 
-def keep_running(demo):
-    """Leave the system to the person until the terminal says stop."""
-    say(f"--keep: it all goes on running; end it with: kill {os.getpid()}  (or Ctrl-C here)")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        while True:
-            signal.pause()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        say(f"ending; {demo.system.folder} goes, too")
+def tell_how_to_end(system):
+    pids = " ".join(str(program.pid) for program in system.running if program.alive())
+    say(f"all of it goes on running; end it with: kill {pids} && rm -rf {system.folder}")
+
+
+def show_logs(folder):
+    for log in sorted(pathlib.Path(folder).glob("*.log")):
+        lines = log.read_text(errors="replace").splitlines()[-20:]
+        print("\n".join([f"---- {log.name}", *lines]), file=sys.stderr)
 
 
 def main():
@@ -279,22 +277,21 @@ def main():
     folder = tempfile.mkdtemp(prefix="penstock-demo.")
     os.chmod(folder, 0o755)
     try:
-        with System(folder, options.programs) as system:
+        with System(folder, options.programs, keep=options.keep) as system:
             # the person's checkout may belong to somebody else than root, who runs this by sudo
             system.environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
                                    "GIT_CONFIG_VALUE_0": "*"}
-            demo = Demo(system, options)
-            demo.play()
+            Demo(system, options).play()
             say(f"done in {time.monotonic() - begun:.0f} s")
             if options.keep:
-                keep_running(demo)
+                tell_how_to_end(system)
     except (SystemFault, TimeoutError) as fault:
         print(f"demo: {fault}", file=sys.stderr)
-        for log in sorted(pathlib.Path(folder).glob("*.log")):
-            print(f"---- {log.name}\n" + "\n".join(log.read_text().splitlines()[-20:]), file=sys.stderr)
+        show_logs(folder)
         return 1
     finally:
-        remove_folder(folder)
+        if not options.keep:
+            remove_folder(folder)
     return 0
 
 

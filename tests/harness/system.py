@@ -169,7 +169,8 @@ class Agent:
 class System:
     """A folder with one controller, its agents, and clients that know where it is."""
 
-    def __init__(self, folder, programs):
+    def __init__(self, folder, programs, keep=False):
+        self.keep = keep  # leave everything running at the end
         self.folder = pathlib.Path(folder).resolve()
         self.programs = pathlib.Path(programs).resolve()
         self.data = self.folder / "controller"
@@ -208,6 +209,8 @@ class System:
         return self
 
     def __exit__(self, kind, value, trace):
+        if self.keep:
+            return
         faults = []
         for program in reversed(self.running):
             try:
