@@ -1,0 +1,73 @@
+#include "controller/app/settings.h"
+
+#include <string.h>
+
+enum {
+    SECOND_MS = 1000,
+    MINUTE_MS = 60 * SECOND_MS,
+};
+#define DAY_MS (24 * 60 * (int64_t)MINUTE_MS)
+
+const struct pen_config_key pen_controller_keys[] = {
+    {"data", PEN_CONFIG_TEXT, "", 0, 0, "Folder of everything that lasts. Made when missing."},
+    {"http", PEN_CONFIG_TEXT, "127.0.0.1:7480", 3, 300,
+     "Address and port of the API. Port 0 picks a free one; see endpoints.json."},
+    {"control", PEN_CONFIG_TEXT, "127.0.0.1:7420", 3, 300, "Address and port for agents."},
+    {"bulk", PEN_CONFIG_TEXT, "127.0.0.1:7421", 3, 300,
+     "Address and port for the logs and artifacts of agents."},
+    {"account", PEN_CONFIG_TEXT, "000000000000", 12, 12, "Account of every ARN: 12 digits."},
+    {"region", PEN_CONFIG_TEXT, "us-east-1", 4, 30, "Region of every ARN and signature."},
+    {"poll-interval", PEN_CONFIG_DURATION, "60s", SECOND_MS, DAY_MS,
+     "How often a branch is looked at when nothing tells of its pushes."},
+    {"fetch-timeout", PEN_CONFIG_DURATION, "10m", SECOND_MS, DAY_MS,
+     "A git fetch that takes longer is killed."},
+    {"heartbeat", PEN_CONFIG_DURATION, "10s", 100, 10 * MINUTE_MS, "How often agents report."},
+    {"agent-suspect", PEN_CONFIG_DURATION, "30s", 200, DAY_MS,
+     "A silent agent gets no new work after this."},
+    {"agent-lost", PEN_CONFIG_DURATION, "5m", 500, DAY_MS,
+     "A silent agent's repeatable work is given to others after this."},
+    {"approval-timeout", PEN_CONFIG_DURATION, "7d", MINUTE_MS, 60 * DAY_MS,
+     "An approval without an answer fails after this, unless the action says otherwise."},
+    {"action-timeout", PEN_CONFIG_DURATION, "55m", SECOND_MS, 7 * DAY_MS,
+     "Commands are ended after this."},
+    {"disk-reserve", PEN_CONFIG_SIZE, "64MiB", 0, INT64_C(1) << 50,
+     "With less free space than this under the data folder, new work is refused."},
+    {0},
+};
+
+static int check_account(const char *account, struct pen_error *err)
+{
+    if (strlen(account) != 12 || strspn(account, "0123456789") != 12)
+        return pen_fail(err, PEN_EINVAL, "account '%s' is not 12 digits", account);
+    return 0;
+}
+
+int pen_settings_from_config(const struct pen_config *config,
+                             struct pen_controller_settings *ret_settings, struct pen_error *err)
+{
+    struct pen_controller_settings settings = {
+        .dir = pen_config_text(config, "data"),
+        .http_address = pen_config_text(config, "http"),
+        .control_address = pen_config_text(config, "control"),
+        .bulk_address = pen_config_text(config, "bulk"),
+        .account = pen_config_text(config, "account"),
+        .region = pen_config_text(config, "region"),
+        .poll_interval_ms = pen_config_number(config, "poll-interval"),
+        .fetch_timeout_ms = pen_config_number(config, "fetch-timeout"),
+        .heartbeat_ms = pen_config_number(config, "heartbeat"),
+        .suspect_ms = pen_config_number(config, "agent-suspect"),
+        .lost_ms = pen_config_number(config, "agent-lost"),
+        .approval_timeout_ms = pen_config_number(config, "approval-timeout"),
+        .action_timeout_ms = pen_config_number(config, "action-timeout"),
+        .reserve_bytes = (uint64_t)pen_config_number(config, "disk-reserve"),
+    };
+    if (settings.dir[0] == '\0')
+        return pen_fail(err, PEN_EINVAL, "no data folder; give --data DIR");
+    if (settings.heartbeat_ms >= settings.suspect_ms || settings.suspect_ms >= settings.lost_ms)
+        return pen_fail(err, PEN_EINVAL,
+                        "heartbeat, agent-suspect and agent-lost have to grow in this order");
+    int rc = check_account(settings.account, err);
+    if (rc == 0)
+        *ret_settings = settings;
+    return rc;
+}
