@@ -1,0 +1,117 @@
+#include "controller/model/supported.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "controller/model/providers.h"
+
+/* Each function: whether the declaration, stage or action asks for it. */
+
+static bool wants_mode(const Pen__PipelineDeclaration *declaration)
+{
+    return declaration->execution_mode != NULL &&
+           strcmp(declaration->execution_mode, "SUPERSEDED") != 0;
+}
+
+static bool wants_triggers(const Pen__PipelineDeclaration *declaration)
+{
+    return declaration->n_triggers > 0;
+}
+
+static const struct {
+    bool (*wants)(const Pen__PipelineDeclaration *declaration);
+    const char *what;
+} pipeline_members[] = {
+    {wants_mode, "an executionMode other than SUPERSEDED"},
+    {wants_triggers, "triggers"},
+};
+
+static bool wants_on_failure(const Pen__StageDeclaration *stage)
+{
+    return stage->on_failure != NULL;
+}
+
+static bool wants_on_success(const Pen__StageDeclaration *stage)
+{
+    return stage->on_success != NULL;
+}
+
+static bool wants_before_entry(const Pen__StageDeclaration *stage)
+{
+    return stage->before_entry != NULL;
+}
+
+static const struct {
+    bool (*wants)(const Pen__StageDeclaration *stage);
+    const char *what;
+} stage_members[] = {
+    {wants_on_failure, "onFailure"},
+    {wants_on_success, "onSuccess"},
+    {wants_before_entry, "beforeEntry"},
+};
+
+static bool wants_secrets(const Pen__ActionDeclaration *action)
+{
+    for (size_t i = 0; i < action->n_environment_variables; i++) {
+        const char *type = action->environment_variables[i]->type;
+        if (type != NULL && strcmp(type, "PLAINTEXT") != 0)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_notification(const Pen__ActionDeclaration *action)
+{
+    return pen_action_configuration(action, "NotificationArn") != NULL;
+}
+
+static const struct {
+    bool (*wants)(const Pen__ActionDeclaration *action);
+    const char *what;
+} action_members[] = {
+    {wants_secrets, "environmentVariables of type SECRETS_MANAGER"},
+    {wants_notification, "NotificationArn: remove it and watch the approval instead"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static int check_action(const Pen__StageDeclaration *stage, const Pen__ActionDeclaration *action,
+                        struct pen_error *err)
+{
+    for (size_t i = 0; i < COUNT(action_members); i++) {
+        if (action_members[i].wants(action))
+            return pen_fail_api(err, PEN_EUNSUPPORTED, "InvalidActionDeclarationException",
+                                "Action '%s' in stage '%s': this release of Penstock does not "
+                                "support %s",
+                                action->name, stage->name, action_members[i].what);
+    }
+    return 0;
+}
+
+static int check_stage(const Pen__StageDeclaration *stage, struct pen_error *err)
+{
+    for (size_t i = 0; i < COUNT(stage_members); i++) {
+        if (stage_members[i].wants(stage))
+            return pen_fail_api(err, PEN_EUNSUPPORTED, "InvalidStageDeclarationException",
+                                "Stage '%s': this release of Penstock does not support %s",
+                                stage->name, stage_members[i].what);
+    }
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < stage->n_actions; i++)
+        code = check_action(stage, stage->actions[i], err);
+    return code;
+}
+
+int pen_model_check_supported(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
+{
+    for (size_t i = 0; i < COUNT(pipeline_members); i++) {
+        if (pipeline_members[i].wants(declaration))
+            return pen_fail_api(err, PEN_EUNSUPPORTED, "InvalidStructureException",
+                                "This release of Penstock does not support %s",
+                                pipeline_members[i].what);
+    }
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < declaration->n_stages; i++)
+        code = check_stage(declaration->stages[i], err);
+    return code;
+}
