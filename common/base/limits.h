@@ -33,8 +33,67 @@ enum {
 
     /* Bytes of log in one answer, before base64. */
     PEN_LIMIT_LOG_PAGE_BYTES = 1024 * 1024,
+
+    /* ---- agents' connections (controller/dispatch, controller/data) */
+
+    /* The largest control message is a Hello with an inventory of some hundred attempts. */
+    PEN_LIMIT_CONTROL_MESSAGE_BYTES = 256 * 1024,
+
+    /* A piece of log or of a blob is 256 KiB; a question for 2,000 blobs 70 KiB. */
+    PEN_LIMIT_DATA_MESSAGE_BYTES = 1024 * 1024,
+
+    /* Messages of one peer that wait in libzmq to be read: what one turn of the thread leaves over. */
+    PEN_LIMIT_CONTROL_RECEIVE_QUEUE = 16,
+    PEN_LIMIT_DATA_RECEIVE_QUEUE = 16,
+
+    /* Messages to one peer that wait to be sent. On the control plane what is not sent is sent again
+     * by reconciliation; on the data plane it waits in the thread. */
+    PEN_LIMIT_CONTROL_SEND_QUEUE = 256,
+    PEN_LIMIT_DATA_SEND_QUEUE = 16,
+
+    /* Bytes of one connection that the kernel has received and libzmq has not delivered: full receive
+     * queues, both buffers, and the message that is coming in. More is a message without end. */
+    PEN_LIMIT_CONTROL_UNDELIVERED_BYTES = 8 * 1024 * 1024,
+    PEN_LIMIT_DATA_UNDELIVERED_BYTES = 32 * 1024 * 1024,
+
+    /* Connections of one agent to one plane: its own, and those that have not yet timed out. */
+    PEN_LIMIT_LINKS_PER_IDENTITY = 4,
+
+    /* A peer that has sent so many messages that are none is broken or hostile. */
+    PEN_LIMIT_MALFORMED_IN_A_ROW = 8,
+
+    /* Unacknowledged bytes of log for each attempt: 4 pieces under way keep a link of 100 ms busy
+     * at 10 MB/s. */
+    PEN_LIMIT_LOG_CREDIT_BYTES = 1024 * 1024,
+
+    /* Bytes of a piece of log or of a blob. */
+    PEN_LIMIT_PIECE_BYTES = 256 * 1024,
+
+    /* Blobs that one question may name. */
+    PEN_LIMIT_BLOB_QUERY = 2000,
+
+    /* Blobs that an agent has asked for and that are not yet sent; an agent asks for 8 at a time. */
+    PEN_LIMIT_BLOB_GETS_WAITING = 64,
+
+    /* Blobs that have come in part, of all attempts together. */
+    PEN_LIMIT_ASSEMBLING_BYTES = 128 * 1024 * 1024,
+
+    /* Log of an attempt whose action says nothing else; and what the agent may add to say that it
+     * was cut. */
+    PEN_LIMIT_LOG_BYTES_DEFAULT = 1024 * 1024 * 1024,
+    PEN_LIMIT_LOG_CUT_NOTICE_BYTES = 4096,
+
+    /* Log files that are kept open. */
+    PEN_LIMIT_LOG_FILES_OPEN = 256,
 };
 
+_Static_assert(PEN_LIMIT_CONTROL_RECEIVE_QUEUE * PEN_LIMIT_CONTROL_MESSAGE_BYTES +
+                       3 * 1024 * 1024 <=
+                   PEN_LIMIT_CONTROL_UNDELIVERED_BYTES,
+               "a peer that keeps the rules must not be cut");
+_Static_assert(PEN_LIMIT_DATA_RECEIVE_QUEUE * PEN_LIMIT_DATA_MESSAGE_BYTES + 3 * 1024 * 1024 <=
+                   PEN_LIMIT_DATA_UNDELIVERED_BYTES,
+               "a peer that keeps the rules must not be cut");
 _Static_assert(PEN_LIMIT_LOG_PAGE_BYTES / 3 * 4 + 65536 <= PEN_LIMIT_HTTP_ANSWER_BYTES,
                "a page of log has to fit into an answer");
 
