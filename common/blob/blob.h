@@ -4,7 +4,8 @@
  * FOLDER/ab/cdef... A visible blob is whole, synced, and hashes to its name. New blobs are
  * written aside and become visible together, at pen_blob_store_sync().
  *
- * One thread writes a store; others may open the same folder for reading.
+ * A store belongs to one thread, but any number of stores, in any process, may have the same folder
+ * open and write to it: the same blob written twice is the same file.
  */
 #ifndef PEN_COMMON_BLOB_BLOB_H
 #define PEN_COMMON_BLOB_BLOB_H
@@ -28,7 +29,15 @@ struct pen_blob_store;
 
 int pen_blob_store_open(const char *folder, struct pen_blob_store **ret_store,
                         struct pen_error *err);
+/* Only has and get; nothing is made or written. Errors: PEN_ENOTFOUND when the folder is missing. */
+int pen_blob_store_open_readonly(const char *folder, struct pen_blob_store **ret_store,
+                                 struct pen_error *err);
+/* What was put since the last sync is given up. */
 void pen_blob_store_close(struct pen_blob_store **self_p);
+
+/* Remove what writers that were killed have left in FOLDER/tmp. Only while no store has the folder
+ * open for writing: once, at the start of the program that owns it. Fine when it is missing. */
+int pen_blob_store_clean(const char *folder, struct pen_error *err);
 
 /* Whether the blob is there, visible or waiting for sync. */
 bool pen_blob_has(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE]);
@@ -52,7 +61,8 @@ int pen_blob_get_compressed(const struct pen_blob_store *self,
 int pen_blob_get(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
                  size_t plain_size_max, struct pen_buf *ret_bytes, struct pen_error *err);
 
-/* Make everything put since the last call durable and visible: one sync for all. */
+/* Make everything put since the last call durable and visible: one sync for all. After an error it
+ * may be called again. Errors: PEN_ENOSPACE, PEN_EIO. */
 int pen_blob_store_sync(struct pen_blob_store *self, struct pen_error *err);
 
 #endif

@@ -1,0 +1,65 @@
+#include "common/blob/glob.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Places to go back to when a byte does not fit. Only the last star of each kind is needed: what an
+ * earlier one could give up, the later one can take. */
+struct retry {
+    const char *star_glob;
+    const char *star_path;
+    const char *folders_glob; /* after "**" */
+    const char *folders_path;
+    bool whole; /* the "**" stands for whole folders */
+};
+
+/* Let the last star, else the last "**", take more. */
+static bool go_back(struct retry *self, const char **glob, const char **path)
+{
+    if (self->star_glob && *self->star_path != '/') {
+        *path = ++self->star_path;
+        *glob = self->star_glob;
+        return true;
+    }
+    if (!self->folders_glob)
+        return false;
+    const char *next = self->folders_path;
+    if (self->whole)
+        next = strchr(next, '/');
+    if (!next || !*next)
+        return false;
+    self->folders_path = next + 1;
+    self->star_glob = NULL;
+    *path = self->folders_path;
+    *glob = self->folders_glob;
+    return true;
+}
+
+bool pen_glob_match(const char *glob, const char *path)
+{
+    while (strncmp(glob, "./", 2) == 0)
+        glob += 2;
+    const char *start = glob;
+    const char *end = glob + strlen(glob);
+    while (end > start && end[-1] == '/')
+        end--;
+    struct retry retry = {0};
+    while (*path) {
+        if (end - glob >= 2 && glob[0] == '*' && glob[1] == '*') {
+            bool whole = (glob == start || glob[-1] == '/') && end - glob >= 3 && glob[2] == '/';
+            glob += whole ? 3 : 2;
+            retry = (struct retry){.folders_glob = glob, .folders_path = path, .whole = whole};
+        } else if (glob < end && *glob == '*') {
+            retry.star_glob = ++glob;
+            retry.star_path = path;
+        } else if (glob < end && (*glob == '?' ? *path != '/' : *glob == *path)) {
+            glob++;
+            path++;
+        } else if (!go_back(&retry, &glob, &path)) {
+            return false;
+        }
+    }
+    while (glob < end && *glob == '*')
+        glob++;
+    return glob == end;
+}

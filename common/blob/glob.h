@@ -1,0 +1,18 @@
+/* common/blob/glob.h - which files an artifact takes
+ *
+ *     *      any bytes but '/'
+ *     ?      one byte but '/'
+ *     **     any bytes, '/' too; as a whole part of the path: any number of folders, none as well
+ *
+ * All other bytes stand for themselves. A leading "./" and trailing slashes do not count.
+ */
+#ifndef PEN_COMMON_BLOB_GLOB_H
+#define PEN_COMMON_BLOB_GLOB_H
+
+#include <stdbool.h>
+
+/* Whether the glob matches the whole relative path. Time: at most the product of the lengths, twice
+ * over; memory: none. */
+bool pen_glob_match(const char *glob, const char *path);
+
+#endif
