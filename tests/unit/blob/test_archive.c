@@ -336,6 +336,7 @@ static void test_escapes(void **state)
         {{"link", AE_IFLNK, "a/../../victim", NULL}},
         {{"d/link", AE_IFLNK, "../../victim", NULL}},
         {{"d/e/up", AE_IFLNK, "../..", NULL}, {"out", AE_IFLNK, "d/e/up/..", NULL}},
+        {{"x/up", AE_IFLNK, "..", NULL}, {"x/out", AE_IFLNK, "up/..", NULL}},
         {{"link", AE_IFLNK, "victim", NULL}, {"link/file", AE_IFREG, NULL, NULL}},
         {{"folder", AE_IFDIR, NULL, NULL},
          {"link", AE_IFLNK, "folder", NULL},
