@@ -14,4 +14,5 @@ command -v debootstrap >/dev/null || {
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 debootstrap --variant=minbase bookworm "$root" "$@"
+rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 tar -C "$root" -c . | $engine import - localhost/debian:bookworm

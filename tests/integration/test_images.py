@@ -30,6 +30,9 @@ def containers():
     for image in IMAGES:
         if podman("image", "exists", image, check=False).returncode != 0:
             pytest.skip(f"no image {image}; run ./dev image")
+    trial = podman("run", "--rm", "--network", "host", "--entrypoint", "true", IMAGES[0], check=False)
+    if trial.returncode != 0:
+        pytest.skip(f"podman cannot run a container here: {trial.stdout.strip()}")
     names = []
 
     def start(image, *arguments):
