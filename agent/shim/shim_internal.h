@@ -1,0 +1,61 @@
+/* agent/shim/shim_internal.h - the state of one shim, shared by the files of this room */
+#ifndef PEN_AGENT_SHIM_SHIM_INTERNAL_H
+#define PEN_AGENT_SHIM_SHIM_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "agent/shim/shim.h"
+#include "common/base/buf.h"
+#include "common/keys/digest.h"
+
+struct shim_log {
+    const char *path;
+    int fd; /* -1 until the first byte of output */
+    uint64_t size, size_max;
+    bool cut;
+    bool blocked; /* no space: the pipe waits, nothing is lost */
+    struct pen_buf waiting;
+    struct pen_sha256_stream *digest;
+};
+
+/* Take output of the commands: append it, or keep it while the disk is full. */
+void shim_log_add(struct shim_log *self, const void *bytes, size_t size);
+/* Try again what waits. */
+void shim_log_retry(struct shim_log *self);
+
+struct shim {
+    const Pen__ShimOrder *order;
+    enum pen_shim_isolation isolation;
+    pid_t command_pid;
+    int lock_fd, output_fd, report_fd, signal_fd, timer_fd, hint_fd;
+    bool output_open, report_open;
+
+    bool command_ended, tree_ended;
+    int status; /* of the command shell */
+    bool killed, timed_out, kill_sent;
+    int64_t began_ms, ended_ms;           /* wall clock */
+    int64_t timeout_at, kill_at, hint_at; /* boot-time clock; INT64_MAX: none */
+    int64_t armed_at;
+    uint32_t command_index;
+    bool in_variables, report_broken;
+    struct pen_buf variables;
+    uint32_t digits;
+    uint64_t hinted_size;
+    int64_t last_hint_ms;
+    bool step_pending;
+    struct shim_log log;
+};
+
+/* Signal every process of the attempt but the shim itself. */
+void shim_tree_signal(const struct shim *self, int signal_number);
+/* Collect what has ended; sets command_ended and tree_ended. */
+void shim_tree_reap(struct shim *self);
+/* Kill all that is left and wait for its end. */
+void shim_tree_finish(struct shim *self);
+
+void shim_hint(struct shim *self, enum pen_shim_hint_kind kind, uint64_t number);
+/* Start the command shell. Errors: as posix_spawn. */
+int shim_spawn(struct shim *self, struct pen_error *err);
+void shim_report_add(struct shim *self, const uint8_t *bytes, size_t size);
+
+#endif
