@@ -142,7 +142,7 @@ class Demo:
         """`penstock watch` in front of the person."""
         sys.stdout.flush()
         return subprocess.Popen(
-            [self.system.programs / "penstock", "watch", execution], stdin=subprocess.DEVNULL,
+            [self.system.programs / "penstock", "watch", PIPELINE, execution], stdin=subprocess.DEVNULL,
             env=self.system.environment | ({"NO_COLOR": "1"} if PLAIN else {}))
 
     def decide(self, stage, action, token):
@@ -190,7 +190,8 @@ class Demo:
             "seconds": time.monotonic() - begun, "first_log": first_log,
             "stored": after[0] - moved[0], "fetched": after[1] - moved[1]})
         if status != "Succeeded":
-            print(self.system.penstock("why", execution, check=False).stdout)
+            print(self.system.penstock("why", PIPELINE, "--execution", execution,
+                                       check=False).stdout)
             raise SystemFault(f"{name}: the execution ended {status}")
 
     def executions_or_none(self):
@@ -238,7 +239,7 @@ To look around:
     export AWS_SHARED_CREDENTIALS_FILE={self.system.data}/admin.credentials AWS_PROFILE=penstock
     {self.system.programs}/penstock status {PIPELINE}
     {self.system.programs}/penstock history {PIPELINE}
-    {self.system.programs}/penstock logs {self.runs[-1]["execution"]}
+    {self.system.programs}/penstock logs {PIPELINE} Deploy
     {self.system.programs}/penstock agent list
     aws codepipeline get-pipeline-state --name {PIPELINE} --endpoint-url $PENSTOCK_ENDPOINT
     aws codepipeline list-action-executions --pipeline-name {PIPELINE} --endpoint-url $PENSTOCK_ENDPOINT

@@ -382,7 +382,8 @@ class System:
                               "--pipeline-execution-id", execution_id)["pipelineExecution"]["status"]
             if status in ends and status not in states:
                 raise SystemFault(f"execution {execution_id} of {pipeline} ended {status}\n"
-                                  + self.penstock("why", execution_id, check=False).stdout)
+                                  + self.penstock("why", pipeline, "--execution", execution_id,
+                                                  check=False).stdout)
             return status in states and status
         return wait_for(reached, f"{pipeline} {execution_id} to be {'/'.join(states)}", deadline_s)
 

@@ -82,6 +82,7 @@ END
         git push -q /var/lib/penstock/repos/hello.git main
         penstock pipeline create ../hello.json
         penstock watch hello
-        penstock logs hello
+        penstock logs hello One
+        penstock logs hello Two
         """)
     assert said.count("hello from a container") >= 2

@@ -33,7 +33,7 @@ def check_whole(system):
     system.gate.touch()
     system.wait_execution("long", system.execution)
     assert system.begun.read_text() == "begun\n"
-    log = system.penstock("logs", system.execution).stdout
+    log = system.penstock("logs", "long", "Run", "--execution", system.execution).stdout
     numbers = [int(line.rpartition("line ")[2]) for line in log.splitlines() if "line " in line]
     assert numbers == list(range(2 * LINES))
 
