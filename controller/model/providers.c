@@ -133,7 +133,7 @@ const struct pen_provider_key *pen_provider_key_find(const struct pen_provider *
                                                      const char *name)
 {
     for (size_t i = 0; i < self->keys_count; i++) {
-        if (strcmp(self->keys[i].name, name) == 0)
+        if (same(name, self->keys[i].name))
             return &self->keys[i];
     }
     return NULL;
@@ -179,7 +179,9 @@ static int check_count(const Pen__ActionDeclaration *action, const char *what, s
 static int check_value(const Pen__ActionDeclaration *action, const struct pen_provider_key *key,
                        const char *value, struct pen_error *err)
 {
-    if (pen_variables_present(value))
+    if (value == NULL)
+        value = "";
+    if (key->values == NULL && pen_variables_present(value))
         return 0; /* known only when the action starts */
     for (size_t i = 0; key->values != NULL; i++) {
         if (key->values[i] == NULL)
@@ -220,7 +222,7 @@ static int check_configuration(const Pen__ActionDeclaration *action,
             return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
                                 "Action configuration for action '%s' contains unknown "
                                 "configuration '%s'",
-                                action->name, name);
+                                action->name, name == NULL ? "" : name);
         int code = check_value(action, key, action->configuration[i]->value, err);
         if (code < 0)
             return code;
