@@ -1,12 +1,11 @@
 #include "controller/auth/sigv4.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/units.h"
 #include "common/keys/digest.h"
 #include "controller/auth/sigv4_parts.h"
 
@@ -69,54 +68,19 @@ static int check_signed(const struct pen_sigv4_request *request, const struct si
     return 0;
 }
 
-static bool two_digits(const char *text, int max, int *ret_value)
-{
-    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
-        return false;
-    *ret_value = (text[0] - '0') * 10 + text[1] - '0';
-    return *ret_value <= max;
-}
-
-/* yyyymmddThhmmssZ to milliseconds; false when it is no such time. */
-static bool parse_time(const char *text, int64_t *ret_ms)
-{
-    int century = 0;
-    int year = 0;
-    struct tm parts = {0};
-    if (strlen(text) != SIGV4_TIME_SIZE || text[8] != 'T' || text[15] != 'Z' ||
-        !two_digits(text, 99, &century) || !two_digits(text + 2, 99, &year) ||
-        !two_digits(text + 4, 12, &parts.tm_mon) || !two_digits(text + 6, 31, &parts.tm_mday) ||
-        !two_digits(text + 9, 23, &parts.tm_hour) || !two_digits(text + 11, 59, &parts.tm_min) ||
-        !two_digits(text + 13, 59, &parts.tm_sec) || parts.tm_mon == 0 || parts.tm_mday == 0)
-        return false;
-    parts.tm_mon--;
-    parts.tm_year = century * 100 + year - 1900;
-    *ret_ms = (int64_t)timegm(&parts) * 1000;
-    return true;
-}
-
-static void format_time(int64_t at_ms, char ret_text[SIGV4_TIME_SIZE + 1])
-{
-    time_t seconds = (time_t)(at_ms / 1000);
-    struct tm parts = {0};
-    if (gmtime_r(&seconds, &parts) == NULL ||
-        strftime(ret_text, SIGV4_TIME_SIZE + 1, "%Y%m%dT%H%M%SZ", &parts) == 0)
-        ret_text[0] = '\0';
-}
-
 static int check_skew(const char *sent, int64_t sent_ms, int64_t now_ms, struct pen_error *err)
 {
-    char now[SIGV4_TIME_SIZE + 1];
-    char limit[SIGV4_TIME_SIZE + 1];
-    format_time(now_ms, now);
+    char now[PEN_TIME_COMPACT_SIZE];
+    char limit[PEN_TIME_COMPACT_SIZE];
+    pen_time_format_compact(now_ms, now);
     if (sent_ms < now_ms - PEN_SIGV4_SKEW_MS) {
-        format_time(now_ms - PEN_SIGV4_SKEW_MS, limit);
+        pen_time_format_compact(now_ms - PEN_SIGV4_SKEW_MS, limit);
         return pen_fail_api(err, PEN_EDENIED, "InvalidSignatureException",
                             "Signature expired: %s is now earlier than %s (%s - 15 min.)", sent,
                             limit, now);
     }
     if (sent_ms > now_ms + PEN_SIGV4_SKEW_MS) {
-        format_time(now_ms + PEN_SIGV4_SKEW_MS, limit);
+        pen_time_format_compact(now_ms + PEN_SIGV4_SKEW_MS, limit);
         return pen_fail_api(err, PEN_EDENIED, "InvalidSignatureException",
                             "Signature not yet current: %s is still later than %s (%s + 15 min.)",
                             sent, limit, now);
@@ -131,7 +95,7 @@ static int check_scope(const struct pen_sigv4_request *request, const struct sig
     size_t count = 0;
     const char *sent = sigv4_header(request, "x-amz-date", &count);
     int64_t sent_ms = 0;
-    if (sent == NULL || !parse_time(sent, &sent_ms))
+    if (sent == NULL || pen_time_parse_compact(sent, &sent_ms, NULL) < 0)
         return incomplete(err, "x-amz-date must stand once, as yyyymmddThhmmssZ");
     if (strncmp(sent, claim->date, SIGV4_DATE_SIZE) != 0)
         return invalid(err, "The date in Credential is not that of x-amz-date");

@@ -10,7 +10,6 @@
 
 enum {
     SIGV4_DATE_SIZE = 8,       /* yyyymmdd */
-    SIGV4_TIME_SIZE = 16,      /* yyyymmddThhmmssZ */
     SIGV4_SIGNATURE_SIZE = 64, /* lower-case hex */
     SIGV4_SCOPE_WORD_MAX = 63, /* region, service */
     SIGV4_SIGNED_MAX = 2048,   /* characters of the list of signed headers */

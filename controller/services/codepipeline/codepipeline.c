@@ -1,0 +1,25 @@
+#include "controller/services/codepipeline/codepipeline.h"
+
+static const struct pen_operation operations[] = {
+    {"CreatePipeline", "codepipeline:CreatePipeline", pen_create_pipeline},
+    {"DeletePipeline", "codepipeline:DeletePipeline", pen_delete_pipeline},
+    {"DisableStageTransition", "codepipeline:DisableStageTransition", pen_disable_stage_transition},
+    {"EnableStageTransition", "codepipeline:EnableStageTransition", pen_enable_stage_transition},
+    {"GetPipeline", "codepipeline:GetPipeline", pen_get_pipeline},
+    {"GetPipelineExecution", "codepipeline:GetPipelineExecution", pen_get_pipeline_execution},
+    {"GetPipelineState", "codepipeline:GetPipelineState", pen_get_pipeline_state},
+    {"ListActionExecutions", "codepipeline:ListActionExecutions", pen_list_action_executions},
+    {"ListPipelineExecutions", "codepipeline:ListPipelineExecutions", pen_list_pipeline_executions},
+    {"ListPipelines", "codepipeline:ListPipelines", pen_list_pipelines},
+    {"PutApprovalResult", "codepipeline:PutApprovalResult", pen_put_approval_result},
+    {"RetryStageExecution", "codepipeline:RetryStageExecution", pen_retry_stage_execution},
+    {"StartPipelineExecution", "codepipeline:StartPipelineExecution", pen_start_pipeline_execution},
+    {"StopPipelineExecution", "codepipeline:StopPipelineExecution", pen_stop_pipeline_execution},
+    {"UpdatePipeline", "codepipeline:UpdatePipeline", pen_update_pipeline},
+};
+
+const struct pen_service pen_codepipeline = {
+    .catalog = &pen_codepipeline_catalog,
+    .operations = operations,
+    .operations_count = sizeof operations / sizeof operations[0],
+};

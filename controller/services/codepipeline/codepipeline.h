@@ -1,0 +1,30 @@
+/* controller/services/codepipeline/codepipeline.h - the CodePipeline API: what of it is served */
+#ifndef PEN_CONTROLLER_SERVICES_CODEPIPELINE_CODEPIPELINE_H
+#define PEN_CONTROLLER_SERVICES_CODEPIPELINE_CODEPIPELINE_H
+
+#include "controller/services/call.h"
+
+extern const struct pen_service pen_codepipeline;
+
+/* pipelines.c */
+pen_handler pen_create_pipeline;
+pen_handler pen_get_pipeline;
+pen_handler pen_update_pipeline;
+pen_handler pen_delete_pipeline;
+pen_handler pen_list_pipelines;
+/* state.c */
+pen_handler pen_get_pipeline_state;
+/* executions.c */
+pen_handler pen_get_pipeline_execution;
+pen_handler pen_list_pipeline_executions;
+/* actions.c */
+pen_handler pen_list_action_executions;
+/* changes.c */
+pen_handler pen_start_pipeline_execution;
+pen_handler pen_stop_pipeline_execution;
+pen_handler pen_retry_stage_execution;
+pen_handler pen_put_approval_result;
+pen_handler pen_enable_stage_transition;
+pen_handler pen_disable_stage_transition;
+
+#endif

@@ -1,0 +1,65 @@
+#include "controller/services/codepipeline/declaration.h"
+
+#include "common/base/cleanup.h"
+#include "common/wire/wire.h"
+#include "controller/model/validate.h"
+#include "controller/services/output.h"
+
+int pen_declaration_take(const struct pen_call *call, Pen__PipelineDeclaration **ret_declaration,
+                         struct pen_error *err)
+{
+    PEN_CLEANUP(pen_message_destroy) ProtobufCMessage *message = NULL;
+    int rc =
+        pen_wire_from_json(&pen__pipeline_declaration__descriptor,
+                           json_object_get(call->input, "pipeline"), "pipeline", &message, err);
+    if (rc < 0) {
+        if (rc == PEN_EINVAL && err != NULL && err->api_name == NULL)
+            err->api_name = "SerializationException";
+        return rc;
+    }
+    Pen__PipelineDeclaration *declaration = (Pen__PipelineDeclaration *)message;
+    if ((rc = pen_model_validate(declaration, err)) < 0 ||
+        (rc = pen_model_fill_defaults(declaration, err)) < 0)
+        return rc;
+    message = NULL;
+    *ret_declaration = declaration;
+    return 0;
+}
+
+static void put_default(struct pen_call *call, json_t *action, const char *name, json_t *value)
+{
+    if (json_object_get(action, name) == NULL)
+        pen_put_json(call, action, name, value);
+    else
+        json_decref(value);
+}
+
+static void put_defaults(struct pen_call *call, json_t *declaration)
+{
+    size_t i = 0;
+    json_t *stage = NULL;
+    json_array_foreach(json_object_get(declaration, "stages"), i, stage)
+    {
+        size_t k = 0;
+        json_t *action = NULL;
+        json_array_foreach(json_object_get(stage, "actions"), k, action)
+        {
+            put_default(call, action, "runOrder", json_integer(1));
+            put_default(call, action, "configuration", json_object());
+            put_default(call, action, "inputArtifacts", json_array());
+            put_default(call, action, "outputArtifacts", json_array());
+        }
+    }
+}
+
+int pen_declaration_put(struct pen_call *call, json_t *object, const char *name,
+                        const Pen__PipelineDeclaration *declaration, struct pen_error *err)
+{
+    json_t *json = NULL;
+    int rc = pen_wire_to_json(declaration, &json, err);
+    if (rc < 0)
+        return rc;
+    put_defaults(call, json);
+    pen_put_json(call, object, name, json);
+    return 0;
+}

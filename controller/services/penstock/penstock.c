@@ -1,0 +1,27 @@
+#include "controller/services/penstock/penstock.h"
+
+static const struct pen_operation operations[] = {
+    {"CreateAgentToken", "penstock:CreateAgentToken", pen_create_agent_token},
+    {"CreateConnection", "penstock:CreateConnection", pen_create_connection},
+    {"CreateRepository", "penstock:CreateRepository", pen_create_repository},
+    {"DeleteConnection", "penstock:DeleteConnection", pen_delete_connection},
+    {"DeleteRepository", "penstock:DeleteRepository", pen_delete_repository},
+    {"DrainAgent", "penstock:DrainAgent", pen_drain_agent},
+    {"Explain", "penstock:Explain", pen_explain},
+    {"GetHealth", "penstock:GetHealth", pen_get_health},
+    {"GetLogs", "penstock:GetLogs", pen_get_logs},
+    {"ListAgents", "penstock:ListAgents", pen_list_agents},
+    {"ListConnections", "penstock:ListConnections", pen_list_connections},
+    {"ListRepositories", "penstock:ListRepositories", pen_list_repositories},
+    {"ResolveAction", "penstock:ResolveAction", pen_resolve_action},
+    {"RevokeAgent", "penstock:RevokeAgent", pen_revoke_agent},
+    {"UndrainAgent", "penstock:UndrainAgent", pen_undrain_agent},
+    {"ValidatePipeline", "penstock:ValidatePipeline", pen_validate_pipeline},
+    {"WatchExecution", "penstock:WatchExecution", pen_watch_execution},
+};
+
+const struct pen_service pen_penstock = {
+    .catalog = &pen_penstock_catalog,
+    .operations = operations,
+    .operations_count = sizeof operations / sizeof operations[0],
+};
