@@ -180,8 +180,11 @@ static void recover_one(struct pen_session *self, struct attempt *attempt,
         effect = effect_add(self, out, PEN_OUT_ADOPT, attempt->fence);
         if (effect != NULL)
             effect->capsule = attempt->capsule;
-        if (attempt->state == PEN_ATTEMPT_KILLING)
-            (void)effect_add(self, out, PEN_OUT_KILL, attempt->fence);
+        effect = attempt->state == PEN_ATTEMPT_KILLING
+                     ? effect_add(self, out, PEN_OUT_KILL, attempt->fence)
+                     : NULL;
+        if (effect != NULL)
+            effect->grace_ms = PEN_GRACE_DEFAULT_MS;
         return;
     case PEN_ATTEMPT_FINISHED:
     case PEN_ATTEMPT_ACKED:

@@ -195,7 +195,8 @@ static int on_cancel(struct pen_session *self, const Pen__Cancel *cancel, int64_
         attempt->state == PEN_ATTEMPT_TOMB)
         return bury_fence(self, attempt, cancel->fence, out, err);
     return attempt_kill(self, out, attempt, cancel->reason == NULL ? "canceled" : cancel->reason,
-                        cancel->grace_ms, now_ms, err);
+                        cancel->has_grace_ms ? cancel->grace_ms : PEN_GRACE_DEFAULT_MS, now_ms,
+                        err);
 }
 
 /* ---- session */

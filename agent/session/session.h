@@ -46,6 +46,7 @@ enum {
     PEN_ACCEPT_TTL_MS = 10 * 1000, /* an accepted offer that is not granted is forgotten */
     PEN_HELLO_RETRY_MS = 5 * 1000, /* Hello is repeated until Welcome */
     PEN_HEARTBEAT_DEFAULT_MS = 10 * 1000,
+    PEN_GRACE_DEFAULT_MS = 10 * 1000,  /* between TERM and KILL, when nobody says */
     PEN_UNKILLABLE_MS = 60 * 1000,     /* still alive this long after a kill: take no new work */
     PEN_SESSION_ATTEMPTS_MAX = 100000, /* attempts and tombs in memory: about 30 MB */
     PEN_EVENTS_PER_ATTEMPT_MAX = 64,   /* unacknowledged; further progress is not reported */
