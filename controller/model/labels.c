@@ -5,7 +5,7 @@
 static bool word_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '/' || c == '-';
+           c == '_' || c == '/' || c == '-' || c == '@' || c == ':' || c == '+';
 }
 
 static size_t word_span(const char *text)
@@ -83,7 +83,7 @@ int pen_labels_parse(const char *text, struct pen_labels *ret_labels, struct pen
         if (!parse_term(at, end, &labels.terms[labels.terms_count]))
             return pen_fail(err, PEN_EINVAL,
                             "label expression: '%.*s' is not key=value, key!=value, key or !key "
-                            "with words of 1 to %d characters of [A-Za-z0-9._/-]",
+                            "with words of 1 to %d characters of [A-Za-z0-9._/@:+-]",
                             end - at > 130 ? 130 : (int)(end - at), at, PEN_LABEL_SIZE_MAX);
         labels.terms_count++;
         if (*comma == '\0')

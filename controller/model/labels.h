@@ -4,7 +4,7 @@
  *
  * Terms joined by commas, all of which have to hold: `key=value` the label has this value,
  * `key!=value` it has another value or is missing, `key` it is there, `!key` it is not. Keys and
- * values are 1 to 63 characters of [A-Za-z0-9._/-]; blanks around terms are ignored. An empty
+ * values are 1 to 63 characters of [A-Za-z0-9._/@:+-]; blanks around terms are ignored. An empty
  * expression accepts every agent.
  */
 #ifndef PEN_CONTROLLER_MODEL_LABELS_H

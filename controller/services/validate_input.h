@@ -8,9 +8,11 @@
  *     1 validation error detected: Value 'a b' at 'pipeline.name' failed to satisfy constraint:
  *     Member must satisfy regular expression pattern: [A-Za-z0-9.@\-_]+
  *
- * Several errors are joined by "; ". A member of the wrong JSON type is a SerializationException.
- * Members that the catalogue does not know are ignored; a null counts as absent. Values of
- * sensitive shapes are not repeated in the message.
+ * Lists are named as their clients know it: 'pipeline.stages.1.member.name' is the name of the
+ * first stage. Several errors are counted and joined by "; ", as many as the message holds. A
+ * member of the wrong JSON type is a SerializationException. Members that the catalogue does not
+ * know are ignored; a null counts as absent. Values of sensitive shapes are not repeated in the
+ * message.
  */
 #ifndef PEN_CONTROLLER_SERVICES_VALIDATE_INPUT_H
 #define PEN_CONTROLLER_SERVICES_VALIDATE_INPUT_H
@@ -81,8 +83,9 @@ struct pen_api_catalog {
 extern const struct pen_api_catalog pen_codepipeline_catalog;
 
 enum {
-    PEN_API_DEPTH_MAX = 16,  /* deepest nesting of a catalogue's shapes */
-    PEN_API_ERRORS_MAX = 20, /* errors that one answer counts; the first few are spelled out */
+    PEN_API_DEPTH_MAX =
+        16, /* deepest nesting of a catalogue's shapes; make_catalog.py refuses more */
+    PEN_API_VALUE_SHOWN = 100, /* bytes of an offending value that the answer repeats */
 };
 
 /* Compile the patterns. Call once for each catalogue, before other threads run; calling again is
