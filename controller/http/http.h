@@ -17,13 +17,13 @@
 struct pen_http;
 
 struct pen_http_options {
-    const char *dir;                   /* the controller's data folder */
-    const char *address;               /* "127.0.0.1:7480"; port 0 picks a free one */
-    const char *account;               /* 12 digits */
+    const char *dir;     /* the controller's data folder */
+    const char *address; /* "127.0.0.1:7480"; port 0 picks a free one */
+    const char *account; /* 12 digits */
     const char *region;
-    const struct pen_sealer *sealer;   /* borrowed: access keys, connection secrets */
+    const struct pen_sealer *sealer;          /* borrowed: access keys, connection secrets */
     const struct pen_curve_pair *server_keys; /* borrowed: its public key goes into agent tokens */
-    struct pen_inbox *core;            /* borrowed */
+    struct pen_inbox *core;                   /* borrowed */
 };
 
 int pen_http_start(const struct pen_http_options *options, struct pen_http **ret_http,

@@ -1,0 +1,147 @@
+/* controller/http/door.h - what the files of this folder share: the door and one exchange
+ *
+ *     head read --guard--> body read --route--> handled --+--> answered --> done
+ *                                                         |        ^
+ *                                                         +--> suspended: a Reply of the core,
+ *                                                              news, or the deadline
+ *
+ * Everything here belongs to the HTTP thread.
+ */
+#ifndef PEN_CONTROLLER_HTTP_DOOR_H
+#define PEN_CONTROLLER_HTTP_DOOR_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "controller/auth/access_keys.h"
+#include "controller/auth/sigv4.h"
+#include "controller/http/guard.h"
+#include "controller/http/http.h"
+#include "controller/services/call.h"
+
+enum {
+    HTTP_INBOX_POSTS = 8192,
+    HTTP_CONNECTIONS_MAX = 512,         /* a long poll holds one */
+    HTTP_CONNECTIONS_PER_ADDRESS = 384, /* leaves some to others; a proxy is one address */
+    HTTP_CONNECTION_MEMORY = 32 * 1024, /* request line and headers; the library's own default */
+    HTTP_IDLE_S = 30,                   /* nothing moves */
+    HTTP_REQUEST_MS = 60 * 1000,        /* from the first byte of a head to the last of the body */
+    HTTP_ANSWER_MS = 120 * 1000,        /* to take an answer */
+    HTTP_CORE_MS = 30 * 1000,           /* to wait for the core's Reply */
+    HTTP_BODIES_MAX = 64 * 1024 * 1024, /* bodies in memory, all connections together */
+    HTTP_DISCARD_MAX = 8 * 1024 * 1024, /* of a body that is too large, to deliver the refusal */
+    HTTP_STOP_MS = 2000,                /* to deliver the last answers */
+};
+
+/* A connection, from accept to close; cut off when it is past its deadline. */
+struct http_link {
+    struct MHD_Connection *connection;
+    int64_t deadline_ms; /* monotonic; INT64_MAX while we are the ones who owe something */
+    bool cut;
+    struct http_link *next;
+    struct http_link *previous;
+};
+
+/* One request and its answer. */
+struct exchange {
+    struct pen_http *door;
+    struct MHD_Connection *connection;
+    char *target;    /* raw */
+    char method[16]; /* cut, when longer: then it is none that we know */
+    char request_id[37];
+    int64_t began_us;
+    bool head_seen;
+    bool handled;
+    struct pen_buf body;
+    uint64_t discarded; /* bytes of a body that is refused */
+    bool too_large;
+    bool too_busy;
+
+    struct pen_principal principal;
+    const char *operation_name; /* for the log */
+    struct pen_call call;
+    json_t *input;
+    struct pen_error err;
+
+    bool suspended;
+    uint64_t correlation; /* of the Reply it waits for; 0: waits for news */
+    int64_t deadline_ms;  /* monotonic */
+    struct exchange *next;
+    struct exchange *previous;
+
+    bool answered;
+    bool close; /* the connection ends with this answer */
+    unsigned status;
+    const char *allow;   /* header Allow; NULL: none */
+    char error_name[96]; /* "": none */
+    struct pen_buf answer;
+};
+
+struct pen_http {
+    char *dir;
+    char *account;
+    char *region;
+    struct pen_buf endpoint;
+    struct pen_inbox *inbox;
+    struct pen_inbox *core;
+    struct pen_access_keys *keys;
+    struct pen_services services;
+    struct MHD_Daemon *daemon;
+    int listen_fd;
+    int epoll_fd;
+    struct http_link *links;
+    struct exchange *suspended_first; /* in the order in which they were suspended */
+    struct exchange *suspended_last;
+    uint64_t last_correlation;
+    size_t bodies_size;
+    pthread_t thread;
+    bool running; /* the thread has been started */
+    bool stopping;
+};
+
+/* ---- connection.c: the library's callbacks */
+
+/* Make the daemon around door->listen_fd. Errors: PEN_EIO. */
+int http_daemon_start(struct pen_http *door, struct pen_error *err);
+
+/* Cut connections that are past their deadline; returns the next deadline, INT64_MAX for none. */
+int64_t http_links_sweep(struct pen_http *door, int64_t now_ms);
+
+/* ---- exchange.c: answers */
+
+void exchange_answer_output(struct exchange *self, const json_t *output);
+void exchange_answer_error(struct exchange *self, const char *error_name, const char *message);
+/* By the code and name of err; faults of ours are logged and not shown. */
+void exchange_answer_failure(struct exchange *self, const struct pen_error *err);
+/* Give the answer to the library, with its headers. */
+enum MHD_Result exchange_send(struct exchange *self);
+void exchange_destroy(struct exchange **self_p);
+
+/* ---- route.c */
+
+/* Decide what the request is and handle it: afterwards it is answered, or has to be suspended. */
+void http_route(struct exchange *self);
+
+/* ---- api.c: POST / */
+
+void http_api(struct exchange *self, const struct pen_http_head *head);
+/* Call the handler again: there is news, or (waited_out) there is none. */
+void http_api_again(struct exchange *self, bool waited_out);
+void http_api_reply(struct exchange *self, const Pen__Reply *reply);
+
+/* ---- suspend.c: exchanges that wait */
+
+void http_suspend(struct exchange *self, int64_t deadline_ms);
+/* Unlink without resuming: the exchange is going away. */
+void http_forget(struct exchange *self);
+void http_on_reply(struct pen_http *door, const Pen__Reply *reply);
+void http_on_committed(struct pen_http *door, const char *execution_ids);
+void http_on_log_grew(struct pen_http *door, uint64_t fence);
+/* Answer those whose time is over; returns the next deadline, INT64_MAX for none. */
+int64_t http_expire(struct pen_http *door, int64_t now_ms);
+/* Answer all: the door closes. */
+void http_expire_all(struct pen_http *door);
+
+#endif

@@ -1,0 +1,237 @@
+#include "controller/http/http.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/check.h"
+#include "common/base/cleanup.h"
+#include "common/base/str.h"
+#include "common/io/clock.h"
+#include "common/io/file.h"
+#include "common/log/log.h"
+#include "common/wire/wire.h"
+#include "controller/http/door.h"
+#include "controller/http/listener.h"
+#include "controller/post/post.h"
+
+enum { POSTS_A_TURN = 64 };
+
+static void on_effect(struct pen_http *self, const Pen__Effect *effect)
+{
+    struct pen_error err;
+    if (effect->what_case == PEN__EFFECT__WHAT_REPLY) {
+        http_on_reply(self, effect->reply);
+    } else if (effect->what_case == PEN__EFFECT__WHAT_KEY_LOADED &&
+               effect->key_loaded->access_key != NULL) {
+        const Pen__AccessKeyRow *row = effect->key_loaded->access_key;
+        if (pen_access_keys_put(self->keys, row, self->services.sealer, &err) < 0)
+            pen_log(PEN_LOG_ERROR, "access key not usable", "key=%s error=%s",
+                    row->id == NULL ? "-" : row->id, err.message);
+    }
+}
+
+static void on_post(struct pen_http *self, const struct pen_post *post)
+{
+    switch (post->kind) {
+    case PEN_POST_EFFECT:
+        on_effect(self, post->body);
+        break;
+    case PEN_POST_COMMITTED:
+        http_on_committed(self, post->body == NULL ? "" : post->body);
+        break;
+    case PEN_POST_LOG_GREW:
+        http_on_log_grew(self, post->number);
+        break;
+    case PEN_POST_STOP:
+        self->stopping = true;
+        break;
+    default:
+        break; /* not for us */
+    }
+}
+
+static void take_posts(struct pen_http *self)
+{
+    struct pen_post posts[POSTS_A_TURN];
+    size_t count = pen_inbox_take(self->inbox, posts, POSTS_A_TURN);
+    for (size_t i = 0; i < count; i++) {
+        on_post(self, &posts[i]);
+        pen_post_release(&posts[i]);
+    }
+}
+
+/* Milliseconds until something is due; -1 for never. */
+static int wait_ms(struct pen_http *self, int64_t deadline_ms)
+{
+    int64_t wait = -1;
+    if (deadline_ms != INT64_MAX) {
+        wait = deadline_ms - pen_clock_monotonic_ms();
+        wait = wait < 0 ? 0 : wait;
+    }
+    MHD_UNSIGNED_LONG_LONG library_ms = 0;
+    if (MHD_get_timeout(self->daemon, &library_ms) == MHD_YES &&
+        (wait < 0 || library_ms < (unsigned long long)wait))
+        wait = library_ms > 60000 ? 60000 : (int64_t)library_ms;
+    return wait > 60000 ? 60000 : (int)wait;
+}
+
+static int turn(struct pen_http *self, struct pen_error *err)
+{
+    int64_t now_ms = pen_clock_monotonic_ms();
+    int64_t expire_ms = http_expire(self, now_ms);
+    int64_t sweep_ms = http_links_sweep(self, now_ms);
+    if (MHD_run(self->daemon) != MHD_YES)
+        return pen_fail(err, PEN_EIO, "the HTTP library has failed");
+    struct pollfd sources[] = {
+        {.fd = self->epoll_fd, .events = POLLIN},
+        {.fd = pen_inbox_fd(self->inbox), .events = POLLIN},
+    };
+    int wait = wait_ms(self, expire_ms < sweep_ms ? expire_ms : sweep_ms);
+    if (self->suspended_first != NULL && (wait < 0 || wait > 1000))
+        wait = 1000; /* those suspended by this very turn have deadlines that it has not seen */
+    if (poll(sources, 2, wait) < 0 && errno != EINTR)
+        return pen_fail_errno(err, "poll of the HTTP thread");
+    if (sources[1].revents != 0)
+        take_posts(self);
+    return 0;
+}
+
+/* The last answers leave; nothing new is taken. */
+static void drain(struct pen_http *self)
+{
+    MHD_socket listening = MHD_quiesce_daemon(self->daemon);
+    if (listening != MHD_INVALID_SOCKET)
+        (void)close(listening);
+    http_expire_all(self);
+    int64_t until_ms = pen_clock_monotonic_ms() + HTTP_STOP_MS;
+    for (;;) {
+        (void)MHD_run(self->daemon);
+        http_expire_all(self); /* a request that came in meanwhile */
+        bool owing = false;
+        for (const struct http_link *link = self->links; link != NULL; link = link->next)
+            owing |= link->deadline_ms == INT64_MAX;
+        if (!owing || pen_clock_monotonic_ms() >= until_ms)
+            break;
+        struct pollfd source = {.fd = self->epoll_fd, .events = POLLIN};
+        (void)poll(&source, 1, 20);
+    }
+    (void)MHD_run(self->daemon);
+}
+
+static void report_failure(struct pen_http *self, const struct pen_error *err)
+{
+    pen_log(PEN_LOG_ERROR, "http thread ends", "error=%s", err->message);
+    struct pen_error *copy = malloc(sizeof *copy);
+    if (copy == NULL)
+        return;
+    *copy = *err;
+    struct pen_post post = {.kind = PEN_POST_FAILED, .body = copy, .destroy = free};
+    if (pen_inbox_post_wait(self->core, &post, NULL) < 0)
+        free(copy);
+}
+
+static void *run(void *context)
+{
+    struct pen_http *self = context;
+    struct pen_error err;
+    while (!self->stopping) {
+        if (turn(self, &err) < 0) {
+            report_failure(self, &err);
+            break;
+        }
+    }
+    drain(self);
+    return NULL;
+}
+
+static int copy_options(struct pen_http *self, const struct pen_http_options *options,
+                        struct pen_error *err)
+{
+    if (!pen_str_set(&self->dir, options->dir) || !pen_str_set(&self->account, options->account) ||
+        !pen_str_set(&self->region, options->region))
+        return pen_fail(err, PEN_ENOMEM, "no memory for the HTTP door");
+    self->core = options->core;
+    self->services = (struct pen_services){
+        .dir = self->dir,
+        .account = self->account,
+        .region = self->region,
+        .sealer = options->sealer,
+        .server_keys = options->server_keys,
+        .started_ms = pen_clock_monotonic_ms(),
+    };
+    static const char purpose[] = "page tokens";
+    pen_hmac_sha256(options->server_keys->secret_key, PEN_CURVE_KEY_SIZE, purpose, strlen(purpose),
+                    self->services.page_key);
+    return 0;
+}
+
+static void destroy(struct pen_http **self_p)
+{
+    struct pen_http *self = *self_p;
+    if (self == NULL)
+        return;
+    if (self->daemon != NULL)
+        MHD_stop_daemon(self->daemon);
+    pen_fd_close(&self->listen_fd);
+    pen_reader_close(&self->services.reader);
+    pen_access_keys_destroy(&self->keys);
+    pen_inbox_destroy(&self->inbox);
+    pen_buf_release(&self->endpoint);
+    free(self->dir);
+    free(self->account);
+    free(self->region);
+    free(self);
+    *self_p = NULL;
+}
+
+int pen_http_start(const struct pen_http_options *options, struct pen_http **ret_http,
+                   struct pen_error *err)
+{
+    PEN_CLEANUP(destroy) struct pen_http *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the HTTP door");
+    self->listen_fd = -1;
+    int rc = copy_options(self, options, err);
+    if (rc < 0 || (rc = pen_services_prepare(err)) < 0 ||
+        (rc = pen_access_keys_create(&self->keys, err)) < 0 ||
+        (rc = pen_inbox_create(HTTP_INBOX_POSTS, &self->inbox, err)) < 0 ||
+        (rc = pen_reader_open(options->dir, &self->services.reader, err)) < 0 ||
+        (rc = pen_listener_open(options->address, &self->listen_fd, &self->endpoint, err)) < 0 ||
+        (rc = http_daemon_start(self, err)) < 0)
+        return rc;
+    int code = pthread_create(&self->thread, NULL, run, self);
+    if (code != 0) {
+        errno = code;
+        return pen_fail_errno(err, "thread of the HTTP door");
+    }
+    self->running = true;
+    *ret_http = TAKE_PTR(self);
+    return 0;
+}
+
+const char *pen_http_endpoint(const struct pen_http *self)
+{
+    return pen_buf_text(&self->endpoint);
+}
+
+struct pen_inbox *pen_http_inbox(struct pen_http *self)
+{
+    return self->inbox;
+}
+
+void pen_http_stop(struct pen_http **self_p)
+{
+    struct pen_http *self = *self_p;
+    if (self == NULL)
+        return;
+    const struct pen_post stop = {.kind = PEN_POST_STOP};
+    if (self->running) {
+        int rc = pen_inbox_post_wait(self->inbox, &stop, NULL);
+        CHECK(rc == 0);
+        (void)pthread_join(self->thread, NULL);
+    }
+    destroy(self_p);
+}

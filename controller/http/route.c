@@ -1,0 +1,79 @@
+/* Which request is what. */
+#include <string.h>
+
+#include "controller/http/door.h"
+
+static void not_found(struct exchange *self)
+{
+    exchange_answer_error(self, "NotFoundException",
+                          "There is nothing at this path. The API is POST / with X-Amz-Target; "
+                          "/healthz and /readyz say how the controller does.");
+}
+
+static void wrong_method(struct exchange *self, const char *allowed)
+{
+    self->allow = allowed;
+    exchange_answer_error(self, "MethodNotAllowedException", "This path does not know the method.");
+}
+
+static void say(struct exchange *self, const char *status)
+{
+    json_t *output = json_pack("{s:s}", "status", status);
+    exchange_answer_output(self, output);
+    json_decref(output);
+}
+
+/* The thread lives. */
+static void healthz(struct exchange *self, const struct pen_http_head *head)
+{
+    (void)head;
+    say(self, "ok");
+}
+
+/* The core has told its keys, so its plan is performed, and the store can be read. */
+static void readyz(struct exchange *self, const struct pen_http_head *head)
+{
+    (void)head;
+    struct pen_error err;
+    struct pen_http *door = self->door;
+    if (door->stopping || pen_access_keys_count(door->keys) == 0)
+        exchange_answer_error(self, "ServiceUnavailableException", "Not ready yet.");
+    else if (pen_reader_begin(door->services.reader, &err) < 0)
+        exchange_answer_error(self, "ServiceUnavailableException", "The store cannot be read.");
+    else
+        say(self, "ready");
+    pen_reader_end(door->services.reader);
+}
+
+static const struct {
+    const char *path;
+    const char *method;
+    const char *allow;
+    void (*handle)(struct exchange *self, const struct pen_http_head *head);
+} routes[] = {
+    {"/", "POST", "POST", http_api},
+    {"/healthz", "GET", "GET, HEAD", healthz},
+    {"/readyz", "GET", "GET, HEAD", readyz},
+};
+
+void http_route(struct exchange *self)
+{
+    struct pen_http_head head;
+    if (pen_http_head_read(self->connection, &head, &self->err) < 0) {
+        exchange_answer_error(self, "ValidationException", self->err.message);
+        return;
+    }
+    size_t path_size = strcspn(self->target, "?");
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (strlen(routes[i].path) != path_size ||
+            memcmp(routes[i].path, self->target, path_size) != 0)
+            continue;
+        bool is_head = strcmp(self->method, "HEAD") == 0 && strcmp(routes[i].method, "GET") == 0;
+        if (is_head || strcmp(self->method, routes[i].method) == 0)
+            routes[i].handle(self, &head);
+        else
+            wrong_method(self, routes[i].allow);
+        return;
+    }
+    not_found(self);
+}
