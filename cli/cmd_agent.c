@@ -1,0 +1,158 @@
+/* penstock agent ... */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/text.h"
+#include "common/base/cleanup.h"
+#include "common/io/clock.h"
+
+/* The one word that says most about an agent. */
+static const char *condition(const json_t *agent)
+{
+    const char *status = pen_json_text(agent, "status");
+    if (strcmp(status, "Enrolled") != 0)
+        return status;
+    if (!pen_json_flag(agent, "connected"))
+        return "lost";
+    if (pen_json_flag(agent, "suspect"))
+        return "suspect";
+    return pen_json_flag(agent, "draining") ? "draining" : "connected";
+}
+
+static void labels_put(const json_t *agent, struct pen_table *table)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    json_t *labels = json_object_get(agent, "labels");
+    const char *key;
+    json_t *value;
+    json_object_foreach(labels, key, value)
+    {
+        const char *word = json_string_value(value);
+        pen_buf_printf(&text, "%s%s=%s", text.size == 0 ? "" : ",", key, word == NULL ? "" : word);
+    }
+    pen_table_cell(table, pen_buf_text(&text));
+}
+
+static void agent_put(const json_t *agent, int64_t now_ms, struct pen_table *table)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf slots = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf seen = {0};
+    const json_t *host = json_object_get(agent, "host");
+    pen_buf_printf(&slots, "%" PRId64 "/%" PRId64, pen_json_number(agent, "busySlots"),
+                   pen_json_number(agent, "slots"));
+    pen_text_age(pen_json_time_ms(agent, "lastSeen"), now_ms, &seen);
+    pen_table_cell(table, pen_json_text(agent, "name"));
+    pen_table_cell(table, condition(agent));
+    pen_table_cell(table, pen_buf_text(&slots));
+    labels_put(agent, table);
+    pen_table_cell(table, pen_json_text(host, "isolation"));
+    pen_table_cell(table, pen_json_text(host, "version"));
+    pen_table_cell(table, pen_buf_text(&seen));
+    pen_table_cell(table, pen_json_text(agent, "statusReason"));
+}
+
+int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err)
+{
+    static const char *const headings[] = {"AGENT",     "STATE",   "BUSY", "LABELS",
+                                           "ISOLATION", "VERSION", "SEEN", "REASON"};
+    json_t *output = NULL;
+    int rc = pen_cli_call_pages(cli, PEN_SERVICE_PENSTOCK, "ListAgents", json_object(), "agents",
+                                &output, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json) {
+        pen_print_json(output);
+    } else {
+        PEN_CLEANUP(pen_table_release) struct pen_table table;
+        pen_table_begin(&table, 8, headings, 1, cli->color);
+        size_t index;
+        json_t *agent;
+        json_array_foreach(pen_json_list(output, "agents"), index, agent)
+            agent_put(agent, pen_clock_wall_ms(), &table);
+        pen_table_print(&table);
+    }
+    json_decref(output);
+    return 0;
+}
+
+static int token_input(const struct pen_cli *cli, json_t *input, struct pen_error *err)
+{
+    int64_t slots = 0;
+    int64_t ttl_ms = 0;
+    json_t *labels = NULL;
+    const char *text = pen_cli_option(cli, "--labels");
+    int rc = pen_input_number(cli, "--slots", 4096, 0, &slots, err);
+    if (rc == 0)
+        rc = pen_input_duration(cli, "--ttl", 0, &ttl_ms, err);
+    if (rc == 0 && text != NULL)
+        rc = pen_input_labels(text, &labels, err);
+    if (rc < 0)
+        return rc;
+    if (pen_cli_option(cli, "--ttl") != NULL && ttl_ms < 1000)
+        rc = pen_fail(err, PEN_EINVAL, "--ttl: a token has to live a second at least");
+    if (labels != NULL)
+        (void)json_object_set_new(input, "labels", labels);
+    if (slots > 0)
+        (void)json_object_set_new(input, "slots", json_integer(slots));
+    if (ttl_ms > 0)
+        (void)json_object_set_new(input, "ttlSeconds", json_integer(ttl_ms / 1000));
+    return rc;
+}
+
+int pen_cmd_agent_token(struct pen_cli *cli, struct pen_error *err)
+{
+    json_t *input = json_object();
+    int rc = token_input(cli, input, err);
+    if (rc < 0) {
+        json_decref(input);
+        return rc;
+    }
+    json_t *output = NULL;
+    rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "CreateAgentToken", input, &output, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json) {
+        pen_print_json(output);
+    } else {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf token = {0};
+        PEN_CLEANUP(pen_buf_release) struct pen_buf until = {0};
+        pen_text_clean(pen_json_text(output, "token"), &token);
+        pen_text_time(pen_json_time_ms(output, "expiresAt"), &until);
+        (void)puts(pen_buf_text(&token)); /* alone on standard output, for scripts */
+        (void)fprintf(stderr,
+                      "good for one agent until %s:\n"
+                      "  penstock-agent --controller HOST:PORT --token TOKEN --data DIR\n",
+                      pen_buf_text(&until));
+    }
+    json_decref(output);
+    return 0;
+}
+
+static int change(struct pen_cli *cli, const char *operation, const char *done,
+                  struct pen_error *err)
+{
+    const char *agent = pen_cli_argument(cli, 0);
+    json_t *input = json_pack("{s:s}", "agentId", agent);
+    if (cli->command->options != NULL)
+        pen_input_set(input, "reason", pen_cli_option(cli, "--reason"));
+    return pen_cli_call_done(cli, PEN_SERVICE_PENSTOCK, operation, input, err, "agent '%s' %s",
+                             agent, done);
+}
+
+int pen_cmd_agent_drain(struct pen_cli *cli, struct pen_error *err)
+{
+    return change(cli, "DrainAgent", "gets no more work; what runs goes on", err);
+}
+
+int pen_cmd_agent_undrain(struct pen_cli *cli, struct pen_error *err)
+{
+    return change(cli, "UndrainAgent", "gets work again", err);
+}
+
+int pen_cmd_agent_revoke(struct pen_cli *cli, struct pen_error *err)
+{
+    return change(cli, "RevokeAgent", "is shut out", err);
+}

@@ -1,0 +1,350 @@
+/* penstock start, watch, status, history */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/input.h"
+#include "cli/state.h"
+#include "cli/text.h"
+#include "cli/watch.h"
+#include "common/base/cleanup.h"
+#include "common/io/clock.h"
+#include "common/io/random.h"
+
+/* ---- start and watch */
+
+/* "a=b" options into a list of {first: a, second: b, also}. */
+static int pairs_take(const struct pen_cli *cli, const char *option, const char *first,
+                      const char *second, const char *type, json_t *ret_list, struct pen_error *err)
+{
+    const char *text;
+    for (size_t i = 0; (text = pen_cli_option_at(cli, option, i)) != NULL; i++) {
+        const char *equals = strchr(text, '=');
+        if (equals == NULL || equals == text)
+            return pen_fail(err, PEN_EINVAL, "%s: '%.64s' has no '='", option, text);
+        json_t *pair =
+            json_pack("{s:s%, s:s}", first, text, (size_t)(equals - text), second, equals + 1);
+        if (pair == NULL)
+            return pen_fail(err, PEN_EINVAL, "%s: '%.64s' is not UTF-8", option, text);
+        pen_input_set(pair, "revisionType", type);
+        (void)json_array_append_new(ret_list, pair);
+    }
+    return 0;
+}
+
+static int start_input(const struct pen_cli *cli, json_t **ret_input, struct pen_error *err)
+{
+    char token[37];
+    json_t *variables = json_array();
+    json_t *revisions = json_array();
+    int rc = pen_random_uuid(token, err);
+    if (rc == 0)
+        rc = pairs_take(cli, "--variable", "name", "value", NULL, variables, err);
+    if (rc == 0)
+        rc = pairs_take(cli, "--revision", "actionName", "revisionValue", "COMMIT_ID", revisions,
+                        err);
+    if (rc == 0) {
+        json_t *input =
+            json_pack("{s:s, s:s}", "name", pen_cli_argument(cli, 0), "clientRequestToken", token);
+        if (json_array_size(variables) > 0)
+            (void)json_object_set(input, "variables", variables);
+        if (json_array_size(revisions) > 0)
+            (void)json_object_set(input, "sourceRevisions", revisions);
+        *ret_input = input;
+    }
+    json_decref(variables);
+    json_decref(revisions);
+    return rc;
+}
+
+static int watch(struct pen_cli *cli, const char *execution, struct pen_error *err)
+{
+    struct pen_watch_options options = {
+        .pipeline = pen_cli_argument(cli, 0),
+        .execution = execution,
+        .logs = pen_cli_option(cli, "--no-logs") == NULL,
+        .raw = pen_cli_option(cli, "--raw") != NULL,
+    };
+    int rc = pen_input_duration(cli, "--timeout", -1, &options.timeout_ms, err);
+    if (rc == 0 && cli->json)
+        rc = pen_fail(err, PEN_EINVAL, "following has no JSON output; 'penstock history' has");
+    return rc < 0 ? rc : pen_watch(cli, &options, err);
+}
+
+int pen_cmd_start(struct pen_cli *cli, struct pen_error *err)
+{
+    bool watching = pen_cli_option(cli, "--watch") != NULL;
+    json_t *input = NULL;
+    json_t *output = NULL;
+    int rc = 0;
+    if (watching && cli->json)
+        return pen_fail(err, PEN_EINVAL, "--watch has no JSON output");
+    rc = start_input(cli, &input, err);
+    if (rc == 0)
+        rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "StartPipelineExecution", input, &output,
+                          err);
+    if (rc < 0)
+        return rc;
+    const char *id = pen_json_text(output, "pipelineExecutionId");
+    if (cli->json) {
+        pen_print_json(output);
+    } else {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        pen_text_clean(id, &text);
+        (void)puts(pen_buf_text(&text));
+    }
+    if (watching)
+        rc = watch(cli, id, err);
+    json_decref(output);
+    return rc;
+}
+
+int pen_cmd_watch(struct pen_cli *cli, struct pen_error *err)
+{
+    return watch(cli, pen_cli_argument(cli, 1), err);
+}
+
+/* ---- status */
+
+/* The first block of a UUID is what people compare. */
+static void put_short_id(struct pen_table *table, const char *id)
+{
+    char text[9];
+    (void)snprintf(text, sizeof text, "%s", id);
+    pen_table_cell(table, text);
+}
+
+static void status_row(const struct pen_state_action *each, int64_t now_ms, struct pen_table *table)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf age = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf status = {0};
+    const json_t *execution = json_object_get(each->stage, "latestExecution");
+    int64_t percent = pen_json_number(each->latest, "percentComplete");
+    pen_buf_puts(&status,
+                 pen_state_is_approval(each) ? "Approval" : pen_json_text(each->latest, "status"));
+    if (percent > 0 && percent < 100)
+        pen_buf_printf(&status, " %" PRId64 "%%", percent);
+    if (each->latest != NULL)
+        pen_text_age(pen_json_time_ms(each->latest, "lastStatusChange"), now_ms, &age);
+    pen_table_cell(table, each->stage_name);
+    pen_table_cell(table, each->action_name);
+    pen_table_cell(table, pen_buf_text(&status));
+    pen_table_cell(table, pen_buf_text(&age));
+    put_short_id(table, pen_json_text(execution, "pipelineExecutionId"));
+    pen_table_cell(table, pen_state_note(each->latest));
+}
+
+/* What stands in the way of a stage, below the table. */
+static void stage_notes(const json_t *stage, int64_t now_ms)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    const json_t *gate = json_object_get(stage, "inboundTransitionState");
+    const json_t *enabled = json_object_get(gate, "enabled");
+    if (json_is_false(enabled)) {
+        pen_buf_puts(&text, "stage ");
+        pen_text_clean(pen_json_text(stage, "stageName"), &text);
+        pen_buf_puts(&text, " is closed by ");
+        pen_text_clean(pen_json_text(gate, "lastChangedBy"), &text);
+        pen_buf_puts(&text, ", ");
+        pen_text_age(pen_json_time_ms(gate, "lastChangedAt"), now_ms, &text);
+        pen_buf_puts(&text, ": ");
+        pen_text_clean(pen_json_text(gate, "disabledReason"), &text);
+        pen_buf_putc(&text, '\n');
+    }
+    size_t index;
+    json_t *inbound;
+    json_array_foreach(pen_json_list(stage, "inboundExecutions"), index, inbound)
+    {
+        pen_buf_puts(&text, "stage ");
+        pen_text_clean(pen_json_text(stage, "stageName"), &text);
+        pen_buf_puts(&text, ": execution ");
+        pen_text_clean(pen_json_text(inbound, "pipelineExecutionId"), &text);
+        pen_buf_puts(&text, " waits to enter\n");
+    }
+    (void)fputs(pen_buf_text(&text), stdout);
+}
+
+static void status_print(const struct pen_cli *cli, const json_t *state)
+{
+    static const char *const headings[] = {"STAGE", "ACTION",    "STATUS",
+                                           "SINCE", "EXECUTION", "NOTE"};
+    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf name = {0};
+    int64_t now_ms = pen_clock_wall_ms();
+    size_t position = 0;
+    bool approval = false;
+    struct pen_state_action each;
+    pen_table_begin(&table, 6, headings, 2, cli->color);
+    while (pen_state_next(state, &position, &each)) {
+        status_row(&each, now_ms, &table);
+        approval = approval || pen_state_is_approval(&each);
+    }
+    pen_text_clean(pen_json_text(state, "pipelineName"), &name);
+    (void)printf("%s, version %" PRId64 "\n", pen_buf_text(&name),
+                 pen_json_number(state, "pipelineVersion"));
+    pen_table_print(&table);
+    size_t index;
+    json_t *stage;
+    json_array_foreach(pen_json_list(state, "stageStates"), index, stage)
+        stage_notes(stage, now_ms);
+    if (approval)
+        (void)printf("an approval is wanted: penstock approve %s\n", pen_buf_text(&name));
+}
+
+/* One row for a pipeline: its latest execution. */
+static int overview_row(struct pen_cli *cli, const char *name, struct pen_table *table,
+                        json_t *ret_all, struct pen_error *err)
+{
+    json_t *output = NULL;
+    int rc =
+        pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelineExecutions",
+                     json_pack("{s:s, s:i}", "pipelineName", name, "maxResults", 1), &output, err);
+    if (rc == PEN_ENOTFOUND) /* deleted since it was listed */
+        return 0;
+    if (rc < 0)
+        return rc;
+    const json_t *latest = json_array_get(pen_json_list(output, "pipelineExecutionSummaries"), 0);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf age = {0};
+    pen_text_age(pen_json_time_ms(latest, "lastUpdateTime"), pen_clock_wall_ms(), &age);
+    pen_table_cell(table, name);
+    pen_table_cell(table, pen_json_text(latest, "status"));
+    pen_table_cell(table, pen_buf_text(&age));
+    put_short_id(table, pen_json_text(latest, "pipelineExecutionId"));
+    pen_table_cell(table, pen_json_text(latest, "statusSummary"));
+    (void)json_object_set_new(output, "pipelineName", json_string(name));
+    (void)json_array_append(ret_all, output);
+    json_decref(output);
+    return 0;
+}
+
+static int overview(struct pen_cli *cli, struct pen_error *err)
+{
+    static const char *const headings[] = {"PIPELINE", "LATEST", "CHANGED", "EXECUTION", "NOTE"};
+    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    json_t *output = NULL;
+    int rc = pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelines", json_object(),
+                                "pipelines", &output, err);
+    if (rc < 0)
+        return rc;
+    pen_table_begin(&table, 5, headings, 1, cli->color);
+    json_t *all = json_array();
+    size_t index;
+    json_t *row;
+    json_array_foreach(pen_json_list(output, "pipelines"), index, row)
+    {
+        if (rc == 0)
+            rc = overview_row(cli, pen_json_text(row, "name"), &table, all, err);
+    }
+    if (rc == 0 && cli->json)
+        pen_print_json(all);
+    else if (rc == 0)
+        pen_table_print(&table);
+    json_decref(all);
+    json_decref(output);
+    return rc;
+}
+
+int pen_cmd_status(struct pen_cli *cli, struct pen_error *err)
+{
+    const char *name = pen_cli_argument(cli, 0);
+    json_t *state = NULL;
+    if (name == NULL)
+        return overview(cli, err);
+    int rc = pen_state_get(cli, name, &state, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json)
+        pen_print_json(state);
+    else
+        status_print(cli, state);
+    json_decref(state);
+    return 0;
+}
+
+/* ---- history */
+
+static void execution_row(const json_t *row, struct pen_table *table)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf revision = {0};
+    const json_t *source = json_array_get(pen_json_list(row, "sourceRevisions"), 0);
+    const json_t *trigger = json_object_get(row, "trigger");
+    pen_buf_printf(&revision, "%.10s %.48s", pen_json_text(source, "revisionId"),
+                   pen_json_text(source, "revisionSummary"));
+    if (revision.size == 1)
+        pen_buf_clear(&revision);
+    pen_table_cell(table, pen_json_text(row, "pipelineExecutionId"));
+    pen_table_cell(table, pen_json_text(row, "status"));
+    pen_table_time(table, pen_json_time_ms(row, "startTime"));
+    pen_table_time(table, pen_json_time_ms(row, "lastUpdateTime"));
+    pen_table_cell(table, pen_json_text(trigger, "triggerType"));
+    pen_table_cell(table, pen_buf_text(&revision));
+}
+
+static void action_row(const json_t *row, struct pen_table *table)
+{
+    const json_t *result = json_object_get(json_object_get(row, "output"), "executionResult");
+    const char *problem = pen_json_text(json_object_get(result, "errorDetails"), "message");
+    pen_table_cell(table, pen_json_text(row, "stageName"));
+    pen_table_cell(table, pen_json_text(row, "actionName"));
+    pen_table_cell(table, pen_json_text(row, "status"));
+    pen_table_time(table, pen_json_time_ms(row, "startTime"));
+    pen_table_time(table, pen_json_time_ms(row, "lastUpdateTime"));
+    pen_table_cell(table,
+                   problem[0] != 0 ? problem : pen_json_text(result, "externalExecutionSummary"));
+}
+
+static int history_get(struct pen_cli *cli, const char *execution, json_t **ret_output,
+                       struct pen_error *err)
+{
+    int64_t limit = 0;
+    int rc = pen_input_number(cli, "--limit", 100, 20, &limit, err);
+    json_t *input = json_pack("{s:s}", "pipelineName", pen_cli_argument(cli, 0));
+    if (rc == 0 && execution != NULL) {
+        (void)json_object_set_new(input, "filter",
+                                  json_pack("{s:s}", "pipelineExecutionId", execution));
+        return pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input,
+                                  "actionExecutionDetails", ret_output, err);
+    }
+    if (rc < 0) {
+        json_decref(input);
+        return rc;
+    }
+    (void)json_object_set_new(input, "maxResults", json_integer(limit));
+    return pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelineExecutions", input, ret_output,
+                        err);
+}
+
+int pen_cmd_history(struct pen_cli *cli, struct pen_error *err)
+{
+    static const char *const of_pipeline[] = {"EXECUTION", "STATUS",  "STARTED",
+                                              "CHANGED",   "TRIGGER", "REVISION"};
+    static const char *const of_execution[] = {"STAGE",   "ACTION",  "STATUS",
+                                               "STARTED", "CHANGED", "NOTE"};
+    const char *execution = pen_cli_argument(cli, 1);
+    json_t *output = NULL;
+    int rc = history_get(cli, execution, &output, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json) {
+        pen_print_json(output);
+        json_decref(output);
+        return 0;
+    }
+    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    pen_table_begin(&table, 6, execution == NULL ? of_pipeline : of_execution,
+                    execution == NULL ? 1 : 2, cli->color);
+    json_t *rows = pen_json_list(output, execution == NULL ? "pipelineExecutionSummaries"
+                                                           : "actionExecutionDetails");
+    for (size_t i = 0; i < json_array_size(rows); i++) { /* actions in the order they ran */
+        size_t at = execution == NULL ? i : json_array_size(rows) - 1 - i;
+        if (execution == NULL)
+            execution_row(json_array_get(rows, at), &table);
+        else
+            action_row(json_array_get(rows, at), &table);
+    }
+    pen_table_print(&table);
+    json_decref(output);
+    return 0;
+}

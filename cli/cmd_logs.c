@@ -1,0 +1,144 @@
+/* penstock logs */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/feed.h"
+#include "cli/input.h"
+#include "cli/text.h"
+#include "common/base/cleanup.h"
+#include "common/base/limits.h"
+#include "common/io/clock.h"
+
+enum { RETRY_FOR_MS = 60000, RETRY_EVERY_MS = 1000 };
+
+/* How much an action execution is what somebody means who names none. */
+static int interest(const json_t *row)
+{
+    const char *status = pen_json_text(row, "status");
+    const json_t *type = json_object_get(json_object_get(row, "input"), "actionTypeId");
+    if (strcmp(pen_json_text(type, "category"), "Approval") == 0)
+        return 0;
+    return strcmp(status, "InProgress") == 0 ? 3 : strcmp(status, "Failed") == 0 ? 2 : 1;
+}
+
+/* Of the execution, or the latest one (the list has the newest first), the most interesting action.
+ */
+static int action_choose(struct pen_cli *cli, json_t *request, struct pen_error *err)
+{
+    const char *execution = pen_cli_option(cli, "--execution");
+    const char *stage = pen_cli_option(cli, "--stage");
+    json_t *input = json_pack("{s:s}", "pipelineName", pen_cli_argument(cli, 0));
+    if (execution != NULL)
+        (void)json_object_set_new(input, "filter",
+                                  json_pack("{s:s}", "pipelineExecutionId", execution));
+    json_t *output = NULL;
+    int rc =
+        pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input, &output, err);
+    if (rc < 0)
+        return rc;
+    const char *latest = NULL;
+    const json_t *best = NULL;
+    size_t index;
+    json_t *row;
+    json_array_foreach(pen_json_list(output, "actionExecutionDetails"), index, row)
+    {
+        const char *of = pen_json_text(row, "pipelineExecutionId");
+        latest = latest == NULL ? of : latest;
+        if (strcmp(of, latest) == 0 &&
+            (stage == NULL || strcmp(stage, pen_json_text(row, "stageName")) == 0) &&
+            interest(row) > (best == NULL ? 0 : interest(best)))
+            best = row;
+    }
+    if (best == NULL)
+        rc = pen_fail(err, PEN_ENOTFOUND, "no action with a log has run yet");
+    else
+        pen_input_set(request, "actionExecutionId", pen_json_text(best, "actionExecutionId"));
+    json_decref(output);
+    return rc;
+}
+
+/* What GetLogs is asked for. */
+static int request_make(struct pen_cli *cli, json_t **ret_request, struct pen_error *err)
+{
+    json_t *request = json_object();
+    int rc = 0;
+    if (pen_cli_argument(cli, 1) == NULL) {
+        rc = action_choose(cli, request, err);
+    } else {
+        pen_input_set(request, "pipelineName", pen_cli_argument(cli, 0));
+        pen_input_set(request, "executionId", pen_cli_option(cli, "--execution"));
+        pen_input_set(request, "stageName", pen_cli_option(cli, "--stage"));
+        pen_input_set(request, "actionName", pen_cli_argument(cli, 1));
+    }
+    if (rc < 0)
+        json_decref(request);
+    else
+        *ret_request = request;
+    return rc;
+}
+
+/* One question and answer. */
+static int step(struct pen_cli *cli, struct pen_feed *feed, int wait_s, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf lines = {0};
+    int rc = pen_feed_ask(feed, cli->client, wait_s, err);
+    while (rc == 0 && !pen_feed_is_ready(feed))
+        rc = pen_client_wait(cli->client, 60000, err);
+    if (rc == 0)
+        rc = pen_feed_take(feed, &lines, err);
+    if (lines.size > 0)
+        (void)fwrite(lines.data, 1, lines.size, stdout);
+    if (fflush(stdout) != 0 && rc == 0)
+        rc = pen_fail_errno(err, "cannot write the log");
+    return rc;
+}
+
+/* Follow to the end, over restarts of the controller. */
+static int follow(struct pen_cli *cli, struct pen_feed *feed, struct pen_error *err)
+{
+    int64_t last_good_ms = pen_clock_monotonic_ms();
+    int rc = 0;
+    while (rc == 0 && !pen_feed_is_complete(feed)) {
+        rc = step(cli, feed, PEN_LIMIT_LONG_POLL_MS / 1000, err);
+        int64_t now_ms = pen_clock_monotonic_ms();
+        if (rc == 0)
+            last_good_ms = now_ms;
+        else if (rc == PEN_EUNAVAILABLE && !pen_client_interrupted(cli->client) &&
+                 now_ms - last_good_ms < RETRY_FOR_MS)
+            rc = pen_client_sleep(cli->client, RETRY_EVERY_MS, err);
+    }
+    return rc;
+}
+
+int pen_cmd_logs(struct pen_cli *cli, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_feed_destroy) struct pen_feed *feed = NULL;
+    json_t *request = NULL;
+    bool following = pen_cli_option(cli, "--follow") != NULL;
+    int rc = pen_cli_open(cli, err);
+    if (rc == 0)
+        rc = request_make(cli, &request, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json) { /* the API's own answer: one page from the beginning */
+        (void)json_object_set_new(request, "offset", json_integer(0));
+        json_t *output = NULL;
+        rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "GetLogs", request, &output, err);
+        if (rc == 0)
+            pen_print_json(output);
+        json_decref(output);
+        return rc;
+    }
+    rc = pen_feed_create(request, pen_cli_option(cli, "--raw") != NULL, &feed, err);
+    json_decref(request);
+    if (rc == 0 && following) {
+        rc = pen_client_catch_signals(cli->client, err);
+        return rc < 0 ? rc : follow(cli, feed, err);
+    }
+    do {
+        if (rc == 0)
+            rc = step(cli, feed, 0, err);
+    } while (rc == 0 && pen_feed_has_moved(feed) && !pen_feed_is_complete(feed));
+    return rc;
+}

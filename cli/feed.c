@@ -1,0 +1,163 @@
+#include "cli/feed.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/text.h"
+#include "common/base/cleanup.h"
+#include "common/base/limits.h"
+#include "common/base/str.h"
+#include "common/keys/digest.h"
+
+/* A line that is longer comes out in pieces. */
+enum { LINE_BYTES_MAX = 64 * 1024 };
+
+struct pen_feed {
+    json_t *request;
+    bool raw;
+    struct pen_call *call;
+    int64_t offset;
+    int64_t fence;
+    bool complete;
+    bool moved;
+    char *agent;
+    struct pen_buf rest; /* the beginning of a line */
+};
+
+int pen_feed_create(const json_t *request, bool raw, struct pen_feed **ret_feed,
+                    struct pen_error *err)
+{
+    PEN_CLEANUP(pen_feed_destroy) struct pen_feed *self = calloc(1, sizeof *self);
+    if (self != NULL)
+        self->request = json_deep_copy(request);
+    if (self == NULL || self->request == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a log");
+    self->raw = raw;
+    *ret_feed = TAKE_PTR(self);
+    return 0;
+}
+
+void pen_feed_destroy(struct pen_feed **self_p)
+{
+    struct pen_feed *self = TAKE_PTR(*self_p);
+    if (self == NULL)
+        return;
+    pen_call_destroy(&self->call);
+    json_decref(self->request);
+    free(self->agent);
+    pen_buf_release(&self->rest);
+    free(self);
+}
+
+int pen_feed_ask(struct pen_feed *self, struct pen_client *client, int wait_s,
+                 struct pen_error *err)
+{
+    if (self->call != NULL || self->complete)
+        return 0;
+    if (json_object_set_new(self->request, "offset", json_integer(self->offset)) < 0 ||
+        json_object_set_new(self->request, "limit", json_integer(PEN_LIMIT_LOG_PAGE_BYTES)) < 0 ||
+        json_object_set_new(self->request, "waitSeconds", json_integer(wait_s)) < 0)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a log");
+    return pen_call_start(client, PEN_SERVICE_PENSTOCK, "GetLogs", self->request, wait_s,
+                          &self->call, err);
+}
+
+void pen_feed_cancel(struct pen_feed *self)
+{
+    pen_call_destroy(&self->call);
+}
+
+bool pen_feed_is_ready(const struct pen_feed *self)
+{
+    return self->call != NULL && pen_call_is_done(self->call);
+}
+
+bool pen_feed_is_complete(const struct pen_feed *self)
+{
+    return self->complete;
+}
+
+bool pen_feed_has_moved(const struct pen_feed *self)
+{
+    return self->moved;
+}
+
+const char *pen_feed_agent(const struct pen_feed *self)
+{
+    return self->agent == NULL ? "" : self->agent;
+}
+
+static void line_put(struct pen_feed *self, const char *bytes, size_t size,
+                     struct pen_buf *ret_lines)
+{
+    if (self->raw)
+        pen_buf_append(ret_lines, bytes, size);
+    else
+        pen_text_clean_log(bytes, size, ret_lines);
+    pen_buf_putc(ret_lines, '\n');
+}
+
+/* Move whole lines from rest to ret_lines; at the end of the log, or of patience, also the rest. */
+static void lines_take(struct pen_feed *self, bool all, struct pen_buf *ret_lines)
+{
+    const char *text = pen_buf_text(&self->rest);
+    size_t at = 0;
+    for (;;) {
+        const char *end = memchr(text + at, '\n', self->rest.size - at);
+        if (end == NULL)
+            break;
+        line_put(self, text + at, (size_t)(end - text) - at, ret_lines);
+        at = (size_t)(end - text) + 1;
+    }
+    if (at < self->rest.size && (all || self->rest.size - at > LINE_BYTES_MAX)) {
+        line_put(self, text + at, self->rest.size - at, ret_lines);
+        at = self->rest.size;
+    }
+    pen_buf_consume(&self->rest, at);
+}
+
+/* Remember the log's own name and the agent; a new attempt begins a new log. True: begin anew. */
+static bool attempt_changed(struct pen_feed *self, const json_t *answer)
+{
+    int64_t fence = pen_json_number(answer, "fence");
+    json_t *id = json_object_get(answer, "actionExecutionId");
+    json_t *attempts = pen_json_list(answer, "attempts");
+    size_t count = json_array_size(attempts);
+    if (json_is_string(id)) {
+        json_object_clear(self->request);
+        (void)json_object_set(self->request, "actionExecutionId", id);
+    }
+    if (count > 0) {
+        const json_t *last = json_array_get(attempts, count - 1);
+        (void)pen_str_set(&self->agent, pen_json_text(last, "agentName"));
+    }
+    bool changed = self->fence != 0 && fence != self->fence;
+    self->fence = fence;
+    return changed && self->offset != 0;
+}
+
+int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_error *err)
+{
+    json_t *answer = NULL;
+    self->moved = false;
+    int rc = pen_call_finish(&self->call, &answer, err);
+    if (rc < 0)
+        return rc;
+    if (attempt_changed(self, answer)) {
+        lines_take(self, true, ret_lines);
+        self->offset = 0;
+        self->moved = true; /* ask again at once */
+    } else {
+        size_t before = self->rest.size;
+        rc = pen_base64_decode(pen_json_text(answer, "data"), &self->rest, err);
+        self->moved = rc == 0 && self->rest.size > before;
+        if (self->moved)
+            self->offset = pen_json_number(answer, "nextOffset");
+        self->complete = rc == 0 && pen_json_flag(answer, "complete") &&
+                         self->offset >= pen_json_number(answer, "size");
+        lines_take(self, self->complete, ret_lines);
+    }
+    json_decref(answer);
+    return rc < 0 ? rc : pen_buf_ok(ret_lines, err);
+}

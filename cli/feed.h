@@ -1,0 +1,49 @@
+/* cli/feed.h - the log of one action, as it grows
+ *
+ * Keeps its place (offset, attempt) over answers, lost connections and new attempts. At most one
+ * request is under way. Lines come out whole; what is left of a line is shown when the log is over.
+ */
+#ifndef PEN_CLI_FEED_H
+#define PEN_CLI_FEED_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/client.h"
+#include "common/base/buf.h"
+#include "common/base/error.h"
+
+struct pen_feed;
+
+/* request names the log, as GetLogs takes it (a new reference is kept). raw: lines are not cleaned.
+ */
+int pen_feed_create(const json_t *request, bool raw, struct pen_feed **ret_feed,
+                    struct pen_error *err);
+void pen_feed_destroy(struct pen_feed **self_p);
+
+/* Ask for what comes next, unless that is under way or the log is over. wait_s: let the controller
+ * answer only when there is something, up to this time. */
+int pen_feed_ask(struct pen_feed *self, struct pen_client *client, int wait_s,
+                 struct pen_error *err);
+
+/* Give up what is under way, to ask again at once. */
+void pen_feed_cancel(struct pen_feed *self);
+
+/* An answer is there to be taken. */
+bool pen_feed_is_ready(const struct pen_feed *self);
+
+/* Take the answer; whole lines are appended to ret_lines, cleaned unless raw, each with its
+ * newline. Errors: as pen_call_finish; the place is kept. */
+int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_error *err);
+
+/* All of the log has been taken, and the action is over. */
+bool pen_feed_is_complete(const struct pen_feed *self);
+
+/* The last answer brought bytes. */
+bool pen_feed_has_moved(const struct pen_feed *self);
+
+/* Name of the agent of the latest attempt; "" while there is none. */
+const char *pen_feed_agent(const struct pen_feed *self);
+
+#endif

@@ -1,0 +1,149 @@
+#include "cli/input.h"
+
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/limits.h"
+#include "common/base/str.h"
+#include "common/base/units.h"
+#include "common/io/file.h"
+
+enum { SECRET_BYTES_MAX = 16 * 1024 };
+
+static const char *real_path(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "/dev/stdin" : path;
+}
+
+int pen_input_pipeline(const char *path, json_t **ret_input, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    int rc = pen_file_read(real_path(path), PEN_LIMIT_HTTP_BODY_BYTES, &text, err);
+    if (rc < 0)
+        return rc;
+    json_error_t problem;
+    json_t *json = json_loadb(pen_buf_text(&text), text.size, JSON_REJECT_DUPLICATES, &problem);
+    if (json == NULL)
+        return pen_fail(err, PEN_EINVAL, "%s:%d:%d: %s", path, problem.line, problem.column,
+                        problem.text);
+    json_t *pipeline = json_object_get(json, "pipeline");
+    if (pipeline == NULL)
+        pipeline = json;
+    json_t *input = json_is_object(pipeline) ? json_pack("{s:O}", "pipeline", pipeline) : NULL;
+    json_decref(json);
+    if (input == NULL)
+        return pen_fail(err, PEN_EINVAL, "%s: expected a JSON object, the pipeline", path);
+    *ret_input = input;
+    return 0;
+}
+
+/* Turn the terminal's echo off, if standard input is one; false when nothing was changed. */
+static bool echo_off(struct termios *ret_before)
+{
+    if (tcgetattr(STDIN_FILENO, ret_before) < 0)
+        return false;
+    struct termios quiet = *ret_before;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    return tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+}
+
+/* One line from a terminal: reading to the end would wait for a second Ctrl-D. */
+static int secret_from_terminal(const char *what, struct pen_buf *ret_text, struct pen_error *err)
+{
+    struct termios before;
+    bool quiet = echo_off(&before);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf prompt = {0};
+    pen_buf_printf(&prompt, "%s: ", what);
+    (void)pen_file_write_all(STDERR_FILENO, prompt.data, prompt.size, NULL);
+    uint8_t *room = pen_buf_reserve(ret_text, SECRET_BYTES_MAX);
+    ssize_t got = room == NULL ? -1 : read(STDIN_FILENO, room, SECRET_BYTES_MAX);
+    int rc = got < 0 ? pen_fail_errno(err, "cannot read the %s", what) : 0;
+    if (got > 0)
+        pen_buf_added(ret_text, (size_t)got);
+    if (quiet) {
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        (void)pen_file_write_all(STDERR_FILENO, "\n", 1, NULL);
+    }
+    return rc;
+}
+
+int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_secret,
+                     struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    bool terminal = strcmp(path, "-") == 0 && isatty(STDIN_FILENO) == 1;
+    int rc = terminal ? secret_from_terminal(what, &text, err)
+                      : pen_file_read(real_path(path), SECRET_BYTES_MAX, &text, err);
+    if (rc < 0)
+        return rc;
+    size_t length = strcspn(pen_buf_text(&text), "\r\n");
+    if (length == 0)
+        rc = pen_fail(err, PEN_EINVAL, "no %s in '%s'", what, path);
+    else
+        pen_buf_append(ret_secret, text.data, length);
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.size);
+    return rc;
+}
+
+int pen_input_labels(const char *text, json_t **ret_labels, struct pen_error *err)
+{
+    json_t *labels = json_object();
+    int rc = labels == NULL ? pen_fail(err, PEN_ENOMEM, "no memory for labels") : 0;
+    while (rc == 0 && *text != 0) {
+        size_t size = strcspn(text, ",");
+        PEN_CLEANUP(pen_free) char *label = strndup(text, size);
+        char *equals = label == NULL ? NULL : strchr(label, '=');
+        if (equals == NULL || equals == label) {
+            rc = pen_fail(err, PEN_EINVAL, "label '%.*s' is not of the form key=value", (int)size,
+                          text);
+            break;
+        }
+        *equals = 0;
+        if (json_object_get(labels, label) != NULL)
+            rc = pen_fail(err, PEN_EINVAL, "label '%.64s' is given twice", label);
+        else if (json_object_set_new(labels, label, json_string(equals + 1)) < 0)
+            rc = pen_fail(err, PEN_EINVAL, "label '%.64s' is not UTF-8", label);
+        text += size + (text[size] == ',' ? 1 : 0);
+    }
+    if (rc == 0)
+        *ret_labels = json_incref(labels);
+    json_decref(labels);
+    return rc;
+}
+
+int pen_input_duration(const struct pen_cli *cli, const char *option, int64_t otherwise,
+                       int64_t *ret_ms, struct pen_error *err)
+{
+    const char *text = pen_cli_option(cli, option);
+    int rc = 0;
+    if (text == NULL)
+        *ret_ms = otherwise;
+    else
+        rc = pen_duration_parse(text, ret_ms, err);
+    if (rc < 0)
+        pen_error_prefix(err, "%s", option);
+    return rc < 0 ? PEN_EINVAL : 0;
+}
+
+int pen_input_number(const struct pen_cli *cli, const char *option, int64_t maximum,
+                     int64_t otherwise, int64_t *ret_number, struct pen_error *err)
+{
+    const char *text = pen_cli_option(cli, option);
+    int rc = 0;
+    if (text == NULL)
+        *ret_number = otherwise;
+    else
+        rc = pen_integer_parse(text, 1, maximum, ret_number, err);
+    if (rc < 0)
+        pen_error_prefix(err, "%s", option);
+    return rc;
+}
+
+void pen_input_set(json_t *object, const char *name, const char *text)
+{
+    if (text != NULL)
+        (void)json_object_set_new(object, name, json_string(text));
+}

@@ -1,0 +1,36 @@
+/* cli/input.h - what commands read besides their words */
+#ifndef PEN_CLI_INPUT_H
+#define PEN_CLI_INPUT_H
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+#include "common/base/buf.h"
+#include "common/base/error.h"
+
+/* A pipeline's JSON from a file ("-": standard input), bare or as {"pipeline": {...}}; a new
+ * reference to {"pipeline": {...}}. Errors: PEN_EINVAL (with line and column), PEN_ELIMIT, as
+ * pen_file_read. */
+int pen_input_pipeline(const char *path, json_t **ret_input, struct pen_error *err);
+
+/* The first line of a file ("-": standard input, without echo when that is a terminal). Errors: as
+ * pen_file_read, PEN_EINVAL (nothing in it). */
+int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_secret,
+                     struct pen_error *err);
+
+/* "k=v,k2=v2" as an object. Errors: PEN_EINVAL. */
+int pen_input_labels(const char *text, json_t **ret_labels, struct pen_error *err);
+
+/* A duration option in milliseconds; otherwise when it was not given. Errors: PEN_EINVAL. */
+int pen_input_duration(const struct pen_cli *cli, const char *option, int64_t otherwise,
+                       int64_t *ret_ms, struct pen_error *err);
+
+/* A number option within 1..maximum; otherwise when it was not given. Errors: PEN_EINVAL,
+ * PEN_ELIMIT. */
+int pen_input_number(const struct pen_cli *cli, const char *option, int64_t maximum,
+                     int64_t otherwise, int64_t *ret_number, struct pen_error *err);
+
+/* Set a member, if text is not NULL. */
+void pen_input_set(json_t *object, const char *name, const char *text);
+
+#endif

@@ -1,0 +1,660 @@
+"""The command line against a small stand-in for the controller.
+
+The stand-in checks every signature by its own code and answers from a script, so that these tests
+see what the real controller rarely shows: refused signatures, paging, throttling, lost connections.
+The program is found by PENSTOCK_BIN (a folder), else in build/bin.
+"""
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = str(pathlib.Path(os.environ.get("PENSTOCK_BIN", ROOT / "build" / "bin")) / "penstock")
+KEY, SECRET = "PENAKIDEXAMPLE", "s3cr3t/with+signs"
+EXECUTION = "11111111-2222-4333-8444-555555555555"
+
+
+class Fault(Exception):
+    def __init__(self, name, message="", status=400):
+        super().__init__(name)
+        self.name, self.message, self.status = name, message, status
+
+
+def sign(key, text):
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def signature_is_good(handler, body, service, region):
+    match = re.fullmatch(
+        r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
+        r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})", handler.headers["Authorization"] or "")
+    if not match:
+        return False
+    key, day, seen_region, seen_service, names, signature = match.groups()
+    if (key, seen_region, seen_service) != (KEY, region, service) or "x-amz-target" not in names:
+        return False
+    headers = "".join(f"{n}:{handler.headers[n].strip()}\n" for n in names.split(";"))
+    canonical = "\n".join(["POST", "/", "", headers, names, hashlib.sha256(body).hexdigest()])
+    scope = f"{day}/{region}/{service}/aws4_request"
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", handler.headers["X-Amz-Date"], scope,
+                         hashlib.sha256(canonical.encode()).hexdigest()])
+    secret = sign(("AWS4" + SECRET).encode(), day)
+    for part in (region, service, "aws4_request"):
+        secret = sign(secret, part)
+    return hmac.new(secret, to_sign.encode(), hashlib.sha256).hexdigest() == signature
+
+
+class Stub:
+    """A controller by script: operations[name] is a function from input to output."""
+
+    def __init__(self):
+        self.operations = {}
+        self.calls = []
+        self.region = "us-east-1"
+        self.changed = threading.Condition()
+        stub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def reply(self, status, answer):
+                body = json.dumps(answer).encode() if answer is not None else b""
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.1")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                self.reply(200 if self.path in ("/healthz", "/readyz") else 404, {"status": "ok"})
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                prefix, name = self.headers["X-Amz-Target"].split(".")
+                service = {"CodePipeline_20150709": "codepipeline",
+                           "Penstock_20261101": "penstock"}[prefix]
+                try:
+                    if not signature_is_good(self, body, service, stub.region):
+                        raise Fault("InvalidSignatureException", "bad signature", 403)
+                    data = json.loads(body)
+                    with stub.changed:
+                        stub.calls.append((name, data))
+                        stub.changed.notify_all()
+                    if name not in stub.operations:
+                        raise Fault("UnknownOperationException", name)
+                    self.reply(200, stub.operations[name](data))
+                except Fault as fault:
+                    self.reply(fault.status, {"__type": "com.amazon#" + fault.name,
+                                              "message": fault.message})
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def inputs(self, name):
+        return [data for called, data in self.calls if called == name]
+
+    def wait_for(self, name, count=1):
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.inputs(name)) >= count, 30)
+
+
+@pytest.fixture
+def stub():
+    made = Stub()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def environment(stub, tmp_path):
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PENSTOCK_ENDPOINT": stub.url,
+            "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+@pytest.fixture
+def run(environment):
+    def call(*words, code=0, stdin="", **variables):
+        result = subprocess.run([PROGRAM, *words], env={**environment, **variables}, timeout=60,
+                                input=stdin.encode(), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        out, err = result.stdout.decode(), result.stderr.decode()
+        assert result.returncode == code, (out, err)
+        assert "Sanitizer" not in err, err
+        return out, err
+    return call
+
+
+# ---- words
+
+def test_version_and_help(run):
+    assert run("--version")[0].startswith("penstock 0.")
+    assert run("version")[0] == run("--version")[0]
+    everything = run("help")[0]
+    rows = re.findall(r"^  ([a-z]+(?: [a-z]+)?) ", everything, re.M)
+    assert "pipeline create" in rows and "doctor" in rows and len(rows) > 30
+    for row in rows:
+        for words in (["help", *row.split()], [*row.split(), "--help"]):
+            text = run(*words)[0]
+            assert f"usage: penstock {row}" in text and "Example:\n  " in text, row
+            assert max(map(len, text.splitlines())) <= 110
+    assert "pipeline validate" in run("pipeline", "--help")[0]
+    assert "agent token" in run("help", "agent")[0]
+
+
+@pytest.mark.parametrize("words, message", [
+    (["nonsense"], "no command 'nonsense'"),
+    (["pipeline", "nonsense"], "no command 'pipeline nonsense'"),
+    (["status", "a", "b"], "one word too many"),
+    (["start"], "start needs NAME"),
+    (["start", "x", "--nonsense"], "no option --nonsense"),
+    (["start", "x", "--timeout"], "needs a value"),
+    (["start", "x", "--watch=yes"], "takes no value"),
+    (["start", "x", "--variable", "novalue"], "has no '='"),
+    (["status", "x", "--output", "xml"], "text or json"),
+    (["agent", "token", "--labels", "a"], "key=value"),
+    (["agent", "token", "--labels", "a=1,a=2"], "given twice"),
+    (["agent", "token", "--slots", "0"], "between 1"),
+    (["agent", "token", "--ttl", "5"], "not a duration"),
+    (["transition", "disable", "x", "Stage"], "needs --reason"),
+    (["resolve", "x", "S", "A", "maybe", "--reason", "r"], "none of failed"),
+    (["status", "x", "--endpoint", "ftp://h"], "http://"),
+    (["status", "x", "--endpoint", "http://u:p@h"], "no user"),
+])
+def test_wrong_words_are_named(run, stub, words, message):
+    assert message in run(*words, code=2)[1]
+    assert stub.calls == []
+
+
+def test_half_a_command_prints_its_help(run):
+    assert "usage: penstock agent COMMAND" in run("agent", code=2)[0]
+    assert "usage: penstock [OPTIONS]" in run(code=2)[0]
+
+
+# ---- who and where
+
+def credentials(path, **profiles):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"# comment\n[{name}]\naws_access_key_id = {key}\n"
+                            f"aws_secret_access_key={secret}\n"
+                            for name, (key, secret) in profiles.items()))
+
+
+def test_credentials_are_searched_in_order(run, stub, environment, tmp_path):
+    stub.operations["ListPipelines"] = lambda _: {"pipelines": []}
+    good, bad = (KEY, SECRET), ("OTHER", "wrong")
+    shared, own = tmp_path / ".aws" / "credentials", tmp_path / "own"
+    del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+    assert "no credentials" in run("pipeline", "list", code=4)[1]
+    credentials(shared, default=good)
+    run("pipeline", "list")
+    credentials(shared, default=bad, penstock=good)
+    run("pipeline", "list")
+    credentials(shared, default=good, penstock=bad)
+    run("pipeline", "list", "--profile", "default")
+    run("pipeline", "list", AWS_PROFILE="default")
+    assert "bad signature" in run("pipeline", "list", code=4)[1]
+    assert "no profile 'none'" in run("pipeline", "list", "--profile", "none", code=3)[1]
+    credentials(own, penstock=good)
+    run("pipeline", "list", PENSTOCK_CREDENTIALS=str(own))
+    run("pipeline", "list", AWS_SHARED_CREDENTIALS_FILE=str(own))
+    run("pipeline", "list", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET)
+    run("pipeline", "list", AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="y",
+        PENSTOCK_CREDENTIALS=str(own))
+    missing = run("pipeline", "list", PENSTOCK_CREDENTIALS=str(tmp_path / "no"), code=3)
+    assert "cannot open" in missing[1]
+    shared.write_text("[penstock\n")
+    assert "credentials:1: a section has no ']'" in run("pipeline", "list", code=2)[1]
+
+
+def test_endpoint_and_region_are_searched_in_order(run, stub, environment, tmp_path):
+    stub.operations["ListPipelines"] = lambda _: {"pipelines": []}
+    nowhere = "http://127.0.0.1:9"
+    del environment["PENSTOCK_ENDPOINT"]
+    config = tmp_path / ".config" / "penstock" / "config"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"endpoint = {stub.url}/\n")
+    run("pipeline", "list")
+    config.write_text(f"endpoint = {nowhere}\n")
+    assert "cannot reach the controller" in run("pipeline", "list", code=7)[1]
+    run("pipeline", "list", AWS_ENDPOINT_URL=stub.url)
+    run("pipeline", "list", AWS_ENDPOINT_URL=nowhere, PENSTOCK_ENDPOINT=stub.url)
+    run("pipeline", "list", "--endpoint", stub.url, PENSTOCK_ENDPOINT=nowhere)
+    environment["PENSTOCK_ENDPOINT"] = stub.url
+    stub.region = "eu-west-3"
+    run("pipeline", "list", code=4)
+    run("pipeline", "list", AWS_REGION="eu-west-3")
+    run("pipeline", "list", "--region", "eu-west-3", AWS_REGION="us-west-1")
+
+
+def test_a_proxy_is_not_asked_for_loopback(run, stub):
+    stub.operations["ListPipelines"] = lambda _: {"pipelines": []}
+    run("pipeline", "list", http_proxy="http://127.0.0.1:9")
+
+
+# ---- answers
+
+@pytest.mark.parametrize("fault, code", [
+    (Fault("PipelineNotFoundException", "no pipeline 'x'"), 3),
+    (Fault("AccessDeniedException", "not yours", 403), 4),
+    (Fault("ValidationException", "name: too long"), 2),
+    (Fault("ConflictException", "busy"), 1),
+    (Fault("InternalFailure", "oops", 500), 7),
+])
+def test_errors_become_exit_codes(run, stub, fault, code):
+    def refuse(_):
+        raise fault
+    stub.operations["GetPipelineState"] = refuse
+    err = run("status", "x", code=code)[1]
+    assert err == f"penstock: {fault.name}: {fault.message}\n"
+    assert len(stub.calls) == 1
+
+
+def test_throttling_is_tried_again_with_the_same_token(run, stub):
+    answers = [Fault("ThrottlingException"), Fault("ServiceUnavailable", status=503)]
+
+    def start(_):
+        if answers:
+            raise answers.pop(0)
+        return {"pipelineExecutionId": EXECUTION}
+    stub.operations["StartPipelineExecution"] = start
+    out = run("start", "x", "--variable", "A=1=2", "--revision", "Source=abc")[0]
+    assert out == EXECUTION + "\n"
+    first, *others = stub.inputs("StartPipelineExecution")
+    assert others == [first, first]
+    assert first["variables"] == [{"name": "A", "value": "1=2"}]
+    assert first["sourceRevisions"] == [
+        {"actionName": "Source", "revisionType": "COMMIT_ID", "revisionValue": "abc"}]
+    assert re.fullmatch(r"[0-9a-f-]{36}", first["clientRequestToken"])
+
+
+def test_escape_codes_of_the_controller_stay_out(run, stub):
+    def refuse(_):
+        raise Fault("ValidationException", "bad \x1b]0;title\x07 \u009b31m name\nsecond")
+    stub.operations["GetPipelineState"] = refuse
+    err = run("status", "x", code=2)[1]
+    assert "\x1b" not in err and "\u009b" not in err and err.count("\n") == 1
+    stub.operations["ListPipelines"] = lambda _: {"pipelines": [
+        {"name": "a\x1b[31mb", "version": 1, "updated": 1700000000.5}]}
+    out = run("pipeline", "list")[0]
+    assert "\x1b" not in out and "2023-11-14T22:13:20Z" in out
+
+
+def test_lists_are_read_page_by_page(run, stub):
+    pages = {None: ("a", "t1"), "t1": ("b", "t2"), "t2": ("c", None)}
+
+    def page(data):
+        name, following = pages[data.get("nextToken")]
+        answer = {"pipelines": [{"name": name, "version": 1}]}
+        return {**answer, "nextToken": following} if following else answer
+    stub.operations["ListPipelines"] = page
+    assert [row["name"] for row in json.loads(run("pipeline", "list", "--output", "json")[0])
+            ["pipelines"]] == ["a", "b", "c"]
+
+
+def test_pipeline_files(run, stub, tmp_path):
+    seen = []
+    for name in ("CreatePipeline", "UpdatePipeline", "ValidatePipeline"):
+        stub.operations[name] = lambda data: seen.append(data) or {"pipeline": data["pipeline"]}
+    pipeline = {"name": "site", "stages": []}
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps(pipeline))
+    assert run("pipeline", "create", str(file))[0] == "pipeline 'site' created\n"
+    file.write_text(json.dumps({"pipeline": pipeline, "metadata": {}}))
+    run("pipeline", "update", str(file))
+    run("pipeline", "validate", "-", stdin=json.dumps(pipeline))
+    assert seen == [{"pipeline": pipeline}] * 3
+    file.write_text('{"name": "site",\n "name": 2}')
+    assert f"{file}:2:" in run("pipeline", "create", str(file), code=2)[1]
+    assert "cannot open" in run("pipeline", "create", str(tmp_path / "none"), code=3)[1]
+    assert len(seen) == 3
+
+
+def approval(stage, action, token="tok"):
+    return {"stageName": stage, "actionStates": [{"actionName": action, "latestExecution": {
+        "actionExecutionId": "id-" + action, "status": "InProgress", "token": token,
+        "lastStatusChange": 1700000000}}]}
+
+
+def test_approve_finds_what_waits(run, stub):
+    stages = []
+    stub.operations["GetPipelineState"] = lambda _: {"pipelineName": "x", "stageStates": stages}
+    stub.operations["PutApprovalResult"] = lambda _: {"approvedAt": 1700000000}
+    assert "nothing waits" in run("approve", "x", code=3)[1]
+    stages.append(approval("Gate", "Ask", "t-1"))
+    assert "approved: Gate/Ask" in run("approve", "x", "--summary", "fine")[0]
+    stages.append(approval("Later", "Ask too", "t-2"))
+    assert "'Gate Ask', 'Later Ask too'" in run("approve", "x", code=2)[1]
+    run("reject", "x", "Later", "Ask too")
+    run("approve", "x", "Ask")
+    given = stub.inputs("PutApprovalResult")
+    assert given[0] == {"pipelineName": "x", "stageName": "Gate", "actionName": "Ask",
+                        "result": {"summary": "fine", "status": "Approved"}, "token": "t-1"}
+    assert given[1]["token"] == "t-2" and given[1]["result"]["status"] == "Rejected"
+    assert given[2]["token"] == "t-1"
+    assert "penstock approve x" in run("status", "x")[0]
+
+
+def test_resolve_and_transitions(run, stub):
+    stub.operations["GetPipelineState"] = lambda _: {"stageStates": [approval("S", "Deploy", "")]}
+    for name in ("ResolveAction", "EnableStageTransition", "DisableStageTransition"):
+        stub.operations[name] = lambda _: None
+    run("resolve", "x", "S", "Deploy", "succeeded", "--reason", "seen")
+    assert stub.inputs("ResolveAction") == [
+        {"actionExecutionId": "id-Deploy", "resolution": "Succeeded", "reason": "seen"}]
+    run("transition", "disable", "x", "S", "--reason", "freeze")
+    run("transition", "enable", "x", "S", "--outbound")
+    assert stub.inputs("DisableStageTransition")[0]["transitionType"] == "Inbound"
+    assert stub.inputs("EnableStageTransition")[0]["transitionType"] == "Outbound"
+
+
+def test_agents(run, stub):
+    stub.operations["ListAgents"] = lambda _: {"agents": [
+        {"name": "a1", "agentId": "1", "status": "Enrolled", "connected": True, "slots": 4,
+         "busySlots": 1, "labels": {"os": "linux", "pool": "x"}, "host": {"isolation": "full"}},
+        {"name": "a2", "agentId": "2", "status": "Enrolled", "connected": False, "slots": 2},
+        {"name": "a3", "agentId": "3", "status": "Revoked", "statusReason": "sold"}]}
+    rows = [line.split() for line in run("agent", "list")[0].splitlines()]
+    assert rows[1][:4] == ["a1", "connected", "1/4", "os=linux,pool=x"]
+    assert rows[2][1] == "lost" and rows[3][1] == "Revoked" and rows[3][-1] == "sold"
+    stub.operations["CreateAgentToken"] = lambda _: {"token": "pen1_abc", "expiresAt": 1700000000}
+    out, err = run("agent", "token", "--labels", "pool=x,gpu=", "--slots", "3", "--ttl", "1h")
+    assert out == "pen1_abc\n" and "2023-11-14" in err
+    assert stub.inputs("CreateAgentToken") == [
+        {"labels": {"pool": "x", "gpu": ""}, "slots": 3, "ttlSeconds": 3600}]
+    for word in ("Drain", "Undrain", "Revoke"):
+        stub.operations[word + "Agent"] = lambda _: {}
+        run("agent", word.lower(), "a1")
+        assert stub.inputs(word + "Agent") == [{"agentId": "a1"}]
+
+
+def test_secrets_come_from_files(run, stub, tmp_path):
+    stub.operations["CreateConnection"] = lambda _: {"connectionArn": "arn:aws:x", "connectionId": "1"}
+    stub.operations["ListConnections"] = lambda _: {"connections": [
+        {"connectionName": "hub", "connectionArn": "arn:aws:hub"}]}
+    stub.operations["DeleteConnection"] = lambda _: {}
+    (tmp_path / "hook").write_text("hooksecret\nrest\n")
+    out, _ = run("connection", "create", "hub", "--url", "https://git/", "--username", "bot",
+                 "--secret-file", "-", "--hook-secret-file", str(tmp_path / "hook"),
+                 stdin="hunter2\n")
+    assert out == "arn:aws:x\n"
+    assert stub.inputs("CreateConnection") == [
+        {"connectionName": "hub", "baseUrl": "https://git/", "username": "bot",
+         "secret": "hunter2", "hookSecret": "hooksecret"}]
+    assert "no password or token" in run("connection", "create", "hub", "--url", "https://git/",
+                                         "--secret-file", "-", code=2)[1]
+    run("connection", "delete", "hub")
+    assert stub.inputs("DeleteConnection") == [{"connectionArn": "arn:aws:hub"}]
+    assert "no connection 'other'" in run("connection", "delete", "other", code=3)[1]
+
+
+# ---- logs and watching
+
+class Log:
+    """The log of one action, served as the controller does, with long polls."""
+
+    def __init__(self, action="a-1", piece=1 << 20):
+        self.action, self.data, self.complete, self.fence = action, b"", False, 1
+        self.piece = piece
+        self.condition = threading.Condition()
+
+    def add(self, data, complete=False):
+        with self.condition:
+            self.data += data
+            self.complete = complete
+            self.condition.notify_all()
+
+    def serve(self, data):
+        offset = data.get("offset", 0)
+        with self.condition:
+            self.condition.wait_for(lambda: len(self.data) > offset or self.complete,
+                                    data.get("waitSeconds", 0))
+            part = self.data[offset:offset + self.piece]
+            return {"actionExecutionId": self.action, "fence": self.fence, "offset": offset,
+                    "attempts": [{"fence": self.fence, "agentName": "builder-7"}],
+                    "data": base64.b64encode(part).decode(), "nextOffset": offset + len(part),
+                    "size": len(self.data), "complete": self.complete}
+
+
+def test_logs_are_cleaned_unless_raw(run, stub):
+    log = Log(piece=7)
+    text = "plain\n\x1b[1;31mred\x1b[0m \x1b]0;t\x07x\r\n10%\r50%\r100%\ntab\there\xe9\n".encode("latin1")
+    log.add(text + b"no newline", complete=True)
+    stub.operations["GetLogs"] = log.serve
+    assert run("logs", "x", "Build")[0] == "plain\nred x\n100%\ntab\there?\nno newline\n"
+    assert stub.inputs("GetLogs")[0]["actionName"] == "Build"
+    assert stub.inputs("GetLogs")[1]["actionExecutionId"] == "a-1"
+    raw = subprocess.run([PROGRAM, "logs", "x", "Build", "--raw"], stdout=subprocess.PIPE,
+                         timeout=60, env={"HOME": "/", "PENSTOCK_ENDPOINT": stub.url,
+                                          "AWS_ACCESS_KEY_ID": KEY,
+                                          "AWS_SECRET_ACCESS_KEY": SECRET}).stdout
+    assert raw == text + b"no newline\n"
+
+
+def detail(action, status, category="Compute", **more):
+    return {"pipelineExecutionId": EXECUTION, "actionExecutionId": "a-" + action,
+            "stageName": "Stage", "actionName": action, "status": status, "startTime": 1700000000,
+            "lastUpdateTime": 1700000012.5,
+            "input": {"actionTypeId": {"category": category}},
+            "output": {"executionResult": more}}
+
+
+def test_logs_choose_the_action_that_matters(run, stub):
+    rows = [detail("Ask", "InProgress", "Approval"), detail("Deploy", "Succeeded"),
+            detail("Test", "Failed"), detail("Build", "Succeeded")]
+    stub.operations["ListActionExecutions"] = lambda _: {"actionExecutionDetails": rows}
+    log = Log("a-Test")
+    log.add(b"x\n", complete=True)
+    stub.operations["GetLogs"] = log.serve
+    assert run("logs", "x")[0] == "x\n"
+    assert stub.inputs("GetLogs")[0]["actionExecutionId"] == "a-Test"
+    rows.clear()
+    assert "no action with a log" in run("logs", "x", code=3)[1]
+
+
+def popen(environment, *words):
+    return subprocess.Popen([PROGRAM, *words], env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def test_logs_follow_as_they_grow_and_over_a_new_attempt(stub, environment):
+    log = Log()
+    stub.operations["GetLogs"] = log.serve
+    log.add(b"one\ntw")
+    process = popen(environment, "logs", "x", "Build", "-f")
+    assert process.stdout.readline() == "one\n"
+    log.add(b"o\n")
+    assert process.stdout.readline() == "two\n"
+    with log.condition:
+        log.fence, log.data = 2, b"again, and longer\n"
+        log.condition.notify_all()
+    assert process.stdout.readline() == "again, and longer\n"
+    log.add(b"end", complete=True)
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("end\n", "", 0)
+
+
+class Execution:
+    """One execution, served as WatchExecution and the lists do."""
+
+    def __init__(self, stub):
+        self.status, self.facts, self.rows, self.reasons = "InProgress", [], {}, []
+        self.condition = threading.Condition()
+        self.logs = {}
+        stub.operations.update(
+            StartPipelineExecution=lambda _: {"pipelineExecutionId": EXECUTION},
+            WatchExecution=self.watch, GetLogs=self.log, GetPipelineState=self.state,
+            ListActionExecutions=lambda _: {
+                "actionExecutionDetails": list(reversed(self.rows.values()))},
+            Explain=lambda _: {"reasons": self.reasons})
+
+    def log(self, data):
+        name = data["actionExecutionId"][2:]
+        if name not in self.logs:
+            raise Fault("ActionExecutionNotFoundException", name)
+        return self.logs[name].serve(data)
+
+    def state(self, _):
+        return {"stageStates": [{"stageName": "Stage", "actionStates": [
+            {"actionName": "Build", "latestExecution": {
+                "actionExecutionId": "a-Build", "status": "InProgress", "percentComplete": 40}}]}]}
+
+    def fact(self, text="", action=None, status=None, row=None):
+        with self.condition:
+            self.facts.append({"sequence": len(self.facts) + 1, "time": 1, "kind": "k",
+                               "text": text, **({"stage": "Stage", "action": action}
+                                                if action else {})})
+            self.status = status or self.status
+            if row:
+                self.rows[row["actionName"]] = row
+            self.condition.notify_all()
+
+    def watch(self, data):
+        after = data["afterSequence"]
+        with self.condition:
+            self.condition.wait_for(lambda: len(self.facts) > after, data["waitSeconds"])
+            return {"executionId": EXECUTION, "status": self.status,
+                    "lastSequence": len(self.facts), "facts": self.facts[after:]}
+
+
+def read_until(process, pattern):
+    for line in process.stdout:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"no {pattern}: {process.stderr.read()}")
+
+
+def test_watch_shows_actions_and_logs(stub, environment):
+    execution = Execution(stub)
+    execution.logs["Build"] = log = Log("a-Build")
+    execution.fact("started by a push")
+    process = popen(environment, "start", "x", "--watch")
+    assert process.stdout.readline() == EXECUTION + "\n"
+    read_until(process, r"^\d\d:\d\d:\d\d started by a push$")
+    execution.fact(action="Build", row=detail("Build", "InProgress"))
+    read_until(process, r"Stage/Build +InProgress 40%$")
+    log.add(b"compiling\x1b[0m\n")
+    read_until(process, r"InProgress on builder-7 40%$")
+    assert process.stdout.readline() == "Build | compiling\n"
+    execution.fact(action="Build", row=detail("Build", "Succeeded"))
+    read_until(process, r"Stage/Build +Succeeded 12.5s on builder-7$")
+    execution.fact(action="Ask", row=detail("Ask", "InProgress", "Approval"))
+    read_until(process, r"Stage/Ask +Approval  run: penstock approve x$")
+    execution.fact(action="Ask", row=detail("Ask", "Succeeded", "Approval"))
+    log.add(b"last words", complete=True)
+    execution.fact(status="Succeeded")
+    out, err = process.communicate(timeout=30)
+    assert "Build | last words\n" in out and "\x1b" not in out
+    assert out.endswith(f"execution {EXECUTION} Succeeded\n") and err == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("status, code", [("Failed", 1), ("Stopped", 1), ("Superseded", 6),
+                                          ("Cancelled", 1), ("Succeeded", 0)])
+def test_watch_ends_with_the_outcome(run, stub, status, code):
+    execution = Execution(stub)
+    execution.fact(status=status, row=detail("Build", "Failed", errorDetails={
+        "code": "JobFailed", "message": "exit status 2"}))
+    out = run("watch", "x", code=code)[0]
+    assert "Failed 12.5s  exit status 2\n" in out
+    assert stub.inputs("WatchExecution")[0] == {"pipelineName": "x", "afterSequence": 0,
+                                                "waitSeconds": 0}
+
+
+def test_watch_says_why_nothing_runs_and_when_the_time_is_over(run, stub):
+    execution = Execution(stub)
+    execution.reasons.append({"sentence": "no agent has label gpu=yes"})
+    execution.fact("started")
+    out = run("watch", "x", EXECUTION, "--timeout", "4s", code=5)[0]
+    assert out.count("no agent has label gpu=yes\n") == 1
+    assert "still going on" in out
+
+
+def test_interrupting_a_watch_leaves_cleanly(stub, environment):
+    execution = Execution(stub)
+    execution.fact("started")
+    process = popen(environment, "watch", "x")
+    read_until(process, "started")
+    stub.wait_for("WatchExecution", 2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "stopped looking; the execution goes on: penstock watch x\n"
+
+
+def test_watch_survives_a_controller_that_goes_away(stub, environment):
+    execution = Execution(stub)
+    execution.fact("started")
+    process = popen(environment, "watch", "x", "--no-logs")
+    read_until(process, "started")
+    refusing = threading.Event()
+    refusing.set()
+
+    def refuse_for_a_while(data):
+        if refusing.is_set():
+            raise Fault("ServiceUnavailable", status=503)
+        return execution.watch(data)
+    stub.operations["WatchExecution"] = refuse_for_a_while
+    execution.fact("second", status="Succeeded")
+    seen = read_until(process, "second|does not answer")
+    if "second" in seen:  # the poll that was under way had answered before
+        process.communicate(timeout=30)
+        return
+    refusing.clear()
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0 and "controller is back" in out
+
+
+# ---- doctor and why
+
+def test_doctor_says_what_to_do(run, stub):
+    stub.operations["GetHealth"] = lambda _: {"version": "9.9", "uptimeSeconds": 3725,
+                                              "liveExecutions": 2, "databaseBytes": 1 << 21}
+    agents = []
+    stub.operations["ListAgents"] = lambda _: {"agents": agents}
+    out = run("doctor", code=1)[0]
+    assert "ok   endpoint: " + stub.url in out and "agrees with the controller" in out
+    assert "WARN version: the controller is 9.9" in out and "2.0 MiB" in out
+    assert "FAIL agents: no agent takes work" in out and "penstock-agent --controller" in out
+    agents.append({"name": "a", "status": "Enrolled", "connected": True, "slots": 2})
+    assert "1 of 1 take work, with 2 slots" in run("doctor")[0]
+    assert "FAIL credentials: InvalidSignature" in run("doctor", code=4, AWS_ACCESS_KEY_ID="x")[0]
+    assert "FAIL endpoint" in run("doctor", "--endpoint", "http://127.0.0.1:9", code=7)[0]
+    findings = json.loads(run("doctor", "--output", "json")[0])
+    assert {row["check"] for row in findings} >= {"endpoint", "clock", "credentials", "agents"}
+
+
+def test_why(run, stub):
+    reasons = []
+    stub.operations["Explain"] = lambda _: {"reasons": reasons}
+    assert run("why", "x")[0] == "nothing waits\n"
+    reasons.append({"subject": "Stage/Build", "sentence": "slots full", "clears": "a slot is free",
+                    "estimateSeconds": 90, "never": True})
+    out = run("why", "x", "--execution", EXECUTION)[0]
+    assert out.startswith("Stage/Build: slots full\n    clears: a slot is free\n")
+    assert "expected in 1m30s" in out and "does not change by waiting" in out
+    assert stub.inputs("Explain")[1] == {"pipelineName": "x", "executionId": EXECUTION}
+
+
+def test_a_foreign_server_is_recognised(run, stub):
+    stub.operations["GetPipelineState"] = lambda _: ["no object"]
+    assert "is not a JSON object" in run("status", "x", code=7)[1]
