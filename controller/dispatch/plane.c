@@ -412,6 +412,11 @@ struct pen_link *pen_plane_link(const struct pen_plane *self, uint64_t number, c
     return agent != NULL ? agent : pen_links_newest(&self->links, id, true);
 }
 
+struct pen_link *pen_plane_by_number(const struct pen_plane *self, uint64_t number)
+{
+    return pen_links_by_number(&self->links, number);
+}
+
 struct pen_link *pen_plane_next_gone(struct pen_plane *self)
 {
     return pen_links_next_gone(&self->links);

@@ -86,6 +86,9 @@ bool pen_plane_send_message(struct pen_plane *self, const struct pen_link *link,
  * not connected. */
 struct pen_link *pen_plane_link(const struct pen_plane *self, uint64_t number, const char *id);
 
+/* The link with this number, whoever it is; NULL when it has ended. */
+struct pen_link *pen_plane_by_number(const struct pen_plane *self, uint64_t number);
+
 /* End a connection for this reason. */
 void pen_plane_cut(struct pen_plane *self, struct pen_link *link, const char *reason);
 

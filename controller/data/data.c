@@ -1,0 +1,407 @@
+#include "controller/data/data.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "common/base/check.h"
+#include "common/base/cleanup.h"
+#include "common/base/limits.h"
+#include "common/base/str.h"
+#include "common/io/file.h"
+#include "common/log/log.h"
+#include "common/wire/wire.h"
+#include "controller/artifacts/layout.h"
+#include "controller/data/internal.h"
+#include "controller/dispatch/dispatch.h"
+#include "controller/post/post.h"
+
+enum {
+    DATA_IO_THREAD = 1,
+    MESSAGES_A_TURN = 256,
+    POSTS_A_TURN = 256,
+    INBOX_POSTS_MAX = 16384,
+    RETRY_MS = 20, /* when an inbox had no room */
+    PUMP_MS = 5,   /* when a peer's queue had no room: libzmq says so for all peers or none */
+};
+
+/* ---- answers */
+
+void pen_data_answer(struct pen_data *self, const struct pen_link *link, Pen__DataToAgent *answer)
+{
+    (void)pen_plane_send_message(self->plane, link, answer, &self->packed);
+}
+
+void pen_data_refuse(struct pen_data *self, const struct pen_link *link, Pen__RefusedCode code,
+                     const struct refusal *about, const char *reason)
+{
+    char message[PEN_ERROR_MESSAGE_MAX];
+    uint8_t sha256[PEN_SHA256_SIZE];
+    (void)pen_str_copy(message, sizeof message, reason);
+    Pen__Refused refused = PEN__REFUSED__INIT;
+    refused.has_code = true;
+    refused.code = code;
+    refused.message = message;
+    refused.has_fence = about->fence != 0;
+    refused.fence = about->fence;
+    if (about->sha256 != NULL) {
+        memcpy(sha256, about->sha256, sizeof sha256);
+        refused.has_sha256 = true;
+        refused.sha256 = (ProtobufCBinaryData){.len = sizeof sha256, .data = sha256};
+    }
+    Pen__DataToAgent answer = PEN__DATA_TO_AGENT__INIT;
+    answer.body_case = PEN__DATA_TO_AGENT__BODY_REFUSED;
+    answer.refused = &refused;
+    pen_data_answer(self, link, &answer);
+}
+
+static Pen__RefusedCode code_of(const struct pen_error *err)
+{
+    switch (err->code) {
+    case PEN_ECORRUPT:
+    case PEN_ENOTFOUND:
+        return PEN__REFUSED_CODE__DIGEST;
+    case PEN_EDENIED:
+        return PEN__REFUSED_CODE__DENIED;
+    case PEN_ELIMIT:
+    case PEN_EINVAL:
+        return PEN__REFUSED_CODE__LIMIT;
+    default:
+        return PEN__REFUSED_CODE__FULL; /* no disk, no memory: try again later */
+    }
+}
+
+void pen_data_refuse_error(struct pen_data *self, const struct pen_link *link,
+                           const struct refusal *about, const struct pen_error *err)
+{
+    pen_data_refuse(self, link, code_of(err), about, err->message);
+}
+
+static void destroy_input(void *body)
+{
+    Pen__Input *input = body;
+    pen_message_destroy(&input);
+}
+
+bool pen_data_post(struct pen_data *self, Pen__Input **input)
+{
+    struct pen_post post = {.kind = PEN_POST_INPUT,
+                            .number = PEN_THREAD_DATA,
+                            .body = *input,
+                            .destroy = destroy_input};
+    if (pen_inbox_post(self->core, &post, NULL) < 0) {
+        self->posts_wait = true;
+        return false;
+    }
+    *input = NULL;
+    return true;
+}
+
+/* ---- from agents */
+
+static void refuse_malformed(struct pen_data *self, struct pen_link *link,
+                             const struct pen_error *err)
+{
+    pen_log(link->malformed_in_a_row == 0 ? PEN_LOG_WARNING : PEN_LOG_DEBUG, "malformed message",
+            "plane=data agent=%s link=%" PRIu64 " reason=\"%s\"", link->who.id, link->number,
+            err->message);
+    pen_data_refuse(self, link,
+                    err->code == PEN_ELIMIT ? PEN__REFUSED_CODE__LIMIT
+                                            : PEN__REFUSED_CODE__UNSUPPORTED,
+                    &(struct refusal){0}, err->message);
+    link->malformed_in_a_row++;
+    if (link->malformed_in_a_row >= PEN_LIMIT_MALFORMED_IN_A_ROW)
+        pen_plane_cut(self->plane, link, "too many malformed messages in a row");
+}
+
+static void handle_message(struct pen_data *self, const struct pen_plane_message *message)
+{
+    struct pen_error err;
+    struct pen_link *link = message->link;
+    PEN_CLEANUP(pen_message_destroy) Pen__DataFromAgent *body = NULL;
+    int rc = pen_wire_unpack(&pen__data_from_agent__descriptor, message->bytes, message->size,
+                             &pen_wire_bulk, (ProtobufCMessage **)&body, &err);
+    if (rc == PEN_ENOMEM) {
+        pen_data_refuse_error(self, link, &(struct refusal){0}, &err);
+        return;
+    }
+    if (rc < 0) {
+        refuse_malformed(self, link, &err);
+        return;
+    }
+    link->malformed_in_a_row = 0;
+    switch ((int)body->body_case) {
+    case PEN__DATA_FROM_AGENT__BODY_LOG:
+        pen_data_log(self, link, body->log);
+        break;
+    case PEN__DATA_FROM_AGENT__BODY_BLOB_QUERY:
+        pen_data_blob_query(self, link, body->blob_query);
+        break;
+    case PEN__DATA_FROM_AGENT__BODY_BLOB_DATA:
+        pen_data_blob_piece(self, link, body->blob_data);
+        break;
+    case PEN__DATA_FROM_AGENT__BODY_ARTIFACT_COMMIT:
+        pen_data_artifact_commit(self, link, body->artifact_commit);
+        break;
+    case PEN__DATA_FROM_AGENT__BODY_BLOB_GET:
+        pen_data_blob_wanted(self, link, body->blob_get);
+        break;
+    default:
+        pen_data_refuse(self, link, PEN__REFUSED_CODE__UNSUPPORTED, &(struct refusal){0},
+                        "this controller does not know that kind of message");
+        break;
+    }
+}
+
+/* ---- effects */
+
+static void allow(struct pen_data *self, const Pen__KeyAllow *effect)
+{
+    struct pen_error err;
+    CHECK(effect->has_public_key && effect->public_key.len == PEN_CURVE_KEY_SIZE);
+    int rc = pen_keyring_allow(self->keys, effect->public_key.data, effect->id,
+                               effect->has_token && effect->token, &err);
+    if (rc < 0)
+        pen_log(PEN_LOG_ERROR, "a key cannot be allowed", "plane=data reason=\"%s\"", err.message);
+}
+
+static void deny(struct pen_data *self, const Pen__KeyDeny *effect)
+{
+    CHECK(effect->has_public_key && effect->public_key.len == PEN_CURVE_KEY_SIZE);
+    (void)pen_keyring_deny(self->keys, effect->public_key.data);
+    pen_plane_cut_key(self->plane, effect->public_key.data);
+}
+
+static int perform(struct pen_data *self, Pen__Effect *effect, struct pen_error *err)
+{
+    switch ((int)effect->what_case) {
+    case PEN__EFFECT__WHAT_KEY_ALLOW:
+        allow(self, effect->key_allow);
+        return 0;
+    case PEN__EFFECT__WHAT_KEY_DENY:
+        deny(self, effect->key_deny);
+        return 0;
+    case PEN__EFFECT__WHAT_ATTEMPT_OPEN: {
+        PEN_CLEANUP(pen_message_destroy) Pen__AttemptOpen *open = TAKE_PTR(effect->attempt_open);
+        effect->what_case = PEN__EFFECT__WHAT__NOT_SET;
+        return pen_data_attempt_open(self, &open, err);
+    }
+    case PEN__EFFECT__WHAT_ATTEMPT_CLOSE:
+        pen_data_attempt_close(self, effect->attempt_close->fence);
+        return 0;
+    case PEN__EFFECT__WHAT_ARTIFACT_ACCEPTED:
+        pen_data_artifact_accepted(self, effect->artifact_accepted);
+        return 0;
+    default:
+        UNREACHABLE("an effect that the data plane does not perform");
+    }
+}
+
+static int take_posts(struct pen_data *self, struct pen_error *err)
+{
+    struct pen_post posts[POSTS_A_TURN];
+    size_t count = pen_inbox_take(self->inbox, posts, POSTS_A_TURN);
+    int rc = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (posts[i].kind == PEN_POST_EFFECT && rc == 0)
+            rc = perform(self, posts[i].body, err);
+        else if (posts[i].kind == PEN_POST_STOP)
+            self->stopping = true;
+        pen_post_release(&posts[i]);
+    }
+    return rc;
+}
+
+/* ---- the thread */
+
+static long timeout_ms(const struct pen_data *self)
+{
+    long wait_ms = pen_plane_timeout_ms(self->plane);
+    if (self->posts_wait && (wait_ms < 0 || wait_ms > RETRY_MS))
+        wait_ms = RETRY_MS;
+    if (self->downloads.count > 0 && (wait_ms < 0 || wait_ms > PUMP_MS))
+        wait_ms = PUMP_MS;
+    if (self->dirty_count > 0)
+        wait_ms = 0; /* look once more for messages, then sync */
+    return wait_ms;
+}
+
+/* Returns whether all that had come was read. */
+static bool take_messages(struct pen_data *self)
+{
+    struct pen_plane_message message;
+    for (unsigned i = 0; i < MESSAGES_A_TURN; i++) {
+        if (!pen_plane_receive(self->plane, &message))
+            return true;
+        handle_message(self, &message);
+    }
+    return false;
+}
+
+static int turn(struct pen_data *self, struct pen_error *err)
+{
+    zmq_pollitem_t items[1 + PEN_PLANE_POLL_ITEMS] = {
+        {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN},
+    };
+    pen_plane_poll_items(self->plane, &items[1]);
+    if (zmq_poll(items, sizeof items / sizeof items[0], timeout_ms(self)) < 0) {
+        if (zmq_errno() == EINTR)
+            return 0;
+        return pen_fail(err, PEN_EIO, "data plane: cannot wait: %s", zmq_strerror(zmq_errno()));
+    }
+    int rc = pen_plane_watch(self->plane, err);
+    if (rc < 0 || (rc = take_posts(self, err)) < 0)
+        return rc;
+    self->posts_wait = false;
+    bool idle = take_messages(self);
+    pen_data_artifacts_settle(self);
+    if ((rc = pen_data_logs_sync(self, idle, err)) < 0)
+        return rc;
+    pen_data_downloads_pump(self);
+    struct pen_link *link;
+    while ((link = pen_plane_next_gone(self->plane)) != NULL) {
+        pen_data_downloads_drop(self, link->number);
+        pen_plane_told(self->plane, link);
+    }
+    return 0;
+}
+
+static void post_failed(struct pen_data *self, const struct pen_error *err)
+{
+    struct pen_error *copy = malloc(sizeof *copy);
+    CHECK(copy != NULL); /* a thread that cannot go on must not end in silence */
+    *copy = *err;
+    struct pen_post post = {
+        .kind = PEN_POST_FAILED, .number = PEN_THREAD_DATA, .body = copy, .destroy = free};
+    CHECK(pen_inbox_post_wait(self->core, &post, NULL) == 0);
+}
+
+/* Nothing works any more and the process is about to end: let nobody wait for room in the inbox. */
+static void drain_until_stop(struct pen_data *self)
+{
+    while (!self->stopping) {
+        zmq_pollitem_t item = {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN};
+        (void)zmq_poll(&item, 1, -1);
+        struct pen_post post;
+        while (pen_inbox_take(self->inbox, &post, 1) == 1) {
+            self->stopping |= post.kind == PEN_POST_STOP;
+            pen_post_release(&post);
+        }
+    }
+}
+
+static void *run(void *context)
+{
+    struct pen_data *self = context;
+    struct pen_error err;
+    int rc = 0;
+    while (rc == 0 && !self->stopping)
+        rc = turn(self, &err);
+    if (rc < 0) {
+        post_failed(self, &err);
+        drain_until_stop(self);
+    }
+    return NULL;
+}
+
+/* ---- start and stop */
+
+static int open_store(struct pen_data *self, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf blobs = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf logs = {0};
+    pen_layout_path(self->dir, "blobs", &blobs);
+    pen_layout_path(self->dir, "logs", &logs);
+    int rc = pen_buf_ok(&blobs, err);
+    if (rc < 0 || (rc = pen_buf_ok(&logs, err)) < 0 ||
+        (rc = pen_dir_make(pen_buf_text(&blobs), 0700, err)) < 0 ||
+        (rc = pen_dir_make(pen_buf_text(&logs), 0700, err)) < 0)
+        return rc;
+    return pen_blob_store_open(pen_buf_text(&blobs), &self->store, err);
+}
+
+static int open_plane(struct pen_data *self, const struct pen_data_options *options,
+                      struct pen_error *err)
+{
+    int rc = pen_keyring_create(&self->keys, err);
+    if (rc < 0)
+        return rc;
+    const struct pen_plane_options plane = {
+        .name = "data",
+        .address = options->address,
+        .zmq_context = pen_dispatch_context(options->dispatch),
+        .io_thread = DATA_IO_THREAD,
+        .server_keys = options->server_keys,
+        .keys = self->keys,
+        .tokens = false,
+        .message_bytes_max = PEN_LIMIT_DATA_MESSAGE_BYTES,
+        .receive_queue_max = PEN_LIMIT_DATA_RECEIVE_QUEUE,
+        .send_queue_max = PEN_LIMIT_DATA_SEND_QUEUE,
+        .undelivered_bytes_max = PEN_LIMIT_DATA_UNDELIVERED_BYTES,
+        .links_per_identity_max = PEN_LIMIT_LINKS_PER_IDENTITY,
+    };
+    return pen_plane_create(&plane, &self->plane, err);
+}
+
+static int start_thread(struct pen_data *self, struct pen_error *err)
+{
+    int number = pthread_create(&self->thread, NULL, run, self);
+    if (number != 0) {
+        errno = number;
+        return pen_fail_errno(err, "cannot start the data plane's thread");
+    }
+    self->thread_runs = true;
+    (void)pthread_setname_np(self->thread, "data");
+    return 0;
+}
+
+int pen_data_start(const struct pen_data_options *options, struct pen_data **ret_data,
+                   struct pen_error *err)
+{
+    if (options->dispatch == NULL)
+        return pen_fail(err, PEN_EINVAL, "the data plane needs the control plane's ZAP handler");
+    PEN_CLEANUP(pen_data_stop) struct pen_data *self = calloc(1, sizeof *self);
+    if (self == NULL || !pen_str_set(&self->dir, options->dir))
+        return pen_fail(err, PEN_ENOMEM, "no memory for the data plane");
+    self->core = options->core;
+    self->http = options->http;
+    int rc = pen_inbox_create(INBOX_POSTS_MAX, &self->inbox, err);
+    if (rc < 0 || (rc = open_store(self, err)) < 0 || (rc = open_plane(self, options, err)) < 0 ||
+        (rc = start_thread(self, err)) < 0)
+        return rc;
+    *ret_data = TAKE_PTR(self);
+    return 0;
+}
+
+const char *pen_data_endpoint(const struct pen_data *self)
+{
+    return pen_plane_endpoint(self->plane);
+}
+
+struct pen_inbox *pen_data_inbox(struct pen_data *self)
+{
+    return self->inbox;
+}
+
+void pen_data_stop(struct pen_data **self_p)
+{
+    struct pen_data *self = TAKE_PTR(*self_p);
+    if (self == NULL)
+        return;
+    if (self->thread_runs) {
+        const struct pen_post stop = {.kind = PEN_POST_STOP};
+        CHECK(pen_inbox_post_wait(self->inbox, &stop, NULL) == 0);
+        CHECK(pthread_join(self->thread, NULL) == 0);
+    }
+    pen_data_downloads_release(self);
+    pen_data_attempts_release(self);
+    pen_plane_destroy(&self->plane);
+    pen_keyring_destroy(&self->keys);
+    pen_blob_store_close(&self->store);
+    pen_inbox_destroy(&self->inbox);
+    pen_buf_release(&self->packed);
+    free(self->dir);
+    free(self);
+}
