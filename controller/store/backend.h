@@ -69,8 +69,8 @@ int pen_backend_live(struct pen_backend *self, pen_backend_each *each, void *con
 int pen_backend_get(struct pen_backend *self, int kind, const char *key, struct pen_buf *ret_body,
                     struct pen_error *err);
 
-/* Rows with an order newest first, then those without by key. From within `each`, other reads of
- * the same backend are allowed. */
+/* Rows with an order newest first; if there are none, those without by key. From within `each`,
+ * other reads of the same backend are allowed. */
 int pen_backend_list(struct pen_backend *self, const struct pen_list_query *query,
                      pen_backend_each *each, void *context, struct pen_error *err);
 int pen_backend_facts(struct pen_backend *self, const char *pipeline, const char *execution,

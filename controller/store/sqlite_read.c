@@ -66,7 +66,7 @@ int pen_backend_get(struct pen_backend *self, int kind, const char *key, struct 
     return code;
 }
 
-/* One of the two parts of a list. Returns 1 when each wanted to stop. */
+/* A list of rows with an order, or without. Returns 1 when each wanted to stop. */
 static int list_part(struct pen_backend *self, bool ordered, const struct pen_list_query *query,
                      size_t limit, pen_backend_each *each, void *context, size_t *ret_count,
                      struct pen_error *err)
@@ -106,8 +106,9 @@ int pen_backend_list(struct pen_backend *self, const struct pen_list_query *quer
     int code = 0;
     if (query->after_key == NULL)
         code = list_part(self, true, query, query->limit, each, context, &count, err);
-    if (code == 0 && query->before_order == 0 && count < query->limit)
-        code = list_part(self, false, query, query->limit - count, each, context, &count, err);
+    /* Rows of a kind all have an order or none has: looking for the others would walk them all. */
+    if (code == 0 && query->before_order == 0 && count == 0)
+        code = list_part(self, false, query, query->limit, each, context, &count, err);
     return code < 0 ? code : 0;
 }
 

@@ -2,9 +2,11 @@
 #include "common/base/check.h"
 #include "controller/store/sqlite_internal.h"
 
-/* Lists come in two parts, each with an index of its own: rows with an order, then rows without. */
+/* A list is of rows with an order or of rows without, each with an index that fits. `+` keeps a
+ * column from choosing the index: keys are sorted within one pipeline or execution. */
 #define ORDERED "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord > 0 AND ord < ?2"
 #define KEYED   "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord = 0 AND key > ?2"
+#define WITHIN  "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord = 0 AND +key > ?2"
 #define NEWEST  " ORDER BY ord DESC LIMIT ?3"
 #define BY_KEY  " ORDER BY key LIMIT ?3"
 #define FACTS   "SELECT seq, NULL, body FROM fact WHERE seq > ?1"
@@ -31,9 +33,9 @@ static const char *const statements[PEN_SQL_COUNT] = {
     [PEN_SQL_LIST_ORDERED_EXECUTION] =
         ORDERED " AND execution = ?5 AND (?4 IS NULL OR +pipeline = ?4)" NEWEST,
     [PEN_SQL_LIST_KEYED] = KEYED BY_KEY,
-    [PEN_SQL_LIST_KEYED_PIPELINE] = KEYED " AND pipeline = ?4" BY_KEY,
+    [PEN_SQL_LIST_KEYED_PIPELINE] = WITHIN " AND pipeline = ?4" BY_KEY,
     [PEN_SQL_LIST_KEYED_EXECUTION] =
-        KEYED " AND execution = ?5 AND (?4 IS NULL OR +pipeline = ?4)" BY_KEY,
+        WITHIN " AND execution = ?5 AND (?4 IS NULL OR +pipeline = ?4)" BY_KEY,
     [PEN_SQL_FACTS] = FACTS OLDEST,
     [PEN_SQL_FACTS_PIPELINE] = FACTS " AND pipeline = ?3" OLDEST,
     [PEN_SQL_FACTS_EXECUTION] =

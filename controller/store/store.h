@@ -61,8 +61,9 @@ struct pen_list_query {
     size_t limit;          /* 1 to 10,000 */
 };
 
-/* Rows with an order come newest first, others by key. `each` returns 0 to go on, 1 to stop, or an
- * error. The row is freed after the call. */
+/* Rows with an order come newest first, others by key; those of a kind all have an order or none
+ * has. Within `each`, other reads of the same reader are allowed. `each` returns 0 to go on, 1 to
+ * stop, or an error. The row is freed after the call. */
 int pen_reader_list(struct pen_reader *self, const struct pen_list_query *query,
                     int (*each)(void *context, const char *key, const ProtobufCMessage *row,
                                 struct pen_error *err),

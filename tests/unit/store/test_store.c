@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -493,6 +495,74 @@ static void test_log_stays_bounded(void **state)
     assert_int_equal(pen_store_checkpoint(fixture->store, NULL), 0);
 }
 
+/* A reader's thread: as many live rows as facts in every state that it sees. */
+struct watcher {
+    struct pen_reader *reader;
+    atomic_bool stop;
+    uint64_t states;
+    uint64_t faults;
+};
+
+static int count_row(void *context, const char *key, const ProtobufCMessage *row,
+                     struct pen_error *err)
+{
+    (void)key;
+    (void)row;
+    (void)err;
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+static int count_fact(void *context, const Pen__Fact *fact, struct pen_error *err)
+{
+    (void)fact;
+    (void)err;
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+static void *watch(void *context)
+{
+    struct watcher *self = context;
+    struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_EXECUTION, .limit = 10000};
+    while (!atomic_load(&self->stop)) {
+        uint64_t rows = 0;
+        uint64_t facts = 0;
+        int rc = pen_reader_begin(self->reader, NULL);
+        if (rc == 0)
+            rc = pen_reader_list(self->reader, &query, count_row, &rows, NULL);
+        if (rc == 0)
+            rc = pen_reader_facts(self->reader, NULL, NULL, 0, 10000, count_fact, &facts, NULL);
+        pen_reader_end(self->reader);
+        self->states++;
+        self->faults += rc != 0 || rows != facts;
+    }
+    return NULL;
+}
+
+static void test_readers_see_whole_commits(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watcher watcher = {.reader = reader_of(fixture)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, watch, &watcher), 0);
+    for (uint64_t seq = 1; seq <= 2000; seq++) {
+        struct batch batch = {0};
+        char key[24];
+        (void)snprintf(key, sizeof key, "%" PRIu64, seq);
+        add_fact(&batch, seq, "web", key);
+        add_execution(&batch, key, "web", seq, true);
+        commit(fixture, &batch);
+        if (seq % 100 == 0)
+            assert_int_equal(pen_store_checkpoint(fixture->store, NULL), 0);
+    }
+    atomic_store(&watcher.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(watcher.states > 0);
+    assert_int_equal(watcher.faults, 0);
+    pen_reader_close(&watcher.reader);
+}
+
 /* The child commits facts one by one and writes each number to the pipe after the commit. */
 _Noreturn static void commit_for_ever(const char *dir, int acknowledge_fd, uint64_t first)
 {
@@ -647,6 +717,7 @@ int main(void)
         TEST(test_a_damaged_body_is_named),
         TEST(test_database_is_private),
         TEST(test_log_stays_bounded),
+        TEST(test_readers_see_whole_commits),
         TEST(test_kill_loses_nothing_acknowledged),
         TEST(test_full_disk),
     };
