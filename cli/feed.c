@@ -57,15 +57,17 @@ int pen_feed_ask(struct pen_feed *self, struct pen_client *client, int wait_s,
         return 0;
     if (json_object_set_new(self->request, "offset", json_integer(self->offset)) < 0 ||
         json_object_set_new(self->request, "limit", json_integer(PEN_LIMIT_LOG_PAGE_BYTES)) < 0 ||
-        json_object_set_new(self->request, "waitSeconds", json_integer(wait_s)) < 0)
+        json_object_set_new(self->request, "waitSeconds", json_integer(wait_s)) < 0 ||
+        (self->fence != 0 &&
+         json_object_set_new(self->request, "fence", json_integer(self->fence)) < 0))
         return pen_fail(err, PEN_ENOMEM, "no memory for a log");
     return pen_call_start(client, PEN_SERVICE_PENSTOCK, "GetLogs", self->request, wait_s,
                           &self->call, err);
 }
 
-void pen_feed_cancel(struct pen_feed *self)
+void pen_feed_reopen(struct pen_feed *self)
 {
-    pen_call_destroy(&self->call);
+    self->complete = false;
 }
 
 bool pen_feed_is_ready(const struct pen_feed *self)
@@ -117,24 +119,33 @@ static void lines_take(struct pen_feed *self, bool all, struct pen_buf *ret_line
     pen_buf_consume(&self->rest, at);
 }
 
-/* Remember the log's own name and the agent; a new attempt begins a new log. True: begin anew. */
-static bool attempt_changed(struct pen_feed *self, const json_t *answer)
+/* The newest attempt's number; its agent is remembered. */
+static int64_t newest_attempt(struct pen_feed *self, const json_t *answer)
 {
-    int64_t fence = pen_json_number(answer, "fence");
+    int64_t newest = 0;
+    size_t index;
+    json_t *attempt;
+    json_array_foreach(pen_json_list(answer, "attempts"), index, attempt)
+    {
+        int64_t fence = pen_json_number(attempt, "fence");
+        if (fence > newest) {
+            newest = fence;
+            (void)pen_str_set(&self->agent, pen_json_text(attempt, "agentName"));
+        }
+    }
+    return newest;
+}
+
+/* From the first answer on ask for the very log that it came from: another execution may start. */
+static void request_settle(struct pen_feed *self, const json_t *answer)
+{
     json_t *id = json_object_get(answer, "actionExecutionId");
-    json_t *attempts = pen_json_list(answer, "attempts");
-    size_t count = json_array_size(attempts);
     if (json_is_string(id)) {
         json_object_clear(self->request);
         (void)json_object_set(self->request, "actionExecutionId", id);
     }
-    if (count > 0) {
-        const json_t *last = json_array_get(attempts, count - 1);
-        (void)pen_str_set(&self->agent, pen_json_text(last, "agentName"));
-    }
-    bool changed = self->fence != 0 && fence != self->fence;
-    self->fence = fence;
-    return changed && self->offset != 0;
+    if (self->fence == 0)
+        self->fence = pen_json_number(answer, "fence");
 }
 
 int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_error *err)
@@ -144,19 +155,23 @@ int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_e
     int rc = pen_call_finish(&self->call, &answer, err);
     if (rc < 0)
         return rc;
-    if (attempt_changed(self, answer)) {
-        lines_take(self, true, ret_lines);
-        self->offset = 0;
-        self->moved = true; /* ask again at once */
-    } else {
-        size_t before = self->rest.size;
-        rc = pen_base64_decode(pen_json_text(answer, "data"), &self->rest, err);
-        self->moved = rc == 0 && self->rest.size > before;
+    request_settle(self, answer);
+    size_t before = self->rest.size;
+    rc = pen_base64_decode(pen_json_text(answer, "data"), &self->rest, err);
+    if (rc == 0) {
+        self->moved = self->rest.size > before;
         if (self->moved)
             self->offset = pen_json_number(answer, "nextOffset");
-        self->complete = rc == 0 && pen_json_flag(answer, "complete") &&
-                         self->offset >= pen_json_number(answer, "size");
+        self->complete =
+            pen_json_flag(answer, "complete") && self->offset >= pen_json_number(answer, "size");
         lines_take(self, self->complete, ret_lines);
+    }
+    int64_t newest = newest_attempt(self, answer);
+    if (self->complete && newest > self->fence) { /* that attempt is over; go on with the next */
+        self->fence = newest;
+        self->offset = 0;
+        self->complete = false;
+        self->moved = true;
     }
     json_decref(answer);
     return rc < 0 ? rc : pen_buf_ok(ret_lines, err);

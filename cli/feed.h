@@ -1,7 +1,8 @@
 /* cli/feed.h - the log of one action, as it grows
  *
- * Keeps its place (offset, attempt) over answers, lost connections and new attempts. At most one
- * request is under way. Lines come out whole; what is left of a line is shown when the log is over.
+ * Keeps its place (attempt, offset) over answers and lost connections; when the log of one attempt
+ * is over and there is a newer one, goes on with that. At most one request is under way. Lines come
+ * out whole; what is left of a line is shown when the log is over.
  */
 #ifndef PEN_CLI_FEED_H
 #define PEN_CLI_FEED_H
@@ -27,8 +28,8 @@ void pen_feed_destroy(struct pen_feed **self_p);
 int pen_feed_ask(struct pen_feed *self, struct pen_client *client, int wait_s,
                  struct pen_error *err);
 
-/* Give up what is under way, to ask again at once. */
-void pen_feed_cancel(struct pen_feed *self);
+/* Look again whether a log that was over goes on: a new attempt may have begun. */
+void pen_feed_reopen(struct pen_feed *self);
 
 /* An answer is there to be taken. */
 bool pen_feed_is_ready(const struct pen_feed *self);
@@ -37,7 +38,7 @@ bool pen_feed_is_ready(const struct pen_feed *self);
  * newline. Errors: as pen_call_finish; the place is kept. */
 int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_error *err);
 
-/* All of the log has been taken, and the action is over. */
+/* All of the log has been taken, and its attempt is over. */
 bool pen_feed_is_complete(const struct pen_feed *self);
 
 /* The last answer brought bytes. */

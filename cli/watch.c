@@ -23,6 +23,7 @@ enum {
     AWAY_EVERY_MS = 500,
     LAST_LOGS_MS = 10000, /* for log lines that come after the execution's end */
     ACTIONS_MAX = 500,    /* as many as a pipeline may have */
+    FACTS_MANY = 100,     /* an answer with so many may have been cut */
 };
 
 struct watched {
@@ -49,6 +50,7 @@ struct watch {
     char *status;
     char *reason; /* why nothing runs, as said last */
     int64_t last_sequence;
+    bool behind;           /* there may be more facts than one answer holds */
     int64_t away_since_ms; /* 0: the controller answers */
     int64_t quiet_since_ms;
     int64_t ended_ms; /* 0: the execution goes on */
@@ -88,21 +90,26 @@ static bool is_running(const struct watched *action)
 
 /* ---- lines */
 
-/* "12:34:56 " of now. */
-static void put_clock(struct pen_buf *line)
+/* "12:34:56 ", in UTC as everywhere. */
+static void put_clock(int64_t at_ms, struct pen_buf *line)
 {
     char time[PEN_TIME_TEXT_SIZE];
-    pen_time_format(pen_clock_wall_ms(), time);
+    pen_time_format(at_ms, time);
     pen_buf_printf(line, "%.8s ", strchr(time, 'T') + 1);
+}
+
+static void say_at(struct watch *self, int64_t at_ms, const char *text)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf line = {0};
+    put_clock(at_ms, &line);
+    pen_text_clean(text, &line);
+    pen_buf_putc(&line, '\n');
+    pen_screen_print(&self->screen, pen_buf_text(&line));
 }
 
 static void say(struct watch *self, const char *text)
 {
-    PEN_CLEANUP(pen_buf_release) struct pen_buf line = {0};
-    put_clock(&line);
-    pen_text_clean(text, &line);
-    pen_buf_putc(&line, '\n');
-    pen_screen_print(&self->screen, pen_buf_text(&line));
+    say_at(self, pen_clock_wall_ms(), text);
 }
 
 static const char *shown_status(const struct watched *action)
@@ -152,7 +159,8 @@ static void show_action(struct watch *self, struct watched *action)
         return;
     (void)pen_str_set(&action->shown, pen_buf_text(&plain));
     PEN_CLEANUP(pen_buf_release) struct pen_buf line = {0};
-    put_clock(&line);
+    bool over = !is_running(action) && action->end_ms != 0;
+    put_clock(over ? action->end_ms : pen_clock_wall_ms(), &line);
     put_action(self, action, self->cli->color, !is_running(action), &line);
     pen_buf_putc(&line, '\n');
     pen_screen_print(&self->screen, pen_buf_text(&line));
@@ -281,22 +289,31 @@ static int refresh(struct watch *self, struct pen_error *err)
     return rc;
 }
 
-/* Facts about an action show in its line; of its log, a new attempt may have begun. */
+/* Most of what happens to an action shows in its line; that it is tried again does not. */
+static bool has_own_line(const json_t *fact)
+{
+    const char *kind = pen_json_text(fact, "kind");
+    if (pen_json_text(fact, "text")[0] == 0 || strcmp(kind, "stage_group_started") == 0)
+        return false;
+    return pen_json_text(fact, "action")[0] == 0 || strcmp(kind, "action_requeued") == 0;
+}
+
 static void fact_show(struct watch *self, const json_t *fact)
 {
+    const char *stage = pen_json_text(fact, "stage");
     const char *action = pen_json_text(fact, "action");
-    if (action[0] == 0) {
-        if (pen_json_text(fact, "text")[0] != 0)
-            say(self, pen_json_text(fact, "text"));
-        return;
-    }
     for (size_t i = 0; i < self->count; i++) {
         struct watched *each = &self->actions[i];
-        if (each->feed != NULL && !pen_feed_is_ready(each->feed) &&
-            strcmp(each->name, action) == 0 &&
-            strcmp(each->stage, pen_json_text(fact, "stage")) == 0)
-            pen_feed_cancel(each->feed);
+        if (each->feed != NULL && is_running(each) && strcmp(each->name, action) == 0 &&
+            strcmp(each->stage, stage) == 0)
+            pen_feed_reopen(each->feed); /* perhaps a new attempt has begun */
     }
+    if (!has_own_line(fact))
+        return;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    pen_buf_printf(&text, "%s%s%s%s%s", stage, action[0] == 0 ? "" : "/", action,
+                   stage[0] == 0 ? "" : ": ", pen_json_text(fact, "text"));
+    say_at(self, pen_json_time_ms(fact, "time"), pen_buf_text(&text));
 }
 
 static int facts_take(struct watch *self, struct pen_error *err)
@@ -318,6 +335,7 @@ static int facts_take(struct watch *self, struct pen_error *err)
         rc = pen_fail(err, PEN_ENOMEM, "no memory");
     json_array_foreach(facts, index, fact) fact_show(self, fact);
     self->last_sequence = pen_json_number(answer, "lastSequence");
+    self->behind = json_array_size(facts) >= FACTS_MANY;
     json_decref(answer);
     if (rc == 0 && news) {
         self->quiet_since_ms = pen_clock_monotonic_ms();
@@ -331,8 +349,9 @@ static int facts_take(struct watch *self, struct pen_error *err)
 static int ask(struct watch *self, struct pen_error *err)
 {
     int rc = 0;
-    if (self->facts == NULL && !is_terminal(self->status)) {
-        int wait_s = self->execution == NULL ? 0 : WAIT_S; /* the first answer at once */
+    if (self->facts == NULL && (!is_terminal(self->status) || self->behind)) {
+        /* The first answer at once, and so what is left of it. */
+        int wait_s = self->execution == NULL || self->behind ? 0 : WAIT_S;
         json_t *input =
             json_pack("{s:s, s:I, s:i}", "pipelineName", self->options->pipeline, "afterSequence",
                       (json_int_t)self->last_sequence, "waitSeconds", wait_s);
@@ -465,7 +484,7 @@ static void finish(struct watch *self)
     self->cli->exit_code = strcmp(status, "Succeeded") == 0    ? PEN_EXIT_OK
                            : strcmp(status, "Superseded") == 0 ? PEN_EXIT_SUPERSEDED
                                                                : PEN_EXIT_FAILED;
-    put_clock(&text);
+    put_clock(pen_clock_wall_ms(), &text);
     pen_buf_puts(&text, "execution ");
     pen_text_clean(self->execution, &text);
     pen_buf_putc(&text, ' ');
@@ -484,7 +503,7 @@ static int loop(struct watch *self, struct pen_error *err)
         int rc = stay(self, turn(self, now_ms, err), now_ms, err);
         if (rc < 0)
             return rc;
-        if (is_terminal(self->status) && self->away_since_ms == 0) {
+        if (is_terminal(self->status) && !self->behind && self->away_since_ms == 0) {
             self->ended_ms = self->ended_ms == 0 ? now_ms : self->ended_ms;
             if (logs_are_over(self) || now_ms - self->ended_ms > LAST_LOGS_MS) {
                 finish(self);

@@ -2,7 +2,7 @@
 
 The stand-in checks every signature by its own code and answers from a script, so that these tests
 see what the real controller rarely shows: refused signatures, paging, throttling, lost connections.
-The program is found by PENSTOCK_BIN (a folder), else in build/bin.
+PEN_BIN names the folder of the program.
 """
 import base64
 import hashlib
@@ -19,7 +19,7 @@ import threading
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = str(pathlib.Path(os.environ.get("PENSTOCK_BIN", ROOT / "build" / "bin")) / "penstock")
+PROGRAM = str(pathlib.Path(os.environ.get("PEN_BIN", ROOT / "build-asan" / "bin")) / "penstock")
 KEY, SECRET = "PENAKIDEXAMPLE", "s3cr3t/with+signs"
 EXECUTION = "11111111-2222-4333-8444-555555555555"
 
@@ -107,7 +107,8 @@ class Stub:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,),
+                         daemon=True).start()
 
     def inputs(self, name):
         return [data for called, data in self.calls if called == name]
@@ -415,6 +416,7 @@ class Log:
     def __init__(self, action="a-1", piece=1 << 20):
         self.action, self.data, self.complete, self.fence = action, b"", False, 1
         self.piece = piece
+        self.old = {}
         self.condition = threading.Condition()
 
     def add(self, data, complete=False):
@@ -424,15 +426,30 @@ class Log:
             self.condition.notify_all()
 
     def serve(self, data):
-        offset = data.get("offset", 0)
+        offset, fence = data.get("offset", 0), data.get("fence", self.fence)
         with self.condition:
-            self.condition.wait_for(lambda: len(self.data) > offset or self.complete,
+            def text():
+                return self.data if fence == self.fence else self.old[fence]
+
+            def over():
+                return self.complete or fence != self.fence
+            self.condition.wait_for(lambda: len(text()) > offset or over(),
                                     data.get("waitSeconds", 0))
-            part = self.data[offset:offset + self.piece]
-            return {"actionExecutionId": self.action, "fence": self.fence, "offset": offset,
-                    "attempts": [{"fence": self.fence, "agentName": "builder-7"}],
-                    "data": base64.b64encode(part).decode(), "nextOffset": offset + len(part),
-                    "size": len(self.data), "complete": self.complete}
+            if offset > len(text()):
+                raise Fault("ValidationException", "beyond the end")
+            part = text()[offset:offset + self.piece]
+            after = offset + len(part)
+            return {"actionExecutionId": self.action, "fence": fence, "offset": offset,
+                    "attempts": [{"fence": each, "agentName": f"builder-{each + 6}"}
+                                 for each in [self.fence, *self.old]],
+                    "data": base64.b64encode(part).decode(), "nextOffset": after,
+                    "size": len(text()), "complete": over() and after == len(text())}
+
+    def new_attempt(self):
+        with self.condition:
+            self.old[self.fence] = self.data
+            self.fence, self.data = self.fence + 1, b""
+            self.condition.notify_all()
 
 
 def test_logs_are_cleaned_unless_raw(run, stub):
@@ -484,10 +501,9 @@ def test_logs_follow_as_they_grow_and_over_a_new_attempt(stub, environment):
     assert process.stdout.readline() == "one\n"
     log.add(b"o\n")
     assert process.stdout.readline() == "two\n"
-    with log.condition:
-        log.fence, log.data = 2, b"again, and longer\n"
-        log.condition.notify_all()
-    assert process.stdout.readline() == "again, and longer\n"
+    log.new_attempt()
+    log.add(b"again\n")
+    assert process.stdout.readline() == "again\n"
     log.add(b"end", complete=True)
     out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("end\n", "", 0)
@@ -518,9 +534,9 @@ class Execution:
             {"actionName": "Build", "latestExecution": {
                 "actionExecutionId": "a-Build", "status": "InProgress", "percentComplete": 40}}]}]}
 
-    def fact(self, text="", action=None, status=None, row=None):
+    def fact(self, text="", action=None, status=None, row=None, kind="k"):
         with self.condition:
-            self.facts.append({"sequence": len(self.facts) + 1, "time": 1, "kind": "k",
+            self.facts.append({"sequence": len(self.facts) + 1, "time": 1700000000, "kind": kind,
                                "text": text, **({"stage": "Stage", "action": action}
                                                 if action else {})})
             self.status = status or self.status
@@ -549,14 +565,20 @@ def test_watch_shows_actions_and_logs(stub, environment):
     execution.fact("started by a push")
     process = popen(environment, "start", "x", "--watch")
     assert process.stdout.readline() == EXECUTION + "\n"
-    read_until(process, r"^\d\d:\d\d:\d\d started by a push$")
+    read_until(process, r"^22:13:20 started by a push$")
     execution.fact(action="Build", row=detail("Build", "InProgress"))
     read_until(process, r"Stage/Build +InProgress 40%$")
     log.add(b"compiling\x1b[0m\n")
     read_until(process, r"InProgress on builder-7 40%$")
     assert process.stdout.readline() == "Build | compiling\n"
+    execution.fact("action queued again: agent lost", action="Build", kind="action_requeued")
+    read_until(process, r"^22:13:20 Stage/Build: action queued again: agent lost$")
+    log.new_attempt()
+    execution.fact("attempt 2 granted", action="Build", kind="attempt_granted")
+    log.add(b"compiling again\n")
+    read_until(process, r"^Build . compiling again$")
     execution.fact(action="Build", row=detail("Build", "Succeeded"))
-    read_until(process, r"Stage/Build +Succeeded 12.5s on builder-7$")
+    read_until(process, r"Stage/Build +Succeeded 12.5s on builder-8$")
     execution.fact(action="Ask", row=detail("Ask", "InProgress", "Approval"))
     read_until(process, r"Stage/Ask +Approval  run: penstock approve x$")
     execution.fact(action="Ask", row=detail("Ask", "Succeeded", "Approval"))
@@ -628,7 +650,7 @@ def test_watch_survives_a_controller_that_goes_away(stub, environment):
 
 def test_doctor_says_what_to_do(run, stub):
     stub.operations["GetHealth"] = lambda _: {"version": "9.9", "uptimeSeconds": 3725,
-                                              "liveExecutions": 2, "databaseBytes": 1 << 21}
+                                              "databaseBytes": 1 << 21}
     agents = []
     stub.operations["ListAgents"] = lambda _: {"agents": agents}
     out = run("doctor", code=1)[0]
