@@ -90,6 +90,24 @@ static int query_number(struct pen_backend *self, const char *sql, int64_t *ret_
     return code;
 }
 
+/* SQLite answers the mode that it took, and keeps the old one where the log cannot work. */
+static int use_log(struct pen_backend *self, struct pen_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(self->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(statement);
+    int code = 0;
+    if (rc != SQLITE_ROW)
+        code = pen_sqlite_fail(self, rc, err, "starting the write-ahead log");
+    else if (sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "wal") != 0)
+        code = pen_fail(err, PEN_EIO,
+                        "database: this file system cannot share memory, which the write-ahead "
+                        "log needs; use a local one");
+    sqlite3_finalize(statement);
+    return code;
+}
+
 static int open_connection(struct pen_backend *self, const char *path, struct pen_error *err)
 {
     int flags = self->writer ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
@@ -165,10 +183,12 @@ static int open_writer(struct pen_backend *self, struct pen_error *err)
         return code;
     char sql[256];
     (void)snprintf(sql, sizeof sql,
-                   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                   "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d;",
+                   "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+                   "PRAGMA journal_size_limit = %d;",
                    WAL_KEPT_BYTES);
-    code = exec(self, sql, err);
+    code = use_log(self, err);
+    if (code == 0)
+        code = exec(self, sql, err);
     if (code < 0)
         return code;
     int64_t synchronous = 0;
