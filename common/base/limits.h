@@ -75,6 +75,9 @@ enum {
     /* Blobs that an agent has asked for and that are not yet sent; an agent asks for 8 at a time. */
     PEN_LIMIT_BLOB_GETS_WAITING = 64,
 
+    /* Answers that wait for one slow peer; more, and it does not read them at all. */
+    PEN_LIMIT_ANSWERS_WAITING_BYTES = 1024 * 1024,
+
     /* Blobs that have come in part, of all attempts together. */
     PEN_LIMIT_ASSEMBLING_BYTES = 128 * 1024 * 1024,
 
@@ -85,6 +88,41 @@ enum {
 
     /* Log files that are kept open. */
     PEN_LIMIT_LOG_FILES_OPEN = 256,
+
+    /* ---- the engine */
+
+    /* Executions of one QUEUED or PARALLEL pipeline, running and waiting: the API's quota. */
+    PEN_LIMIT_PIPELINE_EXECUTIONS = 50,
+
+    /* Actions that run at once in one PARALLEL execution: the API's quota. */
+    PEN_LIMIT_PARALLEL_ACTIONS = 5,
+
+    /* Moves that may follow from one input. Cancelling every execution of a pipeline at its limits
+     * takes some thousands; more is a rule that never comes to rest. */
+    PEN_LIMIT_FOLLOW_UPS = 1000 * 1000,
+
+    /* How long a finished attempt may take to hand in its log and artifacts before it counts as
+     * failed, from when the controller learns of it or starts: some gigabytes pass in that time. */
+    PEN_LIMIT_DRAIN_MS = 10 * 60 * 1000,
+
+    /* An agent that declined an offer is not asked again at once. */
+    PEN_LIMIT_DECLINE_PAUSE_MS = 1000,
+
+    /* Between TERM and KILL when an attempt is cancelled. */
+    PEN_LIMIT_CANCEL_GRACE_MS = 10 * 1000,
+
+    /* Two live processes with one key show up as run ids that take turns: so often in so long. */
+    PEN_LIMIT_CLASH_COUNT = 3,
+    PEN_LIMIT_CLASH_MS = 60 * 1000,
+
+    /* Attempts that one agent runs at once; the protocol's inventory of more would not fit a frame. */
+    PEN_LIMIT_AGENT_SLOTS = 1024,
+
+    /* A token that enrols an agent lives for at most a month. */
+    PEN_LIMIT_TOKEN_TTL_HOURS = 31 * 24,
+
+    /* Output variables of one action, names and values together: the API's quota. */
+    PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };
 
 _Static_assert(PEN_LIMIT_CONTROL_RECEIVE_QUEUE * PEN_LIMIT_CONTROL_MESSAGE_BYTES +

@@ -28,40 +28,41 @@ struct pen_engine;
 
 /* Times in milliseconds; defaults by pen_engine_options_default(). */
 struct pen_engine_options {
-    const char *account;            /* 12 digits */
+    const char *account; /* 12 digits */
     const char *region;
-    uint8_t seed[32];               /* of ids and approval tokens */
-    int64_t heartbeat_ms;           /* 10,000 */
-    int64_t suspect_ms;             /* 30,000: no new grants */
-    int64_t lost_ms;                /* 300,000: attempts of this agent are lost or unproven */
-    int64_t accept_ttl_ms;          /* 10,000: an unanswered offer is withdrawn */
-    int64_t start_ttl_ms;           /* 60,000 */
-    int64_t approval_timeout_ms;    /* 7 days */
-    int64_t action_timeout_ms;      /* 55 minutes: a Commands action */
-    int64_t request_token_ttl_ms;   /* 24 hours */
+    uint8_t seed[32];                 /* of ids and approval tokens */
+    int64_t heartbeat_ms;             /* 10,000 */
+    int64_t suspect_ms;               /* 30,000: no new grants */
+    int64_t lost_ms;                  /* 300,000: attempts of this agent are lost or unproven */
+    int64_t accept_ttl_ms;            /* 10,000: an unanswered offer is withdrawn */
+    int64_t start_ttl_ms;             /* 60,000 */
+    int64_t approval_timeout_ms;      /* 7 days */
+    int64_t action_timeout_ms;        /* 55 minutes: a Commands action */
+    int64_t request_token_ttl_ms;     /* 24 hours */
     uint32_t repeatable_attempts_max; /* 2 more attempts after losses */
-    uint32_t bulk_port;             /* told to agents in Welcome */
-    bool check_invariants;          /* after every step; tests and debug builds */
+    uint32_t bulk_port;               /* told to agents in Welcome */
+    bool check_invariants;            /* after every step; tests and debug builds */
 };
 
 void pen_engine_options_default(struct pen_engine_options *ret_options);
 
-/* A changed row: what the store keeps. Rows of one key within one `out` are merged: last one wins. */
+/* A changed row: what the store keeps. Rows of one key within one `out` are merged: last one wins.
+ */
 struct pen_row {
     Pen__RowKind kind;
-    char *key;           /* owned */
-    char *pipeline;      /* owned; NULL when the row belongs to none */
-    char *execution;     /* owned; NULL when the row belongs to none */
-    uint64_t order;      /* newest-first listing within pipeline or execution; 0 when unordered */
-    bool live;           /* loaded at restart */
+    char *key;       /* owned */
+    char *pipeline;  /* owned; NULL when the row belongs to none */
+    char *execution; /* owned; NULL when the row belongs to none */
+    uint64_t order;  /* newest-first listing within pipeline or execution; 0 when unordered */
+    bool live;       /* loaded at restart */
     bool deleted;
-    uint8_t *body;       /* owned: the packed message; NULL when deleted */
+    uint8_t *body; /* owned: the packed message; NULL when deleted */
     size_t body_size;
 };
 
 /* What came out of one or more steps. The engine fills it; pen_engine_out_clear empties it. */
 struct pen_engine_out {
-    Pen__Fact **facts;   /* owned, in order */
+    Pen__Fact **facts; /* owned, in order */
     size_t facts_count;
     size_t facts_capacity;
     struct pen_row *rows;
@@ -80,7 +81,8 @@ int pen_engine_create(const struct pen_engine_options *options, struct pen_engin
                       struct pen_error *err);
 void pen_engine_destroy(struct pen_engine **self_p);
 
-/* Load one live row that a former life stored. Before plan only. Errors: PEN_ECORRUPT, PEN_ENOMEM. */
+/* Load one live row that a former life stored. Before plan only. Errors: PEN_ECORRUPT, PEN_ENOMEM.
+ */
 int pen_engine_load(struct pen_engine *self, Pen__RowKind kind, const uint8_t *body, size_t size,
                     struct pen_error *err);
 
@@ -90,10 +92,11 @@ int pen_engine_load(struct pen_engine *self, Pen__RowKind kind, const uint8_t *b
 int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_out *out,
                     struct pen_error *err);
 
-/* One input. A request that breaks a rule is answered by a Reply effect with the API's error name and
- * changes nothing; that is not an error of this function. The engine does not keep `input`.
+/* One input. A request that breaks a rule is answered by a Reply effect with the API's error name
+ * and changes nothing; that is not an error of this function. The engine does not keep `input`.
  * Errors: PEN_ECORRUPT: plan was not called, or did not succeed. When memory runs out the engine
- * ends the process on the spot (CHECK): half a step must not be seen, and the store has the truth. */
+ * ends the process on the spot (CHECK): half a step must not be seen, and the store has the truth.
+ */
 int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
                     struct pen_engine_out *out, struct pen_error *err);
 

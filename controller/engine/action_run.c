@@ -1,0 +1,285 @@
+/* controller/engine/action_run.c - one action execution: what it starts with, how it ends */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/check.h"
+#include "common/base/id.h"
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+#include "controller/model/providers.h"
+#include "controller/model/variables.h"
+
+/* ---- variables */
+
+struct scope {
+    const struct execution *execution;
+};
+
+static const char *produced_value(const struct action *action, const char *key)
+{
+    for (size_t i = 0; i < action->row->n_output_variables; i++)
+        if (pen_str_equal(action->row->output_variables[i]->name, key))
+            return action->row->output_variables[i]->value;
+    return NULL;
+}
+
+static const char *namespace_value(const struct execution *execution, const char *name,
+                                   const char *key)
+{
+    for (size_t s = 0; s < execution->declaration->n_stages; s++) {
+        const struct stage_run *run = execution->stages[s];
+        for (size_t i = 0; run != NULL && i < run->declaration->n_actions; i++) {
+            const struct action *action = run->current[i];
+            if (action != NULL && pen_str_equal(action->row->namespace_, name) &&
+                action->row->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED)
+                return produced_value(action, key);
+        }
+    }
+    return NULL;
+}
+
+static int look_up(void *context, const char *namespace_name, const char *key,
+                   const char **ret_value, struct pen_error *err)
+{
+    const struct execution *execution = ((const struct scope *)context)->execution;
+    const char *value = NULL;
+    if (strcmp(namespace_name, PEN_NAMESPACE_EXECUTION) == 0) {
+        if (strcmp(key, "PipelineExecutionId") == 0)
+            value = execution->row->id;
+    } else if (strcmp(namespace_name, PEN_NAMESPACE_PIPELINE) == 0) {
+        for (size_t i = 0; i < execution->row->n_variables && value == NULL; i++)
+            if (pen_str_equal(execution->row->variables[i]->name, key))
+                value = execution->row->variables[i]->value;
+    } else {
+        value = namespace_value(execution, namespace_name, key);
+    }
+    if (value == NULL)
+        return pen_fail(err, PEN_ENOTFOUND, "variable #{%s.%s} has no value", namespace_name, key);
+    *ret_value = value;
+    return 0;
+}
+
+static int expand(const struct execution *execution, const char *text, char **ret_text,
+                  struct pen_error *err)
+{
+    if (text == NULL || !pen_variables_present(text)) {
+        *ret_text = mem_text(text);
+        return 0;
+    }
+    struct scope scope = {.execution = execution};
+    struct pen_buf expanded = {0};
+    int rc = pen_variables_expand(text, look_up, &scope, &expanded, err);
+    if (rc == 0) {
+        CHECK(!expanded.failed);
+        *ret_text = mem_text(pen_buf_text(&expanded));
+    }
+    pen_buf_release(&expanded);
+    return rc;
+}
+
+/* ---- what the action starts with */
+
+static int resolve_configuration(const struct execution *execution,
+                                 const Pen__ActionDeclaration *declaration,
+                                 Pen__ActionExecutionRow *row, struct pen_error *err)
+{
+    bool source = pen_str_equal(declaration->action_type_id->category, "Source");
+    for (size_t i = 0; i < declaration->n_configuration; i++) {
+        Pen__ActionExecutionRow__ResolvedConfigurationEntry *entry =
+            MAKE(Pen__ActionExecutionRow__ResolvedConfigurationEntry,
+                 pen__action_execution_row__resolved_configuration_entry__init);
+        APPEND(row, resolved_configuration, entry);
+        entry->key = mem_text(declaration->configuration[i]->key);
+        const char *value = declaration->configuration[i]->value;
+        if (source) {
+            entry->value = mem_text(value);
+            continue;
+        }
+        int rc = expand(execution, value, &entry->value, err);
+        if (rc < 0)
+            return pen_error_prefix(err, "configuration '%s'", entry->key);
+    }
+    return 0;
+}
+
+static int resolve_commands(const struct execution *execution,
+                            const Pen__ActionDeclaration *declaration, Pen__ActionExecutionRow *row,
+                            struct pen_error *err)
+{
+    for (size_t i = 0; i < declaration->n_commands; i++) {
+        char *text = NULL;
+        int rc = expand(execution, declaration->commands[i], &text, err);
+        if (rc < 0)
+            return pen_error_prefix(err, "command %zu", i + 1);
+        APPEND(row, resolved_commands, text);
+    }
+    for (size_t i = 0; i < declaration->n_environment_variables; i++) {
+        const Pen__EnvironmentVariable *variable = declaration->environment_variables[i];
+        if (variable->type != NULL && strcmp(variable->type, "PLAINTEXT") != 0)
+            return pen_fail(err, PEN_EUNSUPPORTED,
+                            "environment variable '%s' is of type %s: only PLAINTEXT is available",
+                            variable->name, variable->type);
+        Pen__NameValue *value = MAKE(Pen__NameValue, pen__name_value__init);
+        APPEND(row, resolved_environment, value);
+        value->name = mem_text(variable->name);
+        int rc = expand(execution, variable->value, &value->value, err);
+        if (rc < 0)
+            return pen_error_prefix(err, "environment variable '%s'", variable->name);
+    }
+    return 0;
+}
+
+static int resolve_inputs(const struct execution *execution,
+                          const Pen__ActionDeclaration *declaration, Pen__ActionExecutionRow *row,
+                          struct pen_error *err)
+{
+    for (size_t i = 0; i < declaration->n_input_artifacts; i++) {
+        const char *name = declaration->input_artifacts[i]->name;
+        const Pen__ProducedArtifact *found = NULL;
+        for (size_t j = 0; j < execution->row->n_artifacts && found == NULL; j++)
+            if (pen_str_equal(execution->row->artifacts[j]->artifact->name, name))
+                found = execution->row->artifacts[j];
+        if (found == NULL)
+            return pen_fail(err, PEN_ENOTFOUND, "input artifact '%s' was not made", name);
+        APPEND(row, inputs, mem_copy(found));
+    }
+    return 0;
+}
+
+static int resolve(const struct execution *execution, const Pen__ActionDeclaration *declaration,
+                   Pen__ActionExecutionRow *row, struct pen_error *err)
+{
+    int rc = resolve_configuration(execution, declaration, row, err);
+    if (rc < 0 || (rc = resolve_commands(execution, declaration, row, err)) < 0 ||
+        (rc = resolve_inputs(execution, declaration, row, err)) < 0)
+        return rc;
+    struct pen_labels labels;
+    return demand_labels(row, &labels, err);
+}
+
+/* Where the action begins. */
+static Pen__ActionPhase first_phase(const Pen__ActionTypeId *type)
+{
+    if (pen_str_equal(type->category, "Source"))
+        return PEN__ACTION_PHASE__ACTION_SOURCE;
+    if (pen_str_equal(type->category, "Approval"))
+        return PEN__ACTION_PHASE__ACTION_APPROVAL;
+    return PEN__ACTION_PHASE__ACTION_QUEUED;
+}
+
+static Pen__ActionExecutionRow *new_row(struct pen_engine *engine, const struct stage_run *run,
+                                        const Pen__ActionDeclaration *declaration)
+{
+    const struct execution *execution = run->execution;
+    Pen__ActionExecutionRow *row = MAKE(Pen__ActionExecutionRow, pen__action_execution_row__init);
+    char id[PEN_UUID_TEXT_SIZE];
+    pen_uuid(&engine->prng, id);
+    row->id = mem_text(id);
+    row->execution_id = mem_text(execution->row->id);
+    row->pipeline = mem_text(execution->row->pipeline);
+    SET(row, pipeline_version, execution->row->pipeline_version);
+    row->stage = mem_text(run->row->stage);
+    row->action = mem_text(declaration->name);
+    SET(row, order, engine->setting->row->last_order + 1);
+    SET(row, status, PEN__ACTION_STATUS__ACTION_IN_PROGRESS);
+    SET(row, started_ms, engine->now_ms);
+    SET(row, updated_ms, engine->now_ms);
+    SET(row, phase_since_ms, engine->now_ms);
+    SET(row, action_class, pen_action_class(declaration));
+    SET(row, attempts, 0);
+    row->type = mem_copy(declaration->action_type_id);
+    SET(row, stage_attempt, run->row->attempt);
+    row->namespace_ = mem_text(declaration->namespace_);
+    row->region = mem_text(declaration->region);
+    return row;
+}
+
+static void prepare_approval(struct pen_engine *engine, const struct execution *execution,
+                             const Pen__ActionDeclaration *declaration,
+                             Pen__ActionExecutionRow *row)
+{
+    char token[PEN_UUID_TEXT_SIZE];
+    pen_uuid(&engine->prng, token);
+    row->approval_token = mem_text(token);
+    if (execution_parallel(execution))
+        row->external_execution_id = mem_text(token); /* the only place where clients find it */
+    int64_t timeout_ms = declaration->has_timeout_in_minutes
+                             ? (int64_t)declaration->timeout_in_minutes * 60 * 1000
+                             : engine->options.approval_timeout_ms;
+    SET(row, deadline_ms, engine->now_ms + timeout_ms);
+    row->summary = mem_text("Waiting for approval");
+}
+
+void action_start(struct pen_engine *engine, struct stage_run *run, size_t index)
+{
+    const Pen__ActionDeclaration *declaration = run->declaration->actions[index];
+    Pen__ActionExecutionRow *row = new_row(engine, run, declaration);
+    struct pen_error err;
+    int rc = resolve(run->execution, declaration, row, &err);
+    SET(row, phase,
+        rc < 0 ? PEN__ACTION_PHASE__ACTION_ENDED : first_phase(declaration->action_type_id));
+    if (row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL)
+        prepare_approval(engine, run->execution, declaration, row);
+    else if (row->phase == PEN__ACTION_PHASE__ACTION_SOURCE)
+        row->summary = mem_text("Fetching the source");
+    Pen__ActionStarted *body = MAKE(Pen__ActionStarted, pen__action_started__init);
+    body->action = row;
+    emit_about(engine, run->execution, PEN__FACT__WHAT_ACTION_STARTED, body);
+    struct action *action = run->current[index];
+    CHECK(action != NULL);
+    if (rc < 0)
+        action_fail(engine, action, "ConfigurationError", err.message);
+    else
+        plan_action(engine, action);
+}
+
+/* ---- how it ends */
+
+Pen__ActionEnded *action_ended(const struct action *self, Pen__ActionStatus status,
+                               const char *summary)
+{
+    Pen__ActionEnded *body = MAKE(Pen__ActionEnded, pen__action_ended__init);
+    body->action_execution_id = mem_text(self->row->id);
+    SET(body, status, status);
+    body->summary = mem_text(summary);
+    return body;
+}
+
+void action_end(struct pen_engine *engine, struct action *self, Pen__ActionEnded *body)
+{
+    emit_about(engine, self->run->execution, PEN__FACT__WHAT_ACTION_ENDED, body);
+}
+
+void action_fail(struct pen_engine *engine, struct action *self, const char *code,
+                 const char *message)
+{
+    Pen__ActionEnded *body = action_ended(self, PEN__ACTION_STATUS__ACTION_FAILED, message);
+    body->error_code = mem_text(code);
+    body->error_message = mem_text(message);
+    action_end(engine, self, body);
+}
+
+void action_progress(struct pen_engine *engine, const struct action *self, const char *summary)
+{
+    Pen__ActionProgress *body = MAKE(Pen__ActionProgress, pen__action_progress__init);
+    body->action_execution_id = mem_text(self->row->id);
+    body->summary = mem_text(summary);
+    emit_about(engine, self->run->execution, PEN__FACT__WHAT_ACTION_PROGRESS, body);
+}
+
+void action_try_again(struct pen_engine *engine, struct action *self, const char *why)
+{
+    if (self->row->attempts > engine->options.repeatable_attempts_max) {
+        char *message = mem_format("%s; that was attempt %u of %u", why, self->row->attempts,
+                                   engine->options.repeatable_attempts_max + 1);
+        action_fail(engine, self, "SystemUnavailable", message);
+        free(message);
+        return;
+    }
+    Pen__ActionRequeued *body = MAKE(Pen__ActionRequeued, pen__action_requeued__init);
+    body->action_execution_id = mem_text(self->row->id);
+    SET(body, phase, PEN__ACTION_PHASE__ACTION_QUEUED);
+    body->reason = mem_text(why);
+    emit_about(engine, self->run->execution, PEN__FACT__WHAT_ACTION_REQUEUED, body);
+}

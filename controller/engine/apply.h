@@ -1,0 +1,38 @@
+/* controller/engine/apply.h - facts into state: the only writer of rows
+ *
+ * Each function takes one fact and changes rows and the indexes that follow from them. It decides
+ * nothing, asks nobody and has no other effect, so that folding the stored facts gives the same
+ * rows. A fact that does not fit the state is PEN_ECORRUPT, and the state may be half changed:
+ * live, that is a mistake of ours; in a replay it is a damaged log.
+ */
+#ifndef PEN_CONTROLLER_ENGINE_APPLY_H
+#define PEN_CONTROLLER_ENGINE_APPLY_H
+
+#include "controller/engine/state.h"
+
+int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err);
+
+typedef int apply_f(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err);
+
+apply_f apply_pipeline_created, apply_pipeline_updated, apply_pipeline_deleted,
+    apply_transition_changed, apply_revision_seen;
+apply_f apply_execution_started, apply_execution_waiting, apply_execution_stopping,
+    apply_execution_ended, apply_stage_started, apply_stage_group_started, apply_stage_ended,
+    apply_stage_retried;
+apply_f apply_action_started, apply_action_progress, apply_action_ended, apply_action_requeued;
+apply_f apply_attempt_granted, apply_attempt_started, apply_attempt_step, apply_attempt_finished,
+    apply_attempt_stored, apply_attempt_moved;
+apply_f apply_token_created, apply_agent_enrolled, apply_agent_session, apply_agent_changed,
+    apply_repository_created, apply_repository_deleted, apply_connection_created,
+    apply_connection_deleted, apply_access_key_created, apply_database_created;
+
+/* Drop tokens and request tokens whose time is over at the time of the fact. */
+void apply_expiry(struct pen_engine *engine);
+
+/* Drop the state of a stage that no declaration names any more, once nobody holds or awaits it. */
+void drop_stage_if_orphan(struct pen_engine *engine, struct pipeline *pipeline, const char *name);
+
+/* Whether an attempt may go from one state to another: the table of attempt.c. */
+bool attempt_may_move(Pen__AttemptState from, Pen__AttemptState to);
+
+#endif

@@ -1,0 +1,124 @@
+/* controller/engine/assign.c - queued actions to free agents
+ *
+ * Actions that ask for the same labels queue together (struct demand), oldest first; agents with
+ * room are kept by load, then id. So that one finished attempt costs the number of different
+ * demands, not the number of queued actions.
+ */
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/check.h"
+#include "common/base/limits.h"
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+#include "controller/engine/explain.h"
+
+/* The least loaded agent that serves the demand; NULL when none does now. */
+static struct agent *find_free_agent(const struct pen_engine *engine, const struct demand *demand)
+{
+    for (struct pen_map_node *node = pen_map_first(&engine->free_agents); node != NULL;
+         node = pen_map_next(node))
+        if (agent_serves(engine, pen_map_value(node), demand))
+            return pen_map_value(node);
+    return NULL;
+}
+
+/* The demand whose first action has waited longest, of those that are not blocked. */
+static struct demand *next_demand(const struct pen_engine *engine)
+{
+    struct demand *oldest = NULL;
+    uint64_t oldest_order = 0;
+    for (struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
+         node = pen_map_next(node)) {
+        struct demand *demand = pen_map_value(node);
+        if (demand->blocked || demand->queue.count == 0)
+            continue;
+        uint64_t order = pen_map_key(pen_map_first(&demand->queue)).number;
+        if (oldest == NULL || order < oldest_order) {
+            oldest = demand;
+            oldest_order = order;
+        }
+    }
+    return oldest;
+}
+
+static void offer(struct pen_engine *engine, struct action *action, struct agent *agent)
+{
+    uint64_t fence = engine->setting->row->last_fence;
+    if (fence < engine->last_candidate)
+        fence = engine->last_candidate;
+    engine->last_candidate = ++fence;
+    offer_make(engine, action, agent, fence);
+    Pen__Offer *body = MAKE(Pen__Offer, pen__offer__init);
+    SET(body, fence, fence);
+    body->summary =
+        mem_format("%s/%s/%s", action->row->pipeline, action->row->stage, action->row->action);
+    agent_send(engine, agent, PEN__TO_AGENT__BODY_OFFER, body);
+}
+
+void assign(struct pen_engine *engine)
+{
+    engine->assign_wanted = false;
+    for (struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
+         node = pen_map_next(node))
+        ((struct demand *)pen_map_value(node))->blocked = false;
+    struct demand *demand;
+    while (engine->free_agents.count > 0 && (demand = next_demand(engine)) != NULL) {
+        struct agent *agent = find_free_agent(engine, demand);
+        if (agent == NULL)
+            demand->blocked = true;
+        else
+            offer(engine, pen_map_first_value(&demand->queue), agent);
+    }
+    engine->assign_wanted = false; /* offers have made less room, not more */
+}
+
+/* Why the demand's actions wait, as one sentence for all of them. True when it has changed. */
+static bool find_sentence(const struct pen_engine *engine, struct demand *self)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    bool never = false;
+    (void)demand_explain(engine, self, &text, &never);
+    if (pen_str_equal(self->sentence, pen_buf_text(&text)))
+        return false;
+    mem_set_text(&self->sentence, pen_buf_text(&text));
+    return true;
+}
+
+static void tell(struct pen_engine *engine, struct action *action)
+{
+    if (!pen_str_equal(action->row->summary, action->demand->sentence))
+        action_progress(engine, action, action->demand->sentence);
+}
+
+void assign_tell_fresh(struct pen_engine *engine)
+{
+    while (engine->fresh.count > 0) {
+        struct pen_map_node *node = pen_map_first(&engine->fresh);
+        struct action *action = pen_map_value(node);
+        pen_map_remove(&engine->fresh, pen_map_key(node));
+        if (action->demand->sentence == NULL)
+            (void)find_sentence(engine, action->demand);
+        tell(engine, action);
+    }
+}
+
+void assign_tell_all(struct pen_engine *engine)
+{
+    for (struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
+         node = pen_map_next(node)) {
+        struct demand *demand = pen_map_value(node);
+        if (!find_sentence(engine, demand))
+            continue;
+        for (struct pen_map_node *item = pen_map_first(&demand->queue); item != NULL;
+             item = pen_map_next(item))
+            tell(engine, pen_map_value(item));
+    }
+}
+
+void offer_expire(struct pen_engine *engine, struct action *self)
+{
+    struct agent *agent = self->offered_to;
+    CHECK(agent != NULL);
+    offer_drop(engine, self);
+    agent_pause(engine, agent, engine->options.accept_ttl_ms);
+}

@@ -1,0 +1,154 @@
+/* controller/engine/decide.h - what happens: requests into facts, and what follows from state
+ *
+ * A handler checks one input completely, then states facts. An advance function looks at one entity
+ * and makes the one next move that its state asks for, or none; the step repeats them until nothing
+ * is left to do, so that no rule has to know who triggers it.
+ */
+#ifndef PEN_CONTROLLER_ENGINE_DECIDE_H
+#define PEN_CONTROLLER_ENGINE_DECIDE_H
+
+#include "controller/engine/state.h"
+
+/* Validate, then emit. On error nothing was emitted. `reply` may be filled. */
+typedef int handler_f(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                      struct pen_error *err);
+
+handler_f handle_create_pipeline, handle_update_pipeline, handle_delete_pipeline,
+    handle_change_transition;
+handler_f handle_start_execution, handle_stop_execution, handle_retry_stage, handle_rollback;
+handler_f handle_put_approval, handle_resolve_attempt, handle_explain;
+handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_create_repository,
+    handle_delete_repository, handle_create_connection, handle_delete_connection,
+    handle_create_access_key;
+handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
+handler_f handle_revision_found, handle_source_done;
+
+/* ---- executions and stages */
+
+/* What makes an execution start. Strings are borrowed. */
+struct start {
+    Pen__TriggerType trigger_type;
+    const char *trigger_detail;
+    Pen__NameValue **variables; /* resolved; taken */
+    size_t variables_count;
+    Pen__SourceOverride **overrides; /* borrowed */
+    size_t overrides_count;
+    Pen__RequestTokenRow *request_token; /* taken; its execution_id is filled in */
+};
+
+/* Start an execution and say its id. Errors: ConcurrentPipelineExecutionsLimitExceededException;
+ * what start would hand over stays the caller's then. */
+int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
+                    char ret_id[37], struct pen_error *err);
+
+/* The same for what nobody asked for by hand: the variables have their defaults. */
+int execution_start_by_event(struct pen_engine *engine, struct pipeline *pipeline,
+                             struct start *start, char ret_id[37], struct pen_error *err);
+
+void execution_advance(struct pen_engine *engine, struct execution *self);
+void execution_end(struct pen_engine *engine, struct execution *self, Pen__ExecutionStatus status,
+                   const char *summary, const char *superseded_by);
+void stage_end(struct pen_engine *engine, struct stage_run *self, Pen__StageStatus status);
+void stage_advance(struct pen_engine *engine, struct stage_run *self);
+void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_t stage_index);
+void gate_advance(struct pen_engine *engine, struct stage_state *self);
+
+/* End what is in progress: all of it, or only what no agent, person or source works on. */
+void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, const char *why);
+
+/* ---- actions and attempts */
+
+void action_start(struct pen_engine *engine, struct stage_run *run, size_t index);
+
+/* An ActionEnded to be filled further and given to emit_about. */
+Pen__ActionEnded *action_ended(const struct action *self, Pen__ActionStatus status,
+                               const char *summary);
+void action_end(struct pen_engine *engine, struct action *self, Pen__ActionEnded *body);
+
+/* It failed: `code` is one of the API's error codes. */
+void action_fail(struct pen_engine *engine, struct action *self, const char *code,
+                 const char *message);
+void action_progress(struct pen_engine *engine, const struct action *self, const char *summary);
+
+/* Ask for another attempt, unless there were too many. */
+void action_try_again(struct pen_engine *engine, struct action *self, const char *why);
+
+void approval_expire(struct pen_engine *engine, struct action *self);
+
+void attempt_grant(struct pen_engine *engine, struct action *action, struct agent *agent,
+                   uint64_t offered_fence);
+void attempt_move(struct pen_engine *engine, struct attempt *self, Pen__AttemptState to,
+                  const char *why);
+
+/* Whatever DRAINING waits for may be there: end the attempt and its action if so. */
+void attempt_settle(struct pen_engine *engine, struct attempt *self, bool give_up_data);
+
+/* Nothing more is to be expected from the agent: lost, or unproven, by class. */
+void attempt_lose(struct pen_engine *engine, struct attempt *self, const char *why);
+
+/* The agent has proven that it never began and never will. */
+void attempt_never_began(struct pen_engine *engine, struct attempt *self, const char *why);
+
+/* The action was given up: end the process too, if its class allows to break it off. */
+void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why);
+
+Pen__Capsule *capsule_make(const struct pen_engine *engine, const struct attempt *attempt);
+
+/* ---- agents */
+
+/* Offer queued actions to free agents. */
+void assign(struct pen_engine *engine);
+
+/* Say in the summaries of queued actions why they wait: of the new ones, or of all whose reason is
+ * another than before. */
+void assign_tell_fresh(struct pen_engine *engine);
+void assign_tell_all(struct pen_engine *engine);
+void offer_expire(struct pen_engine *engine, struct action *self);
+
+/* No offers to this agent for a while. */
+void agent_pause(struct pen_engine *engine, struct agent *self, int64_t pause_ms);
+
+/* Takes body. To the agent's latest link; nothing when it has none. */
+void agent_send(struct pen_engine *engine, struct agent *self, Pen__ToAgent__BodyCase what,
+                void *body);
+void agent_send_start(struct pen_engine *engine, struct attempt *attempt, uint64_t offered_fence);
+void agent_send_cancel(struct pen_engine *engine, struct attempt *attempt);
+void agent_send_revoke(struct pen_engine *engine, struct attempt *attempt);
+void agent_send_release(struct pen_engine *engine, struct agent *self, uint64_t fence);
+void agent_send_refused(struct pen_engine *engine, const char *agent_id, uint64_t link,
+                        uint64_t session_no, Pen__RefusedCode code, uint64_t fence,
+                        const char *message);
+void agent_timer(struct pen_engine *engine, struct agent *self);
+void agent_arm_timer(struct pen_engine *engine, struct agent *self);
+void agent_disconnect(struct pen_engine *engine, struct agent *self);
+void agent_lose_attempts(struct pen_engine *engine, struct agent *self, const char *why);
+void agent_quarantine(struct pen_engine *engine, struct agent *self, const char *why);
+void agent_reconcile(struct pen_engine *engine, struct agent *self, bool opening, size_t count,
+                     Pen__InventoryItem **inventory);
+void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event);
+void agent_revoked(struct pen_engine *engine, struct agent *self, const Pen__Revoked *revoked);
+void agent_enrol(struct pen_engine *engine, const Pen__AgentMessage *message);
+void agent_send_enrolled(struct pen_engine *engine, const char *token_id, uint64_t link,
+                         const char *agent_id);
+uint64_t agent_gc_below(const struct pen_engine *engine, const struct agent *self);
+
+/* ---- effects that follow from one entity's state: in the step that changed it, and in plan */
+
+void plan_action(struct pen_engine *engine, const struct action *self);
+void plan_attempt(struct pen_engine *engine, const struct attempt *self);
+void plan_watches(struct pen_engine *engine, const struct pipeline *self);
+void plan_watch(struct pen_engine *engine, const struct pipeline *self,
+                const Pen__ActionDeclaration *action);
+void plan_key(struct pen_engine *engine, ProtobufCBinaryData public_key, const char *id,
+              bool token);
+void plan_key_denied(struct pen_engine *engine, ProtobufCBinaryData public_key);
+void plan_repository(struct pen_engine *engine, const char *name);
+void plan_connection(struct pen_engine *engine, const Pen__ConnectionRow *row);
+void plan_access_key(struct pen_engine *engine, const Pen__AccessKeyRow *row);
+void plan_source_run(struct pen_engine *engine, const struct action *action);
+void plan_all(struct pen_engine *engine);
+
+/* Stop at the first rule of the state that does not hold (CHECK). */
+void check_invariants(const struct pen_engine *engine);
+
+#endif

@@ -1,0 +1,383 @@
+/* controller/engine/execution.c - from stage to stage: start, stop, retry, end */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/check.h"
+#include "common/base/id.h"
+#include "common/base/limits.h"
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+#include "controller/engine/explain.h"
+
+void execution_end(struct pen_engine *engine, struct execution *self, Pen__ExecutionStatus status,
+                   const char *summary, const char *superseded_by)
+{
+    Pen__ExecutionEnded *body = MAKE(Pen__ExecutionEnded, pen__execution_ended__init);
+    SET(body, status, status);
+    body->summary = mem_text(summary);
+    body->superseded_by = mem_text(superseded_by);
+    emit_about(engine, self, PEN__FACT__WHAT_EXECUTION_ENDED, body);
+}
+
+/* ---- advance */
+
+static void end_failed(struct pen_engine *engine, struct execution *self,
+                       const struct stage_run *run)
+{
+    const struct action *failed = NULL;
+    for (size_t i = 0; i < run->declaration->n_actions && failed == NULL; i++)
+        if (run->current[i] != NULL &&
+            run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_FAILED)
+            failed = run->current[i];
+    char *summary = failed == NULL
+                        ? mem_format("Stage '%s' failed", run->row->stage)
+                        : mem_format("Action '%s' of stage '%s' failed: %s", failed->row->action,
+                                     run->row->stage,
+                                     failed->row->error_message != NULL ? failed->row->error_message
+                                                                        : "no reason was given");
+    execution_end(engine, self, PEN__EXECUTION_STATUS__EXECUTION_FAILED, summary, NULL);
+    free(summary);
+}
+
+/* It is to end without going on: let what runs end, or break it off, then end stage and execution.
+ */
+static void wind_up(struct pen_engine *engine, struct execution *self, bool abandon,
+                    Pen__StageStatus stage_status, Pen__ExecutionStatus status, const char *why)
+{
+    struct stage_run *run = current_run(self);
+    bool inside = !self->row->waiting && run != NULL &&
+                  (run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS ||
+                   run->row->status == PEN__STAGE_STATUS__STAGE_STOPPING);
+    if (inside) {
+        stage_abandon(engine, run, abandon, why);
+        if (self->in_progress > 0)
+            return;
+        stage_end(engine, run, stage_status);
+    }
+    execution_end(engine, self, status, why, NULL);
+}
+
+static void arrive(struct pen_engine *engine, struct execution *self, uint32_t stage_index)
+{
+    const char *name = self->declaration->stages[stage_index]->name;
+    if (gate_open(engine, self, find_stage(self->pipeline, name))) {
+        stage_enter(engine, self, stage_index);
+        return;
+    }
+    Pen__ExecutionWaiting *body = MAKE(Pen__ExecutionWaiting, pen__execution_waiting__init);
+    SET(body, stage_index, stage_index);
+    emit_about(engine, self, PEN__FACT__WHAT_EXECUTION_WAITING, body);
+}
+
+void execution_advance(struct pen_engine *engine, struct execution *self)
+{
+    if (self->entity.dead || execution_ended(self))
+        return;
+    if (self->row->status == PEN__EXECUTION_STATUS__EXECUTION_STOPPING) {
+        wind_up(engine, self, self->row->abandon, PEN__STAGE_STATUS__STAGE_STOPPED,
+                PEN__EXECUTION_STATUS__EXECUTION_STOPPED,
+                self->row->stop_reason != NULL ? self->row->stop_reason
+                                               : "The execution was stopped");
+        return;
+    }
+    if (execution_outdated(self)) {
+        wind_up(engine, self, false, PEN__STAGE_STATUS__STAGE_CANCELLED,
+                PEN__EXECUTION_STATUS__EXECUTION_CANCELLED,
+                "The pipeline was changed before the execution had finished");
+        return;
+    }
+    if (self->row->waiting)
+        return; /* the gate lets it in */
+    struct stage_run *run = current_run(self);
+    if (run == NULL) {
+        arrive(engine, self, self->row->stage_index);
+    } else if (run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS) {
+        stage_advance(engine, run);
+    } else if (run->row->status == PEN__STAGE_STATUS__STAGE_FAILED) {
+        end_failed(engine, self, run);
+    } else {
+        CHECK(run->row->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED ||
+              run->row->status == PEN__STAGE_STATUS__STAGE_SKIPPED);
+        if (self->row->stage_index + 1 < self->declaration->n_stages)
+            arrive(engine, self, self->row->stage_index + 1);
+        else
+            execution_end(engine, self, PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED, NULL, NULL);
+    }
+}
+
+/* ---- start */
+
+int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
+                    char ret_id[37], struct pen_error *err)
+{
+    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
+    const char *mode =
+        declaration->execution_mode != NULL ? declaration->execution_mode : "SUPERSEDED";
+    if (strcmp(mode, "SUPERSEDED") != 0 && pipeline->running >= PEN_LIMIT_PIPELINE_EXECUTIONS)
+        return pen_fail_api(err, PEN_ELIMIT, "ConcurrentPipelineExecutionsLimitExceededException",
+                            "pipeline '%s' has %zu executions under way, the most that %s mode "
+                            "allows",
+                            pipeline->row->name, pipeline->running, mode);
+    pen_uuid(&engine->prng, ret_id);
+    Pen__ExecutionStarted *body = MAKE(Pen__ExecutionStarted, pen__execution_started__init);
+    SET(body, order, engine->setting->row->last_order + 1);
+    SET(body, pipeline_version, pipeline->row->version);
+    body->mode = mem_text(mode);
+    SET(body, trigger_type, start->trigger_type);
+    body->trigger_detail = mem_text(start->trigger_detail);
+    body->variables = start->variables;
+    body->n_variables = start->variables_count;
+    for (size_t i = 0; i < start->overrides_count; i++)
+        APPEND(body, overrides, mem_copy(start->overrides[i]));
+    body->request_token = start->request_token;
+    if (body->request_token != NULL)
+        mem_set_text(&body->request_token->execution_id, ret_id);
+    SET(body, stage_index, 0);
+    emit(engine, pipeline->row->name, ret_id, PEN__FACT__WHAT_EXECUTION_STARTED, body);
+    return 0;
+}
+
+static const Pen__NameValue *given_value(const Pen__StartExecution *request, const char *name)
+{
+    for (size_t i = 0; i < request->n_variables; i++)
+        if (pen_str_equal(request->variables[i]->name, name))
+            return request->variables[i];
+    return NULL;
+}
+
+static int check_variables(const Pen__PipelineDeclaration *declaration,
+                           const Pen__StartExecution *request, struct pen_error *err)
+{
+    for (size_t i = 0; i < request->n_variables; i++) {
+        bool declared = false;
+        for (size_t j = 0; j < declaration->n_variables && !declared; j++)
+            declared = pen_str_equal(declaration->variables[j]->name, request->variables[i]->name);
+        if (!declared)
+            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                                "pipeline '%s' declares no variable '%s'", declaration->name,
+                                request->variables[i]->name);
+    }
+    for (size_t i = 0; i < declaration->n_variables; i++)
+        if (declaration->variables[i]->default_value == NULL &&
+            given_value(request, declaration->variables[i]->name) == NULL)
+            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                                "variable '%s' of pipeline '%s' has no default: the start has to "
+                                "give a value",
+                                declaration->variables[i]->name, declaration->name);
+    return 0;
+}
+
+static int check_overrides(const Pen__PipelineDeclaration *declaration,
+                           const Pen__StartExecution *request, struct pen_error *err)
+{
+    for (size_t i = 0; i < request->n_overrides; i++) {
+        const Pen__SourceOverride *override = request->overrides[i];
+        if (action_index(declaration->stages[0], override->action) < 0)
+            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                                "sourceRevisions[%zu].actionName: pipeline '%s' has no source "
+                                "action '%s'",
+                                i, declaration->name, override->action);
+        if (!pen_str_equal(override->revision_type, "COMMIT_ID"))
+            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                                "sourceRevisions[%zu].revisionType: source action '%s' takes a "
+                                "COMMIT_ID only",
+                                i, override->action);
+    }
+    return 0;
+}
+
+static void resolve_variables(const Pen__PipelineDeclaration *declaration,
+                              const Pen__StartExecution *request, struct start *start)
+{
+    for (size_t i = 0; i < declaration->n_variables; i++) {
+        const Pen__PipelineVariableDeclaration *variable = declaration->variables[i];
+        const Pen__NameValue *given = request == NULL ? NULL : given_value(request, variable->name);
+        Pen__NameValue *value = MAKE(Pen__NameValue, pen__name_value__init);
+        value->name = mem_text(variable->name);
+        value->value = mem_text(given != NULL ? given->value : variable->default_value);
+        start->variables = mem_grow(start->variables, start->variables_count);
+        start->variables[start->variables_count++] = value;
+    }
+}
+
+static void drop_variables(struct start *start)
+{
+    for (size_t i = 0; i < start->variables_count; i++)
+        mem_free_message(start->variables[i]);
+    free(start->variables);
+}
+
+/* The execution that this client token has started before; NULL when there is none. */
+static const Pen__RequestTokenRow *former_request(struct pen_engine *engine,
+                                                  const Pen__StartExecution *request)
+{
+    char *key = mem_format("%s/%s", request->pipeline, request->client_request_token);
+    const struct request_token *token = pen_map_get(&engine->requests, pen_key_text(key));
+    free(key);
+    bool valid = token != NULL && token->row->expires_ms > engine->now_ms;
+    return valid ? token->row : NULL;
+}
+
+static Pen__RequestTokenRow *new_request(const struct pen_engine *engine,
+                                         const Pen__StartExecution *request)
+{
+    Pen__RequestTokenRow *row = MAKE(Pen__RequestTokenRow, pen__request_token_row__init);
+    row->pipeline = mem_text(request->pipeline);
+    row->token = mem_text(request->client_request_token);
+    row->has_body_sha256 = request->has_body_sha256;
+    row->body_sha256 = mem_bytes(request->body_sha256);
+    SET(row, expires_ms, engine->now_ms + engine->options.request_token_ttl_ms);
+    return row;
+}
+
+int handle_start_execution(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                           struct pen_error *err)
+{
+    const Pen__StartExecution *request = input->start_execution;
+    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
+    if (pipeline == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
+                            request->pipeline);
+    bool with_token = !pen_str_empty(request->client_request_token);
+    const Pen__RequestTokenRow *former = with_token ? former_request(engine, request) : NULL;
+    if (former != NULL) {
+        if (former->body_sha256.len != request->body_sha256.len ||
+            memcmp(former->body_sha256.data, request->body_sha256.data, former->body_sha256.len) !=
+                0)
+            return pen_fail_api(err, PEN_ECONFLICT, "ConflictException",
+                                "clientRequestToken '%s' was used before with another request",
+                                request->client_request_token);
+        reply->execution_id = mem_text(former->execution_id);
+        return 0;
+    }
+    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
+    int rc = check_variables(declaration, request, err);
+    if (rc < 0 || (rc = check_overrides(declaration, request, err)) < 0)
+        return rc;
+    struct start start = {.trigger_type = PEN__TRIGGER_TYPE__TRIGGER_START_PIPELINE_EXECUTION,
+                          .trigger_detail = input->principal,
+                          .overrides = request->overrides,
+                          .overrides_count = request->n_overrides,
+                          .request_token = with_token ? new_request(engine, request) : NULL};
+    resolve_variables(declaration, request, &start);
+    char id[PEN_UUID_TEXT_SIZE];
+    rc = execution_start(engine, pipeline, &start, id, err);
+    if (rc < 0) {
+        drop_variables(&start);
+        mem_free_message(start.request_token);
+        return rc;
+    }
+    reply->execution_id = mem_text(id);
+    return 0;
+}
+
+int execution_start_by_event(struct pen_engine *engine, struct pipeline *pipeline,
+                             struct start *start, char ret_id[37], struct pen_error *err)
+{
+    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
+    const Pen__StartExecution nothing = PEN__START_EXECUTION__INIT;
+    int rc = check_variables(declaration, &nothing, err);
+    if (rc < 0)
+        return rc;
+    resolve_variables(declaration, NULL, start);
+    rc = execution_start(engine, pipeline, start, ret_id, err);
+    if (rc < 0)
+        drop_variables(start);
+    return rc;
+}
+
+/* ---- stop and retry */
+
+static int find_of_pipeline(struct pen_engine *engine, const char *pipeline_name, const char *id,
+                            struct execution **ret_execution, const char *ended_error,
+                            struct pen_error *err)
+{
+    struct pipeline *pipeline = find_pipeline(engine, pipeline_name);
+    if (pipeline == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
+                            pipeline_name);
+    struct execution *execution = find_execution(engine, id);
+    if (execution == NULL || execution->pipeline != pipeline)
+        return pen_fail_api(err, PEN_ECONFLICT, ended_error,
+                            "pipeline '%s' has no execution '%s' under way", pipeline_name, id);
+    *ret_execution = execution;
+    return 0;
+}
+
+int handle_stop_execution(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                          struct pen_error *err)
+{
+    const Pen__StopExecution *request = input->stop_execution;
+    struct execution *execution;
+    int rc = find_of_pipeline(engine, request->pipeline, request->execution_id, &execution,
+                              "PipelineExecutionNotStoppableException", err);
+    if (rc < 0)
+        return rc;
+    if (execution_ended(execution))
+        return pen_fail_api(err, PEN_ECONFLICT, "PipelineExecutionNotStoppableException",
+                            "execution '%s' has already ended", request->execution_id);
+    if (execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_STOPPING &&
+        (execution->row->abandon || !request->abandon))
+        return pen_fail_api(err, PEN_ECONFLICT, "DuplicatedStopRequestException",
+                            "execution '%s' is being stopped already", request->execution_id);
+    Pen__ExecutionStopping *body = MAKE(Pen__ExecutionStopping, pen__execution_stopping__init);
+    SET(body, abandon, request->abandon);
+    body->reason = mem_text(request->reason);
+    reply->execution_id = mem_text(request->execution_id);
+    emit_about(engine, execution, PEN__FACT__WHAT_EXECUTION_STOPPING, body);
+    return 0;
+}
+
+static int not_retryable(struct pen_error *err, const Pen__RetryStage *request, const char *why)
+{
+    return pen_fail_api(err, PEN_ECONFLICT, "StageNotRetryableException",
+                        "stage '%s' of execution '%s' cannot be retried: %s", request->stage,
+                        request->execution_id, why);
+}
+
+int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                       struct pen_error *err)
+{
+    const Pen__RetryStage *request = input->retry_stage;
+    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
+    if (pipeline == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
+                            request->pipeline);
+    const struct stage_state *stage = find_stage(pipeline, request->stage);
+    if (stage == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
+                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
+    if (!pen_str_equal(stage->row->latest_execution_id, request->execution_id))
+        return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
+                            "execution '%s' is not the latest that has entered stage '%s'",
+                            request->execution_id, request->stage);
+    struct execution *execution = find_execution(engine, request->execution_id);
+    const struct stage_run *run = execution == NULL ? NULL : current_run(execution);
+    if (run == NULL || !pen_str_equal(run->row->stage, request->stage))
+        return not_retryable(err, request, "it has neither failed nor been stopped there");
+    if (!execution_ended(execution))
+        return not_retryable(err, request, "the execution is still under way");
+    if (run->row->status != PEN__STAGE_STATUS__STAGE_FAILED &&
+        run->row->status != PEN__STAGE_STATUS__STAGE_STOPPED)
+        return not_retryable(err, request, "it has neither failed nor been stopped there");
+    if (stage->row->holder != NULL)
+        return not_retryable(err, request, "another execution is in the stage");
+    Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);
+    body->stage = mem_text(request->stage);
+    body->mode = mem_text(request->all_actions ? "ALL_ACTIONS" : "FAILED_ACTIONS");
+    reply->execution_id = mem_text(request->execution_id);
+    emit_about(engine, execution, PEN__FACT__WHAT_STAGE_RETRIED, body);
+    return 0;
+}
+
+int handle_rollback(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                    struct pen_error *err)
+{
+    (void)engine;
+    (void)reply;
+    return pen_fail_api(err, PEN_EUNSUPPORTED, "UnableToRollbackStageException",
+                        "stage '%s' cannot be rolled back: this version of Penstock has no "
+                        "rollback",
+                        input->rollback->stage);
+}

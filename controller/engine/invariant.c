@@ -1,0 +1,119 @@
+/* controller/engine/invariant.c - what holds after every step */
+#include "common/base/check.h"
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+#include "controller/engine/explain.h"
+
+static void check_stage(const struct pen_engine *engine, const struct stage_state *stage)
+{
+    const Pen__StageStateRow *row = stage->row;
+    if (row->holder != NULL) {
+        const struct execution *holder = find_execution(engine, row->holder);
+        CHECK(holder != NULL && !execution_ended(holder) && !execution_parallel(holder));
+        const struct stage_run *run = current_run(holder);
+        CHECK(run != NULL && pen_str_equal(run->row->stage, row->stage));
+        CHECK(run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS ||
+              run->row->status == PEN__STAGE_STATUS__STAGE_STOPPING);
+    }
+    size_t superseding = 0;
+    for (size_t i = 0; i < row->n_waiting; i++) {
+        const struct execution *waiting = find_execution(engine, row->waiting[i]);
+        CHECK(waiting != NULL && waiting->row->waiting && !execution_ended(waiting));
+        CHECK(!gate_open(engine, waiting, stage)); /* else it would have entered */
+        superseding += pen_str_equal(waiting->row->mode, "SUPERSEDED") ? 1 : 0;
+    }
+    CHECK(superseding <= 1);
+}
+
+static void check_run(const struct execution *execution, const struct stage_run *run,
+                      uint32_t *ret_in_progress)
+{
+    bool under_way = run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS ||
+                     run->row->status == PEN__STAGE_STATUS__STAGE_STOPPING;
+    for (size_t i = 0; i < run->declaration->n_actions; i++) {
+        const struct action *action = run->current[i];
+        if (action == NULL)
+            continue;
+        CHECK(action->run == run && action->run->execution == execution);
+        bool in_progress = action->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS;
+        CHECK(IMPLIES(in_progress, under_way));
+        CHECK(in_progress == (action->row->phase != PEN__ACTION_PHASE__ACTION_ENDED));
+        CHECK((action->demand != NULL) == (action->row->phase == PEN__ACTION_PHASE__ACTION_QUEUED));
+        bool has_attempt = action->row->phase == PEN__ACTION_PHASE__ACTION_ATTEMPT ||
+                           action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE;
+        CHECK((action->attempt != NULL) == has_attempt);
+        CHECK(IMPLIES(action->attempt != NULL, action->attempt->row->fence == action->row->fence));
+        CHECK(IMPLIES(action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE,
+                      action->row->action_class == PEN__ACTION_CLASS__ONCE));
+        *ret_in_progress += in_progress ? 1 : 0;
+    }
+}
+
+static void check_execution(const struct execution *execution)
+{
+    uint32_t in_progress = 0;
+    for (size_t i = 0; i < execution->declaration->n_stages; i++)
+        if (execution->stages[i] != NULL)
+            check_run(execution, execution->stages[i], &in_progress);
+    CHECK(in_progress == execution->in_progress);
+    CHECK(IMPLIES(execution_ended(execution), in_progress == 0 && !execution->row->waiting));
+    CHECK(IMPLIES(execution_parallel(execution), in_progress <= 5));
+    const struct stage_run *run = current_run(execution);
+    bool inside = run != NULL && !execution->row->waiting &&
+                  (run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS ||
+                   run->row->status == PEN__STAGE_STATUS__STAGE_STOPPING);
+    CHECK(IMPLIES(!execution_ended(execution), inside || execution->row->waiting));
+    const struct stage_state *stage =
+        run == NULL ? NULL : find_stage(execution->pipeline, run->row->stage);
+    CHECK(IMPLIES(inside && !execution_parallel(execution),
+                  stage != NULL && pen_str_equal(stage->row->holder, execution->row->id)));
+}
+
+static void check_agent(const struct pen_engine *engine, const struct agent *agent)
+{
+    uint32_t busy = 0;
+    for (const struct pen_map_node *node = pen_map_first(&agent->attempts); node != NULL;
+         node = pen_map_next(node)) {
+        const struct attempt *attempt = pen_map_value(node);
+        CHECK(attempt->agent == agent && !attempt_state_ended(attempt->row->state));
+        CHECK(attempt->row->fence <= engine->setting->row->last_fence);
+        CHECK(IMPLIES(attempt->action != NULL, attempt->action->attempt == attempt));
+        CHECK(IMPLIES(attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_DRAINING,
+                      attempt->row->finished != NULL));
+        CHECK(IMPLIES(attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE,
+                      attempt->row->action_class == PEN__ACTION_CLASS__ONCE));
+        busy += attempt_takes_slot(attempt->row->state) ? 1 : 0;
+    }
+    CHECK(busy == agent->busy);
+    CHECK(agent->indexed == agent_available(engine, agent));
+    CHECK(IMPLIES(agent->row->status != PEN__AGENT_STATUS__AGENT_ENROLLED, !agent->connected));
+    CHECK(IMPLIES(agent->offers > 0, agent->connected && !agent->suspect));
+}
+
+void check_invariants(const struct pen_engine *engine)
+{
+    CHECK(engine->work == NULL && engine->gate_work == NULL && engine->dirty_first == NULL);
+    for (const struct pen_map_node *node = pen_map_first(&engine->pipelines); node != NULL;
+         node = pen_map_next(node)) {
+        const struct pipeline *pipeline = pen_map_value(node);
+        size_t running = 0;
+        for (const struct pen_map_node *e = pen_map_first(&pipeline->executions); e != NULL;
+             e = pen_map_next(e)) {
+            const struct execution *execution = pen_map_value(e);
+            check_execution(execution);
+            running += execution_ended(execution) ? 0 : 1;
+        }
+        CHECK(running == pipeline->running);
+        for (const struct pen_map_node *s = pen_map_first(&pipeline->stages); s != NULL;
+             s = pen_map_next(s))
+            check_stage(engine, pen_map_value(s));
+    }
+    for (const struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
+         node = pen_map_next(node))
+        check_agent(engine, pen_map_value(node));
+    for (const struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
+         node = pen_map_next(node)) {
+        const struct demand *demand = pen_map_value(node);
+        CHECK(demand->users > 0 && demand->queue.count <= demand->users);
+    }
+}

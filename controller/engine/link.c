@@ -1,0 +1,206 @@
+/* controller/engine/link.c - connecting entities with each other, live and after a load */
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/base/str.h"
+#include "controller/engine/state.h"
+
+static int missing(struct pen_error *err, const struct entity *self, const char *what)
+{
+    return pen_fail(err, PEN_ECORRUPT, "row %d '%s' names %s that is not there", (int)self->kind,
+                    self->key, what);
+}
+
+static int link_version(struct pen_engine *engine, struct version *self, struct pen_error *err)
+{
+    struct pipeline *pipeline = find_pipeline(engine, self->row->declaration->name);
+    if (pipeline == NULL)
+        return missing(err, &self->entity, "a pipeline");
+    int32_t number = self->row->declaration->version;
+    mem_put(&pipeline->versions, pen_key_number((uint64_t)number), self);
+    if (number == pipeline->row->version)
+        pipeline->current = self;
+    return 0;
+}
+
+static int link_stage_state(struct pen_engine *engine, struct stage_state *self,
+                            struct pen_error *err)
+{
+    self->owner = find_pipeline(engine, self->row->pipeline);
+    if (self->owner == NULL)
+        return missing(err, &self->entity, "a pipeline");
+    mem_put(&self->owner->stages, pen_key_text(self->row->stage), self);
+    return 0;
+}
+
+void execution_link(struct pen_engine *engine, struct execution *self, struct pipeline *pipeline,
+                    struct version *version)
+{
+    (void)engine;
+    self->pipeline = pipeline;
+    self->version = version;
+    self->declaration = version->row->declaration;
+    self->stages = mem_zero(self->declaration->n_stages * sizeof(struct stage_run *));
+    version->executions++;
+    mem_put(&pipeline->executions, pen_key_number(self->row->order), self);
+    if (!execution_ended(self))
+        pipeline->running++;
+}
+
+static int link_execution(struct pen_engine *engine, struct execution *self, struct pen_error *err)
+{
+    struct pipeline *pipeline = find_pipeline(engine, self->row->pipeline);
+    if (pipeline == NULL)
+        return missing(err, &self->entity, "a pipeline");
+    struct version *version =
+        pen_map_get(&pipeline->versions, pen_key_number((uint64_t)self->row->pipeline_version));
+    if (version == NULL || self->row->stage_index >= version->row->declaration->n_stages)
+        return missing(err, &self->entity, "a version or stage");
+    execution_link(engine, self, pipeline, version);
+    return 0;
+}
+
+static int link_run(struct pen_engine *engine, struct stage_run *self, struct pen_error *err)
+{
+    self->execution = find_execution(engine, self->row->execution_id);
+    if (self->execution == NULL || self->execution->declaration == NULL)
+        return missing(err, &self->entity, "an execution");
+    const Pen__PipelineDeclaration *declaration = self->execution->declaration;
+    for (size_t i = 0; i < declaration->n_stages; i++) {
+        if (!pen_str_equal(declaration->stages[i]->name, self->row->stage))
+            continue;
+        self->declaration = declaration->stages[i];
+        self->current = mem_zero(self->declaration->n_actions * sizeof(struct action *));
+        self->execution->stages[i] = self;
+        return 0;
+    }
+    return missing(err, &self->entity, "a stage");
+}
+
+static int link_action(struct pen_engine *engine, struct action *self, struct pen_error *err)
+{
+    struct execution *execution = find_execution(engine, self->row->execution_id);
+    if (execution == NULL || execution->declaration == NULL)
+        return missing(err, &self->entity, "an execution");
+    self->run = find_run(execution, self->row->stage);
+    int index = self->run == NULL ? -1 : action_index(self->run->declaration, self->row->action);
+    if (index < 0)
+        return missing(err, &self->entity, "a stage or action");
+    struct pen_labels labels;
+    if (demand_labels(self->row, &labels, err) < 0)
+        return pen_fail(err, PEN_ECORRUPT, "action '%s' asks for labels that cannot be read",
+                        self->row->id);
+    self->index = (size_t)index;
+    self->declaration = self->run->declaration->actions[index];
+    self->timer = (struct timer){.kind = TIMER_ACTION, .owner = self};
+    self->run->current[index] = self;
+    if (self->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+        execution->in_progress++;
+    action_enter_phase(engine, self, self->row->phase);
+    return 0;
+}
+
+void attempt_link(struct pen_engine *engine, struct attempt *self, struct agent *agent,
+                  struct action *action)
+{
+    self->timer = (struct timer){.kind = TIMER_ATTEMPT, .owner = self};
+    self->agent = agent;
+    self->action = action;
+    if (action != NULL)
+        action->attempt = self;
+    mem_put(&agent->attempts, pen_key_number(self->row->fence), self);
+    if (attempt_takes_slot(self->row->state))
+        agent->busy++;
+    agent_reindex(engine, agent);
+}
+
+static int link_attempt(struct pen_engine *engine, struct attempt *self, struct pen_error *err)
+{
+    struct agent *agent = find_agent(engine, self->row->agent_id);
+    if (agent == NULL)
+        return missing(err, &self->entity, "an agent");
+    struct action *action = find_action(engine, self->row->action_execution_id);
+    if (action != NULL && (action->row->fence != self->row->fence ||
+                           action->row->phase == PEN__ACTION_PHASE__ACTION_ENDED ||
+                           action->row->phase == PEN__ACTION_PHASE__ACTION_QUEUED))
+        action = NULL;
+    attempt_link(engine, self, agent, action);
+    return 0;
+}
+
+int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error *err)
+{
+    switch ((int)self->kind) {
+    case PEN__ROW_KIND__ROW_PIPELINE_VERSION:
+        return link_version(engine, (struct version *)self, err);
+    case PEN__ROW_KIND__ROW_STAGE_STATE:
+        return link_stage_state(engine, (struct stage_state *)self, err);
+    case PEN__ROW_KIND__ROW_EXECUTION:
+        return link_execution(engine, (struct execution *)self, err);
+    case PEN__ROW_KIND__ROW_STAGE_EXECUTION:
+        return link_run(engine, (struct stage_run *)self, err);
+    case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
+        return link_action(engine, (struct action *)self, err);
+    case PEN__ROW_KIND__ROW_ATTEMPT:
+        return link_attempt(engine, (struct attempt *)self, err);
+    case PEN__ROW_KIND__ROW_TOKEN: {
+        Pen__TokenRow *row = ((struct token *)self)->row;
+        mem_put(&engine->token_ends, (struct pen_key){(uint64_t)row->expires_ms, self->key}, self);
+        return 0;
+    }
+    case PEN__ROW_KIND__ROW_REQUEST_TOKEN: {
+        Pen__RequestTokenRow *row = ((struct request_token *)self)->row;
+        mem_put(&engine->request_ends, (struct pen_key){(uint64_t)row->expires_ms, self->key},
+                self);
+        return 0;
+    }
+    default:
+        return 0;
+    }
+}
+
+/* ---- leaving memory */
+
+static void forget_action(struct pen_engine *engine, struct action *self)
+{
+    action_leave_phase(engine, self);
+    if (self->attempt != NULL)
+        self->attempt->action = NULL;
+    pen_map_remove(&engine->actions, pen_key_text(self->row->id));
+    entity_retire(engine, &self->entity, false);
+}
+
+static void forget_run(struct pen_engine *engine, struct stage_run *self)
+{
+    for (size_t i = 0; i < self->declaration->n_actions; i++)
+        if (self->current[i] != NULL)
+            forget_action(engine, self->current[i]);
+    entity_retire(engine, &self->entity, false);
+}
+
+void run_drop_action(struct pen_engine *engine, struct stage_run *self, size_t index)
+{
+    if (self->current[index] == NULL)
+        return;
+    forget_action(engine, self->current[index]);
+    self->current[index] = NULL;
+}
+
+void execution_forget(struct pen_engine *engine, struct execution *self)
+{
+    CHECK(execution_ended(self));
+    for (size_t i = 0; i < self->declaration->n_stages; i++)
+        if (self->stages[i] != NULL)
+            forget_run(engine, self->stages[i]);
+    pen_map_remove(&engine->executions, pen_key_text(self->row->id));
+    pen_map_remove(&self->pipeline->executions, pen_key_number(self->row->order));
+    struct version *version = self->version;
+    CHECK(version->executions > 0);
+    version->executions--;
+    if (version->executions == 0 && version != self->pipeline->current) {
+        pen_map_remove(&self->pipeline->versions,
+                       pen_key_number((uint64_t)version->row->declaration->version));
+        entity_retire(engine, &version->entity, false);
+    }
+    entity_retire(engine, &self->entity, false);
+}

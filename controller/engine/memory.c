@@ -1,0 +1,95 @@
+#include "controller/engine/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+
+static void *must(void *memory)
+{
+    if (memory == NULL)
+        UNREACHABLE("out of memory; the store has the truth, a restart loads it");
+    return memory;
+}
+
+void *mem_zero(size_t size)
+{
+    return must(calloc(1, size));
+}
+
+char *mem_text(const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    size_t size = strlen(text) + 1;
+    return memcpy(must(malloc(size)), text, size);
+}
+
+char *mem_format(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    CHECK(length >= 0);
+    char *text = must(malloc((size_t)length + 1));
+    va_start(args, format);
+    (void)vsnprintf(text, (size_t)length + 1, format, args);
+    va_end(args);
+    return text;
+}
+
+void mem_set_text(char **destination, const char *text)
+{
+    char *copy = mem_text(text);
+    free(*destination);
+    *destination = copy;
+}
+
+void *mem_copy(const void *message)
+{
+    if (message == NULL)
+        return NULL;
+    const ProtobufCMessage *original = message;
+    uint8_t small[1024];
+    size_t size = protobuf_c_message_get_packed_size(original);
+    uint8_t *bytes = size <= sizeof small ? small : must(malloc(size));
+    protobuf_c_message_pack(original, bytes);
+    void *copy = must(protobuf_c_message_unpack(original->descriptor, NULL, size, bytes));
+    if (bytes != small)
+        free(bytes);
+    return copy;
+}
+
+void mem_free_message(void *message)
+{
+    if (message != NULL)
+        protobuf_c_message_free_unpacked(message, NULL);
+}
+
+void *mem_grow(void *array, size_t count)
+{
+    return must(realloc(array, (count + 1) * sizeof(void *)));
+}
+
+ProtobufCBinaryData mem_bytes(ProtobufCBinaryData bytes)
+{
+    ProtobufCBinaryData copy = {.len = bytes.len, .data = NULL};
+    if (bytes.len > 0)
+        copy.data = memcpy(must(malloc(bytes.len)), bytes.data, bytes.len);
+    return copy;
+}
+
+void mem_put(struct pen_map *map, struct pen_key key, void *value)
+{
+    if (pen_map_put(map, key, value, NULL) < 0)
+        must(NULL);
+}
+
+void mem_arm(struct pen_heap *heap, struct pen_heap_entry *entry, int64_t at)
+{
+    if (pen_heap_arm(heap, entry, at, NULL) < 0)
+        must(NULL);
+}

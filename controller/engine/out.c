@@ -1,0 +1,145 @@
+/* controller/engine/out.c - facts, rows and effects on their way out */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "controller/engine/apply.h"
+#include "controller/engine/state.h"
+
+/* Room for one more of a doubling array. */
+static void *room(void *array, size_t count, size_t *capacity, size_t item_size)
+{
+    if (count < *capacity)
+        return array;
+    *capacity = *capacity == 0 ? 16 : *capacity * 2;
+    void *grown = realloc(array, *capacity * item_size);
+    if (grown == NULL)
+        UNREACHABLE("out of memory; the store has the truth, a restart loads it");
+    return grown;
+}
+
+/* ---- facts */
+
+void emit(struct pen_engine *engine, const char *pipeline, const char *execution_id,
+          Pen__Fact__WhatCase what, void *body)
+{
+    CHECK(engine->out != NULL && !engine->folding);
+    Pen__Fact *fact = MAKE(Pen__Fact, pen__fact__init);
+    uint64_t last = engine->setting != NULL ? engine->setting->row->last_fact_seq : 0;
+    SET(fact, seq, last + 1);
+    SET(fact, at_ms, engine->now_ms);
+    fact->by = mem_text(engine->by);
+    fact->pipeline = mem_text(pipeline);
+    fact->execution_id = mem_text(execution_id);
+    fact->what_case = what;
+    fact->pipeline_created = body; /* a union of pointers: what_case says to what */
+
+    struct pen_engine_out *out = engine->out;
+    out->facts = room(out->facts, out->facts_count, &out->facts_capacity, sizeof(Pen__Fact *));
+    out->facts[out->facts_count++] = fact;
+
+    struct pen_error err;
+    if (apply(engine, fact, &err) < 0)
+        pen_check_failed(err.message, __FILE__, __LINE__);
+}
+
+void emit_about(struct pen_engine *engine, const struct execution *execution,
+                Pen__Fact__WhatCase what, void *body)
+{
+    emit(engine, execution->row->pipeline, execution->row->id, what, body);
+}
+
+/* ---- effects */
+
+void effect(struct pen_engine *engine, Pen__Effect__WhatCase what, void *body)
+{
+    struct pen_engine_out *out = engine->out;
+    CHECK(out != NULL);
+    Pen__Effect *self = MAKE(Pen__Effect, pen__effect__init);
+    self->what_case = what;
+    self->reply = body; /* a union of pointers */
+    out->effects =
+        room(out->effects, out->effects_count, &out->effects_capacity, sizeof(Pen__Effect *));
+    out->effects[out->effects_count++] = self;
+}
+
+/* ---- rows */
+
+void row_pack(const struct entity *self, struct pen_row *ret_row)
+{
+    struct pen_row row = {.kind = self->kind,
+                          .key = mem_text(self->key),
+                          .pipeline = mem_text(self->pipeline),
+                          .execution = mem_text(self->execution),
+                          .order = self->order,
+                          .live = self->live,
+                          .deleted = self->deleted};
+    if (!self->deleted) {
+        row.body_size = protobuf_c_message_get_packed_size(self->message);
+        row.body = mem_zero(row.body_size > 0 ? row.body_size : 1);
+        protobuf_c_message_pack(self->message, row.body);
+    }
+    *ret_row = row;
+}
+
+void row_release(struct pen_row *self)
+{
+    free(self->key);
+    free(self->pipeline);
+    free(self->execution);
+    free(self->body);
+    *self = (struct pen_row){0};
+}
+
+static void write_row(struct entity *self, struct pen_engine_out *out)
+{
+    if (self->out_generation == out->generation) {
+        CHECK(self->out_index < out->rows_count);
+        row_release(&out->rows[self->out_index]);
+        row_pack(self, &out->rows[self->out_index]);
+        return;
+    }
+    out->rows = room(out->rows, out->rows_count, &out->rows_capacity, sizeof(struct pen_row));
+    self->out_generation = out->generation;
+    self->out_index = out->rows_count++;
+    row_pack(self, &out->rows[self->out_index]);
+}
+
+void flush_rows(struct pen_engine *engine, struct pen_engine_out *out)
+{
+    if (out != NULL && out->generation == 0)
+        out->generation = ++engine->last_generation;
+    struct entity *self = engine->dirty_first;
+    engine->dirty_first = engine->dirty_last = NULL;
+    while (self != NULL) {
+        struct entity *next = self->next_dirty;
+        self->dirty = false;
+        self->next_dirty = NULL;
+        if (out != NULL)
+            write_row(self, out);
+        if (self->dead)
+            entity_destroy(self);
+        self = next;
+    }
+}
+
+void pen_engine_out_clear(struct pen_engine_out *self)
+{
+    for (size_t i = 0; i < self->facts_count; i++)
+        mem_free_message(self->facts[i]);
+    for (size_t i = 0; i < self->rows_count; i++)
+        row_release(&self->rows[i]);
+    for (size_t i = 0; i < self->effects_count; i++)
+        mem_free_message(self->effects[i]);
+    self->facts_count = self->rows_count = self->effects_count = 0;
+    self->generation = 0;
+}
+
+void pen_engine_out_release(struct pen_engine_out *self)
+{
+    pen_engine_out_clear(self);
+    free(self->facts);
+    free(self->rows);
+    free(self->effects);
+    *self = (struct pen_engine_out){0};
+}

@@ -1,0 +1,235 @@
+/* controller/engine/source.c - revisions: which are new, and what a source action brought
+ *
+ * A branch that has moved starts an execution when the revision is not the one seen last. While a
+ * source action is under way that will take the newest anyway, nothing is started: once it is done,
+ * the watch is told what it found and reports again if the branch has moved on.
+ */
+#include <string.h>
+
+#include "common/base/id.h"
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+
+static const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
+                                                 const char *action)
+{
+    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
+    for (size_t i = 0; i < declaration->n_stages; i++) {
+        if (!pen_str_equal(declaration->stages[i]->name, stage))
+            continue;
+        int index = action_index(declaration->stages[i], action);
+        if (index >= 0 &&
+            pen_str_equal(declaration->stages[i]->actions[index]->action_type_id->category,
+                          "Source"))
+            return declaration->stages[i]->actions[index];
+    }
+    return NULL;
+}
+
+static const char *seen_revision(const struct pipeline *pipeline, const char *stage,
+                                 const char *action)
+{
+    for (size_t i = 0; i < pipeline->row->n_seen; i++)
+        if (pen_str_equal(pipeline->row->seen[i]->stage, stage) &&
+            pen_str_equal(pipeline->row->seen[i]->action, action))
+            return pipeline->row->seen[i]->revision_id;
+    return NULL;
+}
+
+static void mark_seen(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
+                      const char *action, const char *revision_id)
+{
+    Pen__RevisionSeen *body = MAKE(Pen__RevisionSeen, pen__revision_seen__init);
+    body->stage = mem_text(stage);
+    body->action = mem_text(action);
+    body->revision_id = mem_text(revision_id);
+    emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_REVISION_SEEN, body);
+}
+
+static const char *override_of(const struct execution *execution, const char *action)
+{
+    for (size_t i = 0; i < execution->row->n_overrides; i++)
+        if (pen_str_equal(execution->row->overrides[i]->action, action))
+            return execution->row->overrides[i]->revision_value;
+    return NULL;
+}
+
+/* Whether some execution's source action is about to take the newest revision. */
+static bool newest_is_being_fetched(const struct pipeline *pipeline, const char *stage,
+                                    const char *action)
+{
+    for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
+         node = pen_map_next(node)) {
+        const struct execution *execution = pen_map_value(node);
+        if (execution_ended(execution) || execution_outdated(execution) ||
+            override_of(execution, action) != NULL)
+            continue;
+        const struct stage_run *run = find_run(execution, stage);
+        int index = run == NULL ? -1 : action_index(run->declaration, action);
+        const struct action *current = index < 0 ? NULL : run->current[index];
+        if (current != NULL && current->row->phase == PEN__ACTION_PHASE__ACTION_SOURCE)
+            return true;
+    }
+    return false;
+}
+
+int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                          struct pen_error *err)
+{
+    const Pen__RevisionFound *found = input->revision_found;
+    SET(reply, new_revision, 0);
+    struct pipeline *pipeline = find_pipeline(engine, found->pipeline);
+    if (pipeline == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
+                            found->pipeline);
+    if (find_source(pipeline, found->stage, found->action) == NULL ||
+        pen_str_empty(found->revision_id))
+        return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",
+                            "pipeline '%s' has no source action '%s' in stage '%s'",
+                            found->pipeline, found->action, found->stage);
+    const char *seen = seen_revision(pipeline, found->stage, found->action);
+    if (pen_str_equal(seen, found->revision_id))
+        return 0;
+    if (newest_is_being_fetched(pipeline, found->stage, found->action))
+        return 0;
+    mark_seen(engine, pipeline, found->stage, found->action, found->revision_id);
+    SET(reply, new_revision, 1);
+
+    Pen__SourceOverride override = PEN__SOURCE_OVERRIDE__INIT;
+    override.action = found->action;
+    override.revision_type = (char[]){"COMMIT_ID"};
+    override.revision_value = found->revision_id;
+    struct start start = {.trigger_type = found->trigger_type,
+                          .trigger_detail = found->trigger_detail,
+                          .overrides = (Pen__SourceOverride *[]){&override},
+                          .overrides_count = 1};
+    char id[PEN_UUID_TEXT_SIZE];
+    int rc = execution_start_by_event(engine, pipeline, &start, id, err);
+    if (rc < 0)
+        return rc; /* seen, but lost: at the limit of executions, or a variable has no default */
+    reply->execution_id = mem_text(id);
+    return 0;
+}
+
+static void source_succeeded(struct pen_engine *engine, struct action *action,
+                             const Pen__SourceDone *done)
+{
+    struct execution *execution = action->run->execution;
+    const struct pipeline *pipeline = execution->pipeline;
+    Pen__ActionEnded *body =
+        action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED,
+                     done->revision != NULL ? done->revision->revision_summary : NULL);
+    if (done->artifact != NULL && action->declaration->n_output_artifacts > 0) {
+        Pen__ProducedArtifact *output = MAKE(Pen__ProducedArtifact, pen__produced_artifact__init);
+        output->artifact = mem_copy(done->artifact);
+        mem_set_text(&output->artifact->name, action->declaration->output_artifacts[0]->name);
+        output->stage = mem_text(action->row->stage);
+        output->action = mem_text(action->row->action);
+        APPEND(body, outputs, output);
+    }
+    for (size_t i = 0; i < done->n_output_variables; i++)
+        APPEND(body, output_variables, mem_copy(done->output_variables[i]));
+    if (done->revision != NULL) {
+        body->revision = mem_copy(done->revision);
+        mem_set_text(&body->revision->action, action->row->action);
+        if (action->declaration->n_output_artifacts > 0)
+            mem_set_text(&body->revision->artifact, action->declaration->output_artifacts[0]->name);
+        if (!body->revision->has_created_ms)
+            SET(body->revision, created_ms, engine->now_ms);
+    }
+    const char *revision = done->revision != NULL ? done->revision->revision_id : NULL;
+    const char *stage = action->row->stage;
+    const char *name = action->row->action;
+    bool newest = override_of(execution, name) == NULL;
+    if (newest && revision != NULL && !execution_outdated(execution) &&
+        !pen_str_equal(seen_revision(pipeline, stage, name), revision)) {
+        mark_seen(engine, pipeline, stage, name, revision);
+        const Pen__ActionDeclaration *source = find_source(pipeline, stage, name);
+        if (source != NULL)
+            plan_watch(engine, pipeline, source);
+    }
+    action_end(engine, action, body);
+}
+
+int handle_source_done(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                       struct pen_error *err)
+{
+    (void)reply;
+    (void)err;
+    const Pen__SourceDone *done = input->source_done;
+    struct action *action = find_action(engine, done->action_execution_id);
+    if (action == NULL || action->row->phase != PEN__ACTION_PHASE__ACTION_SOURCE)
+        return 0; /* a run that was asked for twice, or given up */
+    if (!done->ok) {
+        action_fail(engine, action,
+                    pen_str_empty(done->error_code) ? "JobFailed" : done->error_code,
+                    pen_str_empty(done->error_message) ? "The source could not be fetched"
+                                                       : done->error_message);
+        return 0;
+    }
+    source_succeeded(engine, action, done);
+    return 0;
+}
+
+/* ---- effects */
+
+static bool detection_on(const Pen__ActionDeclaration *action, const char *key)
+{
+    for (size_t i = 0; i < action->n_configuration; i++)
+        if (pen_str_equal(action->configuration[i]->key, key))
+            return !pen_str_equal(action->configuration[i]->value, "false");
+    return true;
+}
+
+void plan_watch(struct pen_engine *engine, const struct pipeline *self,
+                const Pen__ActionDeclaration *action)
+{
+    const char *stage = self->current->row->declaration->stages[0]->name;
+    if (!detection_on(action, "DetectChanges"))
+        return;
+    Pen__SourceWatch *body = MAKE(Pen__SourceWatch, pen__source_watch__init);
+    body->pipeline = mem_text(self->row->name);
+    body->stage = mem_text(stage);
+    body->action = mem_text(action->name);
+    body->provider = mem_text(action->action_type_id->provider);
+    for (size_t i = 0; i < action->n_configuration; i++) {
+        Pen__SourceWatch__ConfigurationEntry *entry = MAKE(
+            Pen__SourceWatch__ConfigurationEntry, pen__source_watch__configuration_entry__init);
+        entry->key = mem_text(action->configuration[i]->key);
+        entry->value = mem_text(action->configuration[i]->value);
+        APPEND(body, configuration, entry);
+    }
+    body->seen_revision_id = mem_text(seen_revision(self, stage, action->name));
+    SET(body, poll, detection_on(action, "PollForSourceChanges"));
+    effect(engine, PEN__EFFECT__WHAT_SOURCE_WATCH, body);
+}
+
+void plan_watches(struct pen_engine *engine, const struct pipeline *self)
+{
+    const Pen__StageDeclaration *stage = self->current->row->declaration->stages[0];
+    for (size_t i = 0; i < stage->n_actions; i++)
+        if (pen_str_equal(stage->actions[i]->action_type_id->category, "Source"))
+            plan_watch(engine, self, stage->actions[i]);
+}
+
+void plan_source_run(struct pen_engine *engine, const struct action *action)
+{
+    const Pen__ActionExecutionRow *row = action->row;
+    Pen__SourceRun *body = MAKE(Pen__SourceRun, pen__source_run__init);
+    body->action_execution_id = mem_text(row->id);
+    body->pipeline = mem_text(row->pipeline);
+    body->stage = mem_text(row->stage);
+    body->action = mem_text(row->action);
+    body->provider = mem_text(row->type->provider);
+    for (size_t i = 0; i < row->n_resolved_configuration; i++) {
+        Pen__SourceRun__ConfigurationEntry *entry =
+            MAKE(Pen__SourceRun__ConfigurationEntry, pen__source_run__configuration_entry__init);
+        entry->key = mem_text(row->resolved_configuration[i]->key);
+        entry->value = mem_text(row->resolved_configuration[i]->value);
+        APPEND(body, configuration, entry);
+    }
+    body->revision_id = mem_text(override_of(action->run->execution, row->action));
+    if (action->declaration->n_output_artifacts > 0)
+        body->artifact = mem_text(action->declaration->output_artifacts[0]->name);
+    effect(engine, PEN__EFFECT__WHAT_SOURCE_RUN, body);
+}

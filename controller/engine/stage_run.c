@@ -1,0 +1,119 @@
+/* controller/engine/stage_run.c - inside a stage: groups of equal runOrder, and how it ends */
+#include "common/base/check.h"
+#include "common/base/limits.h"
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+
+void stage_end(struct pen_engine *engine, struct stage_run *self, Pen__StageStatus status)
+{
+    Pen__StageEnded *body = MAKE(Pen__StageEnded, pen__stage_ended__init);
+    body->stage = mem_text(self->row->stage);
+    SET(body, status, status);
+    emit_about(engine, self->execution, PEN__FACT__WHAT_STAGE_ENDED, body);
+}
+
+static uint32_t run_order(const Pen__ActionDeclaration *action)
+{
+    return action->has_run_order && action->run_order > 0 ? (uint32_t)action->run_order : 1;
+}
+
+/* The lowest group with an action that was not made yet; 0 when there is none. */
+static uint32_t next_group(const struct stage_run *self)
+{
+    uint32_t lowest = 0;
+    for (size_t i = 0; i < self->declaration->n_actions; i++) {
+        uint32_t order = run_order(self->declaration->actions[i]);
+        if (self->current[i] == NULL && (lowest == 0 || order < lowest))
+            lowest = order;
+    }
+    return lowest;
+}
+
+static bool any_failed(const struct stage_run *self)
+{
+    for (size_t i = 0; i < self->declaration->n_actions; i++)
+        if (self->current[i] != NULL &&
+            (self->current[i]->row->status == PEN__ACTION_STATUS__ACTION_FAILED ||
+             self->current[i]->row->status == PEN__ACTION_STATUS__ACTION_ABANDONED))
+            return true;
+    return false;
+}
+
+/* A stage that asks for it is retried once by itself. */
+static bool retry_by_itself(struct pen_engine *engine, struct stage_run *self)
+{
+    const Pen__FailureConditions *on_failure = self->declaration->on_failure;
+    if (on_failure == NULL || !pen_str_equal(on_failure->result, "RETRY") ||
+        on_failure->n_conditions > 0 || self->row->automatic_retries > 0)
+        return false;
+    const char *mode = on_failure->retry_configuration != NULL
+                           ? on_failure->retry_configuration->retry_mode
+                           : NULL;
+    Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);
+    body->stage = mem_text(self->row->stage);
+    body->mode = mem_text(mode != NULL ? mode : "FAILED_ACTIONS");
+    SET(body, automatic, 1);
+    emit_about(engine, self->execution, PEN__FACT__WHAT_STAGE_RETRIED, body);
+    return true;
+}
+
+/* Start what the current group still lacks. True when there was something to start. */
+static bool start_group(struct pen_engine *engine, struct stage_run *self)
+{
+    bool parallel = execution_parallel(self->execution);
+    bool lacking = false;
+    for (size_t i = 0; i < self->declaration->n_actions; i++) {
+        if (self->current[i] != NULL ||
+            run_order(self->declaration->actions[i]) != self->row->run_order)
+            continue;
+        lacking = true;
+        if (parallel && self->execution->in_progress >= PEN_LIMIT_PARALLEL_ACTIONS)
+            break;
+        action_start(engine, self, i);
+    }
+    return lacking;
+}
+
+void stage_advance(struct pen_engine *engine, struct stage_run *self)
+{
+    const struct execution *execution = self->execution;
+    if (any_failed(self)) {
+        if (execution->in_progress == 0 && !retry_by_itself(engine, self))
+            stage_end(engine, self, PEN__STAGE_STATUS__STAGE_FAILED);
+        return;
+    }
+    if (self->row->run_order > 0 && start_group(engine, self))
+        return;
+    if (execution->in_progress > 0)
+        return;
+    uint32_t group = next_group(self);
+    if (group == 0) {
+        stage_end(engine, self, PEN__STAGE_STATUS__STAGE_SUCCEEDED);
+        return;
+    }
+    Pen__StageGroupStarted *body = MAKE(Pen__StageGroupStarted, pen__stage_group_started__init);
+    body->stage = mem_text(self->row->stage);
+    SET(body, run_order, group);
+    emit_about(engine, execution, PEN__FACT__WHAT_STAGE_GROUP_STARTED, body);
+}
+
+void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, const char *why)
+{
+    for (size_t i = 0; i < self->declaration->n_actions; i++) {
+        struct action *action = self->current[i];
+        if (action == NULL || action->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+            continue;
+        if (!all && action->row->phase != PEN__ACTION_PHASE__ACTION_QUEUED)
+            continue;
+        struct attempt *attempt = action->attempt;
+        bool fetching = action->row->phase == PEN__ACTION_PHASE__ACTION_SOURCE;
+        action_end(engine, action, action_ended(action, PEN__ACTION_STATUS__ACTION_ABANDONED, why));
+        if (attempt != NULL)
+            attempt_cancel(engine, attempt, why);
+        if (fetching) {
+            Pen__SourceCancel *cancel = MAKE(Pen__SourceCancel, pen__source_cancel__init);
+            cancel->action_execution_id = mem_text(action->row->id);
+            effect(engine, PEN__EFFECT__WHAT_SOURCE_CANCEL, cancel);
+        }
+    }
+}

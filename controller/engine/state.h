@@ -1,0 +1,336 @@
+/* controller/engine/state.h - what the engine holds in memory: entities and their indexes
+ *
+ *     pipeline --- version (declaration)          agent --- session, offers
+ *        |  \                                       |
+ *        |   stage_state (gate, lock, queue)        |
+ *        |                                          |
+ *     execution --- stage_run --- action ------- attempt
+ *
+ * Every entity is a row (its message) with indexes around it. Rows are written by apply_*.c alone;
+ * what stands beside the row is derived from rows (indexes) or lives only as long as the process
+ * (sessions, offers, timers), because it can be made again from nothing.
+ */
+#ifndef PEN_CONTROLLER_ENGINE_STATE_H
+#define PEN_CONTROLLER_ENGINE_STATE_H
+
+#include "common/base/heap.h"
+#include "common/base/map.h"
+#include "common/base/prng.h"
+#include "controller/engine/engine.h"
+#include "controller/engine/memory.h"
+#include "controller/model/labels.h"
+
+/* The head of every entity. */
+struct entity {
+    Pen__RowKind kind;
+    bool live;    /* its row is loaded at restart */
+    bool dirty;   /* in the list of rows to write */
+    bool dead;    /* has left the indexes: freed once its last row is written */
+    bool deleted; /* the row is to be deleted */
+    struct entity *next_dirty;
+    size_t out_index; /* its row in the `out` of this generation */
+    uint64_t out_generation;
+    char *key;
+    const char *pipeline;  /* borrowed from the message */
+    const char *execution; /* borrowed from the message */
+    uint64_t order;
+    ProtobufCMessage *message; /* owned */
+};
+
+struct setting {
+    struct entity entity;
+    Pen__SettingRow *row;
+};
+
+struct version {
+    struct entity entity;
+    Pen__PipelineVersionRow *row;
+    size_t executions; /* in memory, that run by it */
+};
+
+/* The gate in front of a stage, its lock and its queue. */
+struct stage_state {
+    struct entity entity;
+    Pen__StageStateRow *row;
+    struct pipeline *owner;
+    bool in_work;
+    struct stage_state *next_work;
+};
+
+struct pipeline {
+    struct entity entity;
+    Pen__PipelineRow *row;
+    struct version *current;
+    struct pen_map versions;   /* number -> version, those in memory */
+    struct pen_map stages;     /* name -> stage_state */
+    struct pen_map executions; /* order -> execution, those in memory */
+    size_t running;            /* of them, not ended */
+};
+
+struct execution {
+    struct entity entity;
+    Pen__ExecutionRow *row;
+    struct pipeline *pipeline;
+    struct version *version;
+    const Pen__PipelineDeclaration *declaration;
+    struct stage_run **stages; /* by stage index; NULL where it was never */
+    uint32_t in_progress;      /* actions */
+    bool in_work;
+    struct execution *next_work;
+};
+
+struct stage_run {
+    struct entity entity;
+    Pen__StageExecutionRow *row;
+    struct execution *execution;
+    const Pen__StageDeclaration *declaration;
+    struct action **current; /* by index of the action; NULL where none counts */
+};
+
+enum timer_kind { TIMER_ACTION = 1, TIMER_AGENT, TIMER_ATTEMPT, TIMER_TELL };
+
+/* Embedded; `owner` is the entity that `kind` says. */
+struct timer {
+    struct pen_heap_entry entry;
+    enum timer_kind kind;
+    void *owner;
+};
+
+struct action {
+    struct entity entity;
+    Pen__ActionExecutionRow *row;
+    struct stage_run *run;
+    const Pen__ActionDeclaration *declaration;
+    size_t index;            /* in the stage */
+    struct attempt *attempt; /* the live one */
+    struct demand *demand;   /* while it is queued */
+    struct agent *offered_to;
+    uint64_t offered_fence; /* candidate */
+    struct timer timer;     /* approval deadline, or the offer's */
+};
+
+struct attempt {
+    struct entity entity;
+    Pen__AttemptRow *row;
+    struct action *action; /* NULL once the action has gone its own way */
+    struct agent *agent;
+    struct timer timer; /* while draining */
+};
+
+struct agent {
+    struct entity entity;
+    Pen__AgentRow *row;
+    struct pen_map attempts; /* fence -> attempt, live ones */
+    uint32_t busy;           /* slots taken by attempts */
+    uint32_t offers;         /* slots promised */
+    /* of the session; not kept */
+    bool connected;
+    bool suspect;
+    bool session_draining;
+    bool once;
+    bool once_taken;
+    uint64_t link;
+    int64_t seen_ms;
+    int64_t cool_until_ms;      /* declined or ignored an offer: not asked again before */
+    uint64_t reconciled_digest; /* of the inventory that was compared last */
+    bool inventory_wanted;      /* the next heartbeat brings it */
+    char *former_run_id;        /* the one before row->run_id */
+    int64_t clash_ms[3];        /* when a former run_id came back, newest first */
+    bool indexed;               /* in free_agents, under indexed_load */
+    uint32_t indexed_load;
+    struct timer timer;
+};
+
+/* Queued actions that ask for the same labels. */
+struct demand {
+    char *text;
+    struct pen_labels labels;
+    struct pen_map queue; /* order -> action, those without an offer */
+    size_t users;         /* queued actions, with or without an offer */
+    bool blocked;         /* no agent found in this round of assigning */
+    char *sentence;       /* why it waits, as the actions' summaries say; NULL: not known yet */
+};
+
+struct token {
+    struct entity entity;
+    Pen__TokenRow *row;
+};
+
+struct request_token {
+    struct entity entity;
+    Pen__RequestTokenRow *row;
+};
+
+struct repository {
+    struct entity entity;
+    Pen__RepositoryRow *row;
+};
+
+struct connection {
+    struct entity entity;
+    Pen__ConnectionRow *row;
+};
+
+struct access_key {
+    struct entity entity;
+    Pen__AccessKeyRow *row;
+};
+
+struct pen_engine {
+    struct pen_engine_options options;
+    char *account;
+    char *region;
+    struct pen_prng prng;
+    struct setting *setting;
+    struct pen_map pipelines;    /* name */
+    struct pen_map executions;   /* id */
+    struct pen_map actions;      /* action execution id */
+    struct pen_map attempts;     /* fence */
+    struct pen_map agents;       /* id */
+    struct pen_map tokens;       /* id */
+    struct pen_map token_ends;   /* expires_ms, id */
+    struct pen_map requests;     /* pipeline/token */
+    struct pen_map request_ends; /* expires_ms, pipeline/token */
+    struct pen_map repositories; /* name */
+    struct pen_map connections;  /* id */
+    struct pen_map access_keys;  /* id */
+    struct pen_map approvals;    /* token -> action that waits for a person */
+    struct pen_map offers;       /* candidate fence -> action */
+    struct pen_map demands;      /* text */
+    struct pen_map free_agents;  /* load, id */
+    struct pen_heap timers;
+    struct timer
+        tell_timer; /* armed: agents have changed, queued actions may wait for other reasons */
+    struct entity *loading; /* loaded, not yet linked */
+    bool linked;
+    bool folding; /* a fact is being replayed: nothing follows from it */
+    uint64_t last_candidate;
+    uint64_t last_generation;
+
+    /* of the current step */
+    int64_t now_ms;
+    const char *by;
+    struct pen_engine_out *out;
+    struct entity *dirty_first;
+    struct entity *dirty_last;
+    struct execution *work;
+    struct stage_state *gate_work;
+    bool assign_wanted;
+    struct pen_map fresh; /* order -> action: queued, its summary does not say yet why it waits */
+};
+
+/* ---- entities */
+
+/* Make the head of an entity; takes key and message. */
+void entity_init(struct entity *self, Pen__RowKind kind, char *key, void *message);
+
+/* The row has changed: write it at the end of the step. */
+void entity_touch(struct pen_engine *engine, struct entity *self);
+
+/* The entity leaves memory: write its last row as history, or delete the row. */
+void entity_retire(struct pen_engine *engine, struct entity *self, bool delete_row);
+
+void entity_destroy(struct entity *self);
+
+/* The message type of a row; NULL for a kind that the engine does not hold. */
+const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind);
+
+/* Whether a row that was read has the fields that every use of it relies on. */
+bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message);
+
+/* Make an entity from its row (takes it) and put it into its map; links come separately. */
+struct entity *entity_add(struct pen_engine *engine, Pen__RowKind kind, void *message);
+
+/* Connect a loaded entity with those that it names. Errors: PEN_ECORRUPT. */
+int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error *err);
+
+/* ---- finding */
+
+struct pipeline *find_pipeline(const struct pen_engine *engine, const char *name);
+struct stage_state *find_stage(const struct pipeline *pipeline, const char *stage);
+struct execution *find_execution(const struct pen_engine *engine, const char *id);
+struct stage_run *find_run(const struct execution *execution, const char *stage);
+struct action *find_action(const struct pen_engine *engine, const char *id);
+struct attempt *find_attempt(const struct pen_engine *engine, uint64_t fence);
+struct agent *find_agent(const struct pen_engine *engine, const char *id);
+
+/* The stage run at row->stage_index, NULL before the first entry. */
+struct stage_run *current_run(const struct execution *execution);
+bool execution_ended(const struct execution *execution);
+bool execution_parallel(const struct execution *execution);
+
+/* The pipeline has been changed since the execution began, and it is of a kind that minds. */
+bool execution_outdated(const struct execution *execution);
+
+/* Index of an action in its stage; -1 when there is none of this name. */
+int action_index(const Pen__StageDeclaration *stage, const char *name);
+
+/* ---- indexes */
+
+void execution_link(struct pen_engine *engine, struct execution *self, struct pipeline *pipeline,
+                    struct version *version);
+
+/* Drop an ended execution with its stage runs and actions from memory. */
+void execution_forget(struct pen_engine *engine, struct execution *self);
+
+/* The action of this index does not count any more: a retry makes it again. */
+void run_drop_action(struct pen_engine *engine, struct stage_run *self, size_t index);
+
+/* Have advance look at it. Does nothing while folding. */
+void execution_work(struct pen_engine *engine, struct execution *self);
+void gate_work(struct pen_engine *engine, struct stage_state *self);
+
+/* Write the action's phase and keep queue, approvals and timers in step with it. */
+void action_enter_phase(struct pen_engine *engine, struct action *self, Pen__ActionPhase phase);
+void action_leave_phase(struct pen_engine *engine, struct action *self);
+
+/* Remember or forget that the action's slot was promised by an agent. */
+void offer_make(struct pen_engine *engine, struct action *self, struct agent *agent,
+                uint64_t fence);
+void offer_drop(struct pen_engine *engine, struct action *self);
+
+/* Attempt and agent, both ways. */
+void attempt_link(struct pen_engine *engine, struct attempt *self, struct agent *agent,
+                  struct action *action);
+bool attempt_takes_slot(Pen__AttemptState state);
+bool attempt_state_ended(Pen__AttemptState state);
+
+/* Whether the agent may get an offer has perhaps changed. */
+void agent_reindex(struct pen_engine *engine, struct agent *self);
+
+/* Queued actions may wait for another reason than their summaries say: look soon. */
+void agents_changed(struct pen_engine *engine);
+
+void timer_arm(struct pen_engine *engine, struct timer *self, int64_t at_ms);
+void timer_disarm(struct pen_engine *engine, struct timer *self);
+
+/* The labels that an action asks for. Errors: PEN_EINVAL. */
+int demand_labels(const Pen__ActionExecutionRow *row, struct pen_labels *ret_labels,
+                  struct pen_error *err);
+
+/* The agent's label of this key, NULL without; every agent has name, and region by default. */
+const char *agent_label(const struct pen_engine *engine, const struct agent *agent,
+                        const char *key);
+
+/* ---- the step's results */
+
+/* State what happened: number it, apply it, hand it out. Takes body. `pipeline` and `execution_id`
+ * may be NULL. */
+void emit(struct pen_engine *engine, const char *pipeline, const char *execution_id,
+          Pen__Fact__WhatCase what, void *body);
+
+/* The same, about an execution. */
+void emit_about(struct pen_engine *engine, const struct execution *execution,
+                Pen__Fact__WhatCase what, void *body);
+
+/* Takes body. */
+void effect(struct pen_engine *engine, Pen__Effect__WhatCase what, void *body);
+
+/* Write the rows of dirty entities to out, and free the dead. */
+void flush_rows(struct pen_engine *engine, struct pen_engine_out *out);
+
+/* Pack one row. The caller frees what ret_row owns with row_release. */
+void row_pack(const struct entity *self, struct pen_row *ret_row);
+void row_release(struct pen_row *self);
+
+#endif
