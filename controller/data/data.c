@@ -31,7 +31,9 @@ enum {
 
 void pen_data_answer(struct pen_data *self, const struct pen_link *link, Pen__DataToAgent *answer)
 {
-    (void)pen_plane_send_message(self->plane, link, answer, &self->packed);
+    pen_buf_clear(&self->packed);
+    if (pen_wire_pack(answer, &self->packed, NULL) == 0) /* else no memory: it will ask again */
+        pen_data_send(self, link, self->packed.data, self->packed.size);
 }
 
 void pen_data_refuse(struct pen_data *self, const struct pen_link *link, Pen__RefusedCode code,

@@ -17,9 +17,11 @@ struct download {
     uint64_t plain_size;
 };
 
-/* All of one link, in the order of the questions. Only the first one's bytes are in memory. */
+/* What waits to be sent to one link: answers that its queue in libzmq had no room for, and then
+ * downloads in the order of the questions. Only the first one's bytes are in memory. */
 struct download_queue {
     uint64_t link;
+    struct pen_buf answers; /* each behind its size, a uint32_t */
     struct download *first;
     struct download **end;
     size_t count;
@@ -44,6 +46,7 @@ static void destroy(struct download_queue *queue)
     while (queue->first != NULL)
         drop_first(queue);
     pen_buf_release(&queue->bytes);
+    pen_buf_release(&queue->answers);
     free(queue);
 }
 
@@ -66,6 +69,56 @@ static int queue_of(struct pen_data *self, const struct pen_link *link,
     *ret_queue = queue;
     return 0;
 }
+
+/* ---- answers */
+
+static int keep_answer(struct pen_data *self, const struct pen_link *link, const void *bytes,
+                       size_t size, struct pen_error *err)
+{
+    struct download_queue *queue;
+    int rc = queue_of(self, link, &queue, err);
+    if (rc < 0)
+        return rc;
+    if (queue->answers.size + size > PEN_LIMIT_ANSWERS_WAITING_BYTES)
+        return pen_fail(err, PEN_ELIMIT, "it asks and does not read the answers");
+    const uint32_t prefix = (uint32_t)size;
+    pen_buf_append(&queue->answers, &prefix, sizeof prefix);
+    pen_buf_append(&queue->answers, bytes, size);
+    return pen_buf_ok(&queue->answers, err);
+}
+
+void pen_data_send(struct pen_data *self, const struct pen_link *link, const void *bytes,
+                   size_t size)
+{
+    const struct download_queue *queue =
+        pen_map_get(&self->downloads, pen_key_number(link->number));
+    if ((queue == NULL || queue->answers.size == 0) &&
+        pen_plane_send(self->plane, link, bytes, size))
+        return;
+    struct pen_error err;
+    struct pen_link *live = pen_plane_by_number(self->plane, link->number);
+    if (live != NULL && keep_answer(self, link, bytes, size, &err) < 0)
+        pen_plane_cut(self->plane, live, err.message);
+}
+
+/* Send the answers that wait. True when none is left. */
+static bool pump_answers(struct pen_data *self, const struct pen_link *link,
+                         struct download_queue *queue)
+{
+    size_t done = 0;
+    while (done < queue->answers.size) {
+        uint32_t size;
+        memcpy(&size, queue->answers.data + done, sizeof size);
+        CHECK(size <= queue->answers.size - done - sizeof size);
+        if (!pen_plane_send(self->plane, link, queue->answers.data + done + sizeof size, size))
+            break;
+        done += sizeof size + size;
+    }
+    pen_buf_consume(&queue->answers, done);
+    return queue->answers.size == 0;
+}
+
+/* ---- downloads */
 
 static int enqueue(struct pen_data *self, const struct pen_link *link, struct attempt *attempt,
                    const Pen__BlobGet *get, struct pen_error *err)
@@ -158,6 +211,8 @@ static bool send_piece(struct pen_data *self, const struct pen_link *link,
 /* True when nothing is left to be sent. */
 static bool pump(struct pen_data *self, const struct pen_link *link, struct download_queue *queue)
 {
+    if (!pump_answers(self, link, queue))
+        return false;
     while (queue->first != NULL) {
         struct pen_error err;
         if (!queue->loaded && load(self, queue, &err) < 0) {
@@ -174,7 +229,7 @@ static bool pump(struct pen_data *self, const struct pen_link *link, struct down
         if (last)
             drop_first(queue);
     }
-    return true;
+    return queue->answers.size == 0; /* a refusal may have had to wait */
 }
 
 void pen_data_downloads_pump(struct pen_data *self)

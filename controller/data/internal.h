@@ -4,7 +4,7 @@
  *     attempts.c   which attempts are open, whose, and which inputs they may read
  *     logs.c       log bytes by offset, grouped syncs, acknowledgements
  *     uploads.c    blobs and artifacts that come in
- *     downloads.c  blobs of inputs that go out
+ *     downloads.c  what goes out: answers, and blobs of inputs, at the pace of the peer
  *
  * One thread does all of it. A message that cannot be served is answered by Refused, which names
  * the fence or blob and the reason; a full disk is an answer too (FULL), never the end of the
@@ -100,7 +100,7 @@ struct pen_data {
 
 /* ---- data.c */
 
-/* Send to an agent; what does not arrive is asked for again. */
+/* Send to an agent. */
 void pen_data_answer(struct pen_data *self, const struct pen_link *link, Pen__DataToAgent *answer);
 
 struct refusal {
@@ -162,6 +162,10 @@ void pen_data_artifacts_settle(struct pen_data *self);
 
 void pen_data_blob_wanted(struct pen_data *self, const struct pen_link *link,
                           const Pen__BlobGet *get);
+/* Send a packed answer, now or as soon as the peer's queue has room. A peer that lets too many wait
+ * is cut. */
+void pen_data_send(struct pen_data *self, const struct pen_link *link, const void *bytes,
+                   size_t size);
 /* Send as much as the peers' queues take. */
 void pen_data_downloads_pump(struct pen_data *self);
 void pen_data_downloads_drop(struct pen_data *self, uint64_t link);

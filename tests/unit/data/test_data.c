@@ -683,6 +683,42 @@ static void test_unknown_and_malformed_messages(void **state)
     dealer_close(&dealer);
 }
 
+/* libzmq notices the end of a connection only when it has room to read. */
+static void read_until_disconnected(struct dealer *dealer)
+{
+    int event = 0;
+    while (event == 0) {
+        Pen__DataToAgent *answer = dealer_take(dealer, &pen__data_to_agent__descriptor, 10);
+        event = dealer_event(dealer, answer == NULL ? PATIENCE_MS : 0);
+        assert_true(answer != NULL || event != 0);
+        pen_message_destroy(&answer);
+    }
+    assert_int_equal(event, ZMQ_EVENT_DISCONNECTED);
+}
+
+static void test_peer_that_does_not_read_is_cut(void **state)
+{
+    struct world *self = *state;
+    struct dealer dealer, honest;
+    const int zero = 0;
+    open_attempt(self, (struct opening){.fence = 1, .agent = "b"});
+    join(self, &dealer, &self->agent);
+    assert_int_equal(dealer_event(&dealer, PATIENCE_MS), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    /* Each is refused, in some words, until nothing is taken any more. */
+    assert_return_code(zmq_setsockopt(dealer.socket, ZMQ_SNDTIMEO, &zero, sizeof zero), 0);
+    zmq_pollitem_t item = {.socket = dealer.socket, .events = ZMQ_POLLOUT};
+    int sent = 0;
+    while (sent < 1000 * 1000 && zmq_poll(&item, 1, 300) > 0)
+        sent += zmq_send(dealer.socket, "", 0, 0) == 0;
+    assert_true(sent < 1000 * 1000);
+    read_until_disconnected(&dealer);
+    dealer_close(&dealer);
+    join(self, &honest, &self->other);
+    send_text(&honest, 1, 0, "x");
+    expect_log_ack(&honest, 1, 1);
+    dealer_close(&honest);
+}
+
 /* ---- a full disk */
 
 /* Make DIR a file system of this size of its own, where we may; else say so. */
@@ -781,6 +817,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_uploads_are_refused, set_up_and_start, tear_down),
         cmocka_unit_test_setup_teardown(test_only_inputs_are_readable, set_up_and_start, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_and_malformed_messages, set_up_and_start,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_peer_that_does_not_read_is_cut, set_up_and_start,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_start_needs_dispatch, set_up, tear_down),

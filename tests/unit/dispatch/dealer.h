@@ -35,10 +35,14 @@ static inline void dealer_open(struct dealer *self, const char *endpoint,
                                const char *routing_id)
 {
     const int zero = 0;
+    const int receive_buffer_bytes = 65536; /* so that not reading is soon felt */
     self->context = zmq_ctx_new();
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
     self->monitor = zmq_socket(self->context, ZMQ_PAIR);
     assert_return_code(zmq_setsockopt(self->socket, ZMQ_LINGER, &zero, sizeof zero), 0);
+    assert_return_code(zmq_setsockopt(self->socket, ZMQ_RCVBUF, &receive_buffer_bytes,
+                                      sizeof receive_buffer_bytes),
+                       0);
     assert_return_code(
         zmq_setsockopt(self->socket, ZMQ_CURVE_SERVERKEY, server_public_key, PEN_CURVE_KEY_SIZE),
         0);

@@ -2,7 +2,9 @@
 #include "tests/unit/dispatch/dealer.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -468,6 +470,103 @@ static void test_undelivered_bytes_are_bounded(void **state)
     close(listener);
 }
 
+/* A wire between a peer and the controller that stops in the middle of a message. */
+struct wire {
+    int listener;
+    int peer;
+    int server;
+    char endpoint[64];
+};
+
+static void wire_open(struct wire *self)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    self->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_return_code(bind(self->listener, (struct sockaddr *)&address, sizeof address), errno);
+    assert_return_code(listen(self->listener, 1), errno);
+    assert_return_code(getsockname(self->listener, (struct sockaddr *)&address, &size), errno);
+    (void)snprintf(self->endpoint, sizeof self->endpoint, "tcp://127.0.0.1:%u",
+                   ntohs(address.sin_port));
+}
+
+static void wire_connect(struct wire *self, const char *endpoint)
+{
+    const char *port = strrchr(endpoint, ':') + 1;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
+    self->peer = accept(self->listener, NULL, NULL);
+    assert_true(self->peer >= 0);
+    self->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_return_code(connect(self->server, (struct sockaddr *)&address, sizeof address), errno);
+}
+
+/* Carry bytes both ways until bytes_max have gone to the server, then only from it. Returns when
+ * the server has closed the connection: how many bytes went to it. */
+static size_t wire_carry(struct wire *self, size_t bytes_max)
+{
+    char bytes[65536];
+    size_t carried = 0;
+    for (;;) {
+        struct pollfd items[] = {
+            {.fd = self->server, .events = POLLIN},
+            {.fd = carried < bytes_max ? self->peer : -1, .events = POLLIN},
+        };
+        assert_true(poll(items, 2, PATIENCE_MS) > 0);
+        if (items[0].revents != 0) {
+            ssize_t size = recv(self->server, bytes, sizeof bytes, 0);
+            if (size <= 0)
+                return carried;
+            assert_int_equal(send(self->peer, bytes, (size_t)size, MSG_NOSIGNAL), size);
+        }
+        if (items[1].revents != 0) {
+            ssize_t size = recv(self->peer, bytes, sizeof bytes, 0);
+            assert_true(size > 0);
+            if (send(self->server, bytes, (size_t)size, MSG_NOSIGNAL) != size)
+                return carried;
+            carried += (size_t)size;
+        }
+    }
+}
+
+static void wire_close(struct wire *self)
+{
+    close(self->listener);
+    close(self->peer);
+    close(self->server);
+}
+
+/* Authenticated, each frame within its limit, and never the last one: no high-water mark counts
+ * that. */
+static void test_endless_multipart_is_cut(void **state)
+{
+    struct world *self = *state;
+    struct wire wire;
+    struct dealer dealer, honest;
+    const size_t frame_size = 200 * 1000, frames = 100;
+    core_allow(self->effects, &self->agent, "a", false);
+    core_allow(self->effects, &self->other, "b", false);
+    wire_open(&wire);
+    dealer_open(&dealer, wire.endpoint, self->server.public_key, &self->agent, NULL);
+    char *frame = calloc(1, frame_size);
+    for (size_t i = 0; i < frames; i++)
+        assert_return_code(
+            zmq_send(dealer.socket, frame, frame_size, i + 1 < frames ? ZMQ_SNDMORE : 0), 0);
+    free(frame);
+    wire_connect(&wire, pen_dispatch_endpoint(self->dispatch));
+    size_t carried = wire_carry(&wire, PEN_LIMIT_CONTROL_UNDELIVERED_BYTES + 2 * 1024 * 1024);
+    assert_true(carried > PEN_LIMIT_CONTROL_UNDELIVERED_BYTES);
+    assert_true(carried < frames * frame_size);
+
+    join(self, &honest, &self->other);
+    send_heartbeat(&honest, 2);
+    expect_heartbeat(self, "b", 2);
+    dealer_close(&honest);
+    wire_close(&wire);
+    dealer_close(&dealer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_self_test_finds_an_open_door),
         cmocka_unit_test_setup_teardown(test_second_handler_is_an_error, set_up, tear_down),
         cmocka_unit_test(test_undelivered_bytes_are_bounded),
+        cmocka_unit_test_setup_teardown(test_endless_multipart_is_cut, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
