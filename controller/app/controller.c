@@ -54,7 +54,7 @@ static void release(struct controller *self)
 
 static int make_folders(const char *dir, struct pen_error *err)
 {
-    int rc = pen_dir_make(dir, 0700, err);
+    int rc = 0;
     static const char *const names[] = {"keys", "blobs", "logs", "mirrors", "repos", "pushes"};
     for (size_t i = 0; rc == 0 && i < sizeof names / sizeof names[0]; i++) {
         PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
@@ -102,6 +102,7 @@ static int listen_all(struct controller *self, struct pen_error *err)
     const struct pen_data_options data = {.dir = with->dir,
                                           .address = with->bulk_address,
                                           .server_keys = &self->server_keys,
+                                          .dispatch = self->dispatch,
                                           .core = self->inbox,
                                           .http = pen_http_inbox(self->http)};
     const struct pen_sources_options sources = {.dir = with->dir,
@@ -205,11 +206,30 @@ static int run(struct controller *self, int stop_fd, struct pen_error *err)
     return serve(self, stop_fd, err);
 }
 
+/* The data folder's absolute path: it is shown to people and handed to children. */
+static int resolve_folder(const char *dir, char **ret_path, struct pen_error *err)
+{
+    int rc = pen_dir_make(dir, 0700, err);
+    if (rc < 0)
+        return rc;
+    char *path = realpath(dir, NULL);
+    if (path == NULL)
+        return pen_fail_errno(err, "the data folder '%s'", dir);
+    *ret_path = path;
+    return 0;
+}
+
 int pen_controller_run(const struct pen_controller_settings *settings, int stop_fd,
                        struct pen_error *err)
 {
-    struct controller self = {.settings = settings};
-    int rc = run(&self, stop_fd, err);
+    PEN_CLEANUP(pen_free) char *dir = NULL;
+    int rc = resolve_folder(settings->dir, &dir, err);
+    if (rc < 0)
+        return rc;
+    struct pen_controller_settings absolute = *settings;
+    absolute.dir = dir;
+    struct controller self = {.settings = &absolute};
+    rc = run(&self, stop_fd, err);
     release(&self);
     return rc;
 }
