@@ -99,6 +99,7 @@ struct pen_http {
     pthread_t thread;
     bool running; /* the thread has been started */
     bool stopping;
+    bool resumed; /* in this turn: the library has something to do at once */
 };
 
 /* ---- connection.c: the library's callbacks */

@@ -80,18 +80,17 @@ static int wait_ms(struct pen_http *self, int64_t deadline_ms)
 
 static int turn(struct pen_http *self, struct pen_error *err)
 {
+    self->resumed = false;
+    if (MHD_run(self->daemon) != MHD_YES)
+        return pen_fail(err, PEN_EIO, "the HTTP library has failed");
     int64_t now_ms = pen_clock_monotonic_ms();
     int64_t expire_ms = http_expire(self, now_ms);
     int64_t sweep_ms = http_links_sweep(self, now_ms);
-    if (MHD_run(self->daemon) != MHD_YES)
-        return pen_fail(err, PEN_EIO, "the HTTP library has failed");
     struct pollfd sources[] = {
         {.fd = self->epoll_fd, .events = POLLIN},
         {.fd = pen_inbox_fd(self->inbox), .events = POLLIN},
     };
-    int wait = wait_ms(self, expire_ms < sweep_ms ? expire_ms : sweep_ms);
-    if (self->suspended_first != NULL && (wait < 0 || wait > 1000))
-        wait = 1000; /* those suspended by this very turn have deadlines that it has not seen */
+    int wait = self->resumed ? 0 : wait_ms(self, expire_ms < sweep_ms ? expire_ms : sweep_ms);
     if (poll(sources, 2, wait) < 0 && errno != EINTR)
         return pen_fail_errno(err, "poll of the HTTP thread");
     if (sources[1].revents != 0)
@@ -137,13 +136,18 @@ static void *run(void *context)
 {
     struct pen_http *self = context;
     struct pen_error err;
-    while (!self->stopping) {
-        if (turn(self, &err) < 0) {
+    bool failed = false;
+    while (!self->stopping && !failed) {
+        failed = turn(self, &err) < 0;
+        if (failed)
             report_failure(self, &err);
-            break;
-        }
     }
     drain(self);
+    while (!self->stopping) { /* others still post to us until the process ends */
+        struct pollfd source = {.fd = pen_inbox_fd(self->inbox), .events = POLLIN};
+        (void)poll(&source, 1, -1);
+        take_posts(self);
+    }
     return NULL;
 }
 

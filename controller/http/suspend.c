@@ -48,6 +48,7 @@ static void settle(struct exchange *self)
         return;
     http_forget(self);
     MHD_resume_connection(self->connection);
+    self->door->resumed = true;
 }
 
 void http_on_reply(struct pen_http *door, const Pen__Reply *reply)
