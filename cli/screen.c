@@ -7,13 +7,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "common/base/str.h"
-
 void pen_screen_begin(struct pen_screen *self)
 {
     const char *terminal = getenv("TERM");
-    *self = (struct pen_screen){.live = isatty(STDOUT_FILENO) == 1 && !pen_str_empty(terminal) &&
-                                        strcmp(terminal, "dumb") != 0};
+    *self = (struct pen_screen){.live = isatty(STDOUT_FILENO) == 1 && terminal != NULL &&
+                                        terminal[0] != 0 && strcmp(terminal, "dumb") != 0};
 }
 
 void pen_screen_clear(struct pen_screen *self)

@@ -40,7 +40,7 @@ int pen_hex_decode(const char *text, void *ret_bytes, size_t size, struct pen_er
     if (!good)
         return pen_fail(err, PEN_EINVAL, "expected %zu hexadecimal digits", 2 * size);
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        bytes[i] = (uint8_t)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
     return 0;
 }
 

@@ -5,15 +5,19 @@ see what the real controller rarely shows: refused signatures, paging, throttlin
 PEN_BIN names the folder of the program.
 """
 import base64
+import fcntl
 import hashlib
 import hmac
 import http.server
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -609,6 +613,41 @@ def test_watch_says_why_nothing_runs_and_when_the_time_is_over(run, stub):
     out = run("watch", "x", EXECUTION, "--timeout", "4s", code=5)[0]
     assert out.count("no agent has label gpu=yes\n") == 1
     assert "still going on" in out
+
+
+@pytest.mark.parametrize("variables, colours", [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_watch_on_a_terminal(stub, environment, variables, colours):
+    execution = Execution(stub)
+    execution.logs["Build"] = log = Log("a-Build")
+    log.add(b"compiling\n")
+    execution.fact("started", row=detail("Build", "InProgress"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    process = subprocess.Popen([PROGRAM, "watch", "x"], stdin=theirs, stdout=theirs, stderr=theirs,
+                               env={**environment, "TERM": "xterm", **variables})
+    os.close(theirs)
+    seen = b""
+    ended = False
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        seen += part
+        if not ended and b"Build | compiling" in seen and re.search(rb"\r\n  Stage/Build", seen):
+            ended = True
+            log.add(b"", complete=True)
+            execution.fact(row=detail("Build", "Succeeded"), status="Succeeded")
+    os.close(ours)
+    assert process.wait(30) == 0
+    assert b"\x1b[1A\x1b[J" in seen  # the line at the bottom is taken away before others come
+    assert (b"\x1b[32mSucceeded\x1b[0m" in seen) == colours
+    shown = seen[seen.rindex(b"\x1b[J"):]
+    assert b"  Stage/Build" not in shown.split(b"\r\n")[-2]
+    bottom = re.findall(rb"(?:^|\n)(  Stage/Build[^\r]*)\r", seen)
+    assert bottom and all(len(line) <= 39 for line in bottom)
 
 
 def test_interrupting_a_watch_leaves_cleanly(stub, environment):

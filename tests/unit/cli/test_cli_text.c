@@ -1,0 +1,136 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cli/commands.h"
+#include "cli/text.h"
+#include "common/base/cleanup.h"
+
+static void text_of_outside_stays_in_one_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"plain", "plain"},
+        {"a\nb\rc\td", "a b c d"},
+        {"\x1b[31mred", " [31mred"},
+        {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"c1 \xc2\x9b"
+         "31m",
+         "c1  31m"},
+        {"cut \xe2\x82", "cut ??"},
+        {"bare \x9b", "bare ?"},
+        {"\x7f", " "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        pen_text_clean(cases[i].in, &text);
+        assert_string_equal(pen_buf_text(&text), cases[i].out);
+    }
+}
+
+static void log_lines_look_as_on_a_terminal(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"plain", "plain"},
+        {"tab\there", "tab\there"},
+        {"\x1b[1;31mred\x1b[0m!", "red!"},
+        {"\x1b[?25l\x1b[2Kx", "x"},
+        {"\x1b]0;title\x07y", "y"},
+        {"\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"},
+        {"\x1bP1;2qdata\x1b\\z", "z"},
+        {"\x1b(Bw", "w"},
+        {"\x1b"
+         "c\x1b=v",
+         "v"},
+        {"cut \x1b[1;3", "cut "},
+        {"cut \x1b", "cut "},
+        {"cut \x1b]0;never ends", "cut "},
+        {"10%\r50%\r100%", "100%"},
+        {"dos\r", "dos"},
+        {"\r\r\r", ""},
+        {"bell\x07 back\x08", "bell back"},
+        {"c1 \xc2\x9b"
+         "31m",
+         "c1 31m"},
+        {"\xff", "?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        pen_buf_puts(&text, "before ");
+        pen_text_clean_log(cases[i].in, strlen(cases[i].in), &text);
+        assert_string_equal(pen_buf_text(&text) + 7, cases[i].out);
+    }
+    PEN_CLEANUP(pen_buf_release) struct pen_buf zero = {0};
+    pen_text_clean_log("a\0b\x1b\0c", 6, &zero);
+    assert_string_equal(pen_buf_text(&zero), "abc");
+}
+
+static void times_of_json(void **state)
+{
+    (void)state;
+    json_t *object = json_pack("{s:f, s:i, s:s, s:f, s:n}", "fraction", 1700000000.123, "whole",
+                               1700000000, "text", "1700000000", "far", 1e300, "null");
+    assert_true(pen_json_time_ms(object, "fraction") == 1700000000123);
+    assert_true(pen_json_time_ms(object, "whole") == 1700000000000);
+    assert_true(pen_json_time_ms(object, "text") == 0);
+    assert_true(pen_json_time_ms(object, "far") == 0);
+    assert_true(pen_json_time_ms(object, "null") == 0);
+    assert_string_equal(pen_json_text(object, "whole"), "");
+    assert_string_equal(pen_json_text(NULL, "x"), "");
+    assert_null(pen_json_list(object, "text"));
+    json_decref(object);
+}
+
+static void every_row_of_the_table_can_be_called(void **state)
+{
+    (void)state;
+    size_t rows = 0;
+    for (const struct pen_cli_command *row = pen_cli_commands; row->name != NULL; row++, rows++) {
+        char first[32] = "";
+        const char *blank = strchr(row->name, ' ');
+        size_t length = blank == NULL ? strlen(row->name) : (size_t)(blank - row->name);
+        memcpy(first, row->name, length);
+        size_t words = 0;
+        assert_ptr_equal(pen_cli_find(first, blank == NULL ? "x" : blank + 1, &words), row);
+        assert_int_equal(words, blank == NULL ? 1 : 2);
+        assert_non_null(row->run);
+        assert_non_null(row->example);
+        assert_true(row->arguments_min <= row->arguments_max);
+        assert_true(row->arguments_max == 0 ? row->arguments[0] == 0 : row->arguments[0] != 0);
+        assert_true(row->summary[strlen(row->summary) - 1] != '.');
+        const struct pen_cli_option *option = row->options;
+        for (; option != NULL && option->name != NULL; option++) {
+            assert_memory_equal(option->name, "--", 2);
+            for (const struct pen_cli_option *other = pen_cli_global_options; other->name != NULL;
+                 other++) { /* an own option would hide a global one */
+                assert_string_not_equal(option->name, other->name);
+                assert_true(option->letter == 0 || option->letter != other->letter);
+            }
+        }
+    }
+    assert_true(rows > 30);
+    size_t words = 0;
+    assert_null(pen_cli_find("pipeline", NULL, &words));
+    assert_null(pen_cli_find("pipe", "line", &words));
+    assert_null(pen_cli_find("", NULL, &words));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_of_outside_stays_in_one_line),
+        cmocka_unit_test(log_lines_look_as_on_a_terminal),
+        cmocka_unit_test(times_of_json),
+        cmocka_unit_test(every_row_of_the_table_can_be_called),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
