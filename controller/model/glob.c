@@ -31,10 +31,11 @@ struct element {
     uint32_t code;  /* of a literal */
 };
 
-enum { ELEMENTS_MAX = PEN_GLOB_SIZE_MAX + 1, STATE_WORDS = (ELEMENTS_MAX + 63) / 64 };
+enum { ELEMENTS_MAX = PEN_TRIGGER_GLOB_SIZE_MAX + 1, STATE_WORDS = (ELEMENTS_MAX + 63) / 64 };
 
 struct program {
-    uint32_t codes[PEN_GLOB_SIZE_MAX + 4]; /* characters of the pattern, and zeros behind them */
+    uint32_t
+        codes[PEN_TRIGGER_GLOB_SIZE_MAX + 4]; /* characters of the pattern, and zeros behind them */
     size_t codes_count;
     struct element elements[ELEMENTS_MAX];
     size_t count; /* END included */
@@ -200,9 +201,9 @@ static int compile(const char *pattern, struct program *program, struct pen_erro
     size_t size = strlen(pattern);
     if (size == 0)
         return pen_fail(err, PEN_EINVAL, "a pattern must not be empty");
-    if (size > PEN_GLOB_SIZE_MAX)
+    if (size > PEN_TRIGGER_GLOB_SIZE_MAX)
         return pen_fail(err, PEN_ELIMIT, "pattern '%.60s...' is longer than %d bytes", pattern,
-                        PEN_GLOB_SIZE_MAX);
+                        PEN_TRIGGER_GLOB_SIZE_MAX);
     for (const char *at = pattern; *at != '\0';)
         program->codes[program->codes_count++] = take_code(&at);
     size_t open = 0;
@@ -283,13 +284,13 @@ static struct states step(const struct program *program, const struct states *fr
     return to;
 }
 
-int pen_glob_check(const char *pattern, struct pen_error *err)
+int pen_trigger_glob_check(const char *pattern, struct pen_error *err)
 {
     struct program program;
     return compile(pattern, &program, err);
 }
 
-bool pen_glob_match(const char *pattern, const char *text)
+bool pen_trigger_glob_match(const char *pattern, const char *text)
 {
     struct program program;
     if (compile(pattern, &program, NULL) < 0)
@@ -302,16 +303,16 @@ bool pen_glob_match(const char *pattern, const char *text)
     return has(&states, program.count - 1);
 }
 
-bool pen_glob_criteria_match(const Pen__GitFilterCriteria *criteria, const char *text)
+bool pen_trigger_criteria_match(const Pen__GitFilterCriteria *criteria, const char *text)
 {
     if (criteria == NULL)
         return true;
     for (size_t i = 0; i < criteria->n_excludes; i++) {
-        if (pen_glob_match(criteria->excludes[i], text))
+        if (pen_trigger_glob_match(criteria->excludes[i], text))
             return false;
     }
     for (size_t i = 0; i < criteria->n_includes; i++) {
-        if (pen_glob_match(criteria->includes[i], text))
+        if (pen_trigger_glob_match(criteria->includes[i], text))
             return true;
     }
     return criteria->n_includes == 0;

@@ -16,15 +16,15 @@
 #include "common/base/error.h"
 #include "pipeline.pb-c.h"
 
-enum { PEN_GLOB_SIZE_MAX = 255 /* bytes of a pattern: the API's limit */ };
+enum { PEN_TRIGGER_GLOB_SIZE_MAX = 255 /* bytes of a pattern: the API's limit */ };
 
 /* 0 when pattern is well-formed. Errors: PEN_EINVAL (says what is wrong), PEN_ELIMIT. */
-int pen_glob_check(const char *pattern, struct pen_error *err);
+int pen_trigger_glob_check(const char *pattern, struct pen_error *err);
 
 /* Whether the whole text matches. A malformed pattern matches nothing. */
-bool pen_glob_match(const char *pattern, const char *text);
+bool pen_trigger_glob_match(const char *pattern, const char *text);
 
 /* Some include (or there are none) and no exclude matches; NULL criteria accept everything. */
-bool pen_glob_criteria_match(const Pen__GitFilterCriteria *criteria, const char *text);
+bool pen_trigger_criteria_match(const Pen__GitFilterCriteria *criteria, const char *text);
 
 #endif

@@ -35,7 +35,7 @@ static int check_patterns(const char *source, const char *criterion, size_t coun
                             source, criterion, count, PEN_TRIGGER_PATTERNS_MAX);
     for (size_t i = 0; i < count; i++) {
         struct pen_error fault = {0};
-        if (pen_glob_check(patterns[i], &fault) < 0)
+        if (pen_trigger_glob_check(patterns[i], &fault) < 0)
             return pen_fail_api(err, PEN_EINVAL, STRUCTURE, "Trigger of source action '%s': %s: %s",
                                 source, criterion, fault.message);
     }

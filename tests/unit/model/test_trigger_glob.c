@@ -83,7 +83,7 @@ static void test_matches(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof matches / sizeof matches[0]; i++) {
-        if (pen_glob_match(matches[i].pattern, matches[i].text) != matches[i].matches)
+        if (pen_trigger_glob_match(matches[i].pattern, matches[i].text) != matches[i].matches)
             fail_msg("'%s' and '%s'", matches[i].pattern, matches[i].text);
     }
 }
@@ -97,32 +97,32 @@ static void test_faults_are_named(void **state)
     };
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         struct pen_error err;
-        assert_int_equal(pen_glob_check(faults[i][0], &err), PEN_EINVAL);
+        assert_int_equal(pen_trigger_glob_check(faults[i][0], &err), PEN_EINVAL);
         assert_non_null(strstr(err.message, faults[i][1]));
     }
-    char pattern[PEN_GLOB_SIZE_MAX + 2];
+    char pattern[PEN_TRIGGER_GLOB_SIZE_MAX + 2];
     memset(pattern, '*', sizeof pattern);
     pattern[sizeof pattern - 1] = '\0';
     struct pen_error err;
-    assert_int_equal(pen_glob_check(pattern, &err), PEN_ELIMIT);
+    assert_int_equal(pen_trigger_glob_check(pattern, &err), PEN_ELIMIT);
     pattern[sizeof pattern - 2] = '\0';
-    assert_int_equal(pen_glob_check(pattern, &err), 0);
+    assert_int_equal(pen_trigger_glob_check(pattern, &err), 0);
 }
 
 static void test_hostile_patterns_take_no_time(void **state)
 {
     (void)state;
-    char pattern[PEN_GLOB_SIZE_MAX + 1];
+    char pattern[PEN_TRIGGER_GLOB_SIZE_MAX + 1];
     for (size_t i = 0; i + 1 < sizeof pattern; i++)
         pattern[i] = i % 2 == 0 ? '*' : 'a';
     pattern[sizeof pattern - 1] = '\0';
     char text[4096];
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = '\0';
-    assert_true(pen_glob_match(pattern, text));
+    assert_true(pen_trigger_glob_match(pattern, text));
     text[sizeof text - 2] = 'b'; /* backtracking would not come back */
     pattern[sizeof pattern - 2] = 'c';
-    assert_false(pen_glob_match(pattern, text));
+    assert_false(pen_trigger_glob_match(pattern, text));
 }
 
 static void test_exclude_wins(void **state)
@@ -131,17 +131,17 @@ static void test_exclude_wins(void **state)
     char *includes[] = {(char *)"main", (char *)"release/*"};
     char *excludes[] = {(char *)"release/old*"};
     Pen__GitFilterCriteria criteria = PEN__GIT_FILTER_CRITERIA__INIT;
-    assert_true(pen_glob_criteria_match(NULL, "x"));
-    assert_true(pen_glob_criteria_match(&criteria, "x"));
+    assert_true(pen_trigger_criteria_match(NULL, "x"));
+    assert_true(pen_trigger_criteria_match(&criteria, "x"));
     criteria.n_excludes = 1;
     criteria.excludes = excludes;
-    assert_true(pen_glob_criteria_match(&criteria, "x"));
-    assert_false(pen_glob_criteria_match(&criteria, "release/old1"));
+    assert_true(pen_trigger_criteria_match(&criteria, "x"));
+    assert_false(pen_trigger_criteria_match(&criteria, "release/old1"));
     criteria.n_includes = 2;
     criteria.includes = includes;
-    assert_false(pen_glob_criteria_match(&criteria, "x"));
-    assert_true(pen_glob_criteria_match(&criteria, "release/new"));
-    assert_false(pen_glob_criteria_match(&criteria, "release/old1"));
+    assert_false(pen_trigger_criteria_match(&criteria, "x"));
+    assert_true(pen_trigger_criteria_match(&criteria, "release/new"));
+    assert_false(pen_trigger_criteria_match(&criteria, "release/old1"));
 }
 
 int main(void)
