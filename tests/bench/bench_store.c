@@ -119,6 +119,59 @@ static void bench_actions(struct pen_store *store, int batch, int actions)
                  commits / seconds, actions / seconds);
 }
 
+static int count_live(void *context, Pen__RowKind kind, const uint8_t *bytes, size_t size,
+                      struct pen_error *err)
+{
+    (void)kind;
+    (void)bytes;
+    (void)size;
+    (void)err;
+    ++*(size_t *)context;
+    return 0;
+}
+
+/* Closes the store, then does what a restart does. */
+static void bench_restart(const char *dir, struct pen_store **store)
+{
+    pen_store_close(store);
+    struct pen_error err;
+    size_t live = 0;
+    int64_t start_us = pen_clock_monotonic_us();
+    if (pen_store_open(dir, store, &err) < 0 ||
+        pen_store_load_live(*store, count_live, &live, &err) < 0) {
+        (void)fprintf(stderr, "bench_store: %s\n", err.message);
+        exit(1);
+    }
+    (void)printf("restart: %zu live rows in %.1f ms\n", live,
+                 (double)(pen_clock_monotonic_us() - start_us) / 1e3);
+}
+
+/* One page of what happened in an execution, from the middle of its history. */
+static int count_fact(void *context, const Pen__Fact *fact, struct pen_error *err)
+{
+    (void)fact;
+    (void)err;
+    ++*(size_t *)context;
+    return 0;
+}
+
+static void bench_facts(const char *dir)
+{
+    struct pen_reader *reader = NULL;
+    struct pen_error err;
+    size_t count = 0;
+    if (pen_reader_open(dir, &reader, &err) < 0) {
+        (void)fprintf(stderr, "bench_store: %s\n", err.message);
+        exit(1);
+    }
+    int64_t start_us = pen_clock_monotonic_us();
+    for (int i = 0; i < 100; i++)
+        (void)pen_reader_facts(reader, "bench", NULL, seq / 2, 100, count_fact, &count, NULL);
+    (void)printf("a page of 100 facts of %llu: %.0f us\n", (unsigned long long)seq,
+                 (double)(pen_clock_monotonic_us() - start_us) / 100);
+    pen_reader_close(&reader);
+}
+
 int main(int argc, char **argv)
 {
     char dir[512];
@@ -146,6 +199,8 @@ int main(int argc, char **argv)
     (void)pen_store_checkpoint(store, NULL);
     (void)printf("moving the rest of the log: %.1f ms\n",
                  (double)(pen_clock_monotonic_us() - start_us) / 1e3);
+    bench_restart(dir, &store);
+    bench_facts(dir);
     pen_store_close(&store);
     char path[600];
     struct pen_buf size = {0};
