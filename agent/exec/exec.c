@@ -322,8 +322,10 @@ void pen_exec_adopt(struct pen_exec *self, uint64_t fence)
     struct entry *entry = entry_get(self, fence);
     if (entry == NULL)
         entry = entry_add(self, fence);
-    if (entry != NULL && entry->pidfd < 0)
-        examine(self, entry);
+    if (entry == NULL || entry->pidfd >= 0)
+        return;
+    entry->look_again = true;
+    self->look_again_ms = 0;
 }
 
 void pen_exec_kill(struct pen_exec *self, uint64_t fence, uint32_t grace_ms)

@@ -69,8 +69,7 @@ int64_t pen_exec_deadline_ms(const struct pen_exec *self);
  * environment. Errors (nothing was started): PEN_EIO, PEN_ENOSPACE, PEN_ELIMIT, PEN_ECONFLICT. */
 int pen_exec_start(struct pen_exec *self, Pen__ShimOrder *order, struct pen_error *err);
 
-/* Find out what became of an attempt that was journalled on this boot; reports follow, some of them
- * from within this call. */
+/* Find out what became of an attempt that was journalled on this boot; reports follow. */
 void pen_exec_adopt(struct pen_exec *self, uint64_t fence);
 
 /* TERM, then KILL after grace_ms, to everything of the attempt. Fine when it is gone. */

@@ -321,7 +321,7 @@ static int on_refused(struct pen_session *self, const Pen__Refused *refused, int
 static void on_heartbeat_ack(struct pen_session *self, const Pen__HeartbeatAck *ack, int64_t now_ms,
                              struct pen_session_out *out)
 {
-    if (ack->want_inventory)
+    if (ack->want_inventory && ack->number != self->inventory_number)
         send_heartbeat(self, out, true, now_ms);
     settle_below(self, out, ack->gc_below, now_ms);
 }

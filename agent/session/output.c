@@ -230,7 +230,9 @@ void send_hello(struct pen_session *self, struct pen_session_out *out, int64_t n
 {
     self->hello_ms = now_ms;
     self->session_no = 0;
-    Pen__FromAgent *message = message_add(self, out, false);
+    /* What Hello says of the journal must stay true: a journal behind it looks like a copy. */
+    out->sync = true;
+    Pen__FromAgent *message = message_add(self, out, true);
     Pen__Hello *hello = message == NULL ? NULL : NEW(self, Pen__Hello, pen__hello__init);
     if (hello == NULL)
         return;
@@ -264,16 +266,18 @@ static uint64_t fnv_add(uint64_t hash, uint64_t number)
 uint64_t pen_session_inventory_digest(const struct pen_session *self)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
+    bool empty = true;
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
          node = pen_map_next(node)) {
         const struct attempt *attempt = pen_map_value(node);
         if (attempt->state == PEN_ATTEMPT_ACCEPTED)
             continue;
+        empty = false;
         hash = fnv_add(hash, attempt->fence);
         hash = fnv_add(hash, (uint64_t)phase_of(attempt->state));
         hash = fnv_add(hash, attempt->last_seq);
     }
-    return hash;
+    return empty ? 0 : hash;
 }
 
 void send_heartbeat(struct pen_session *self, struct pen_session_out *out, bool with_inventory,
@@ -299,6 +303,8 @@ void send_heartbeat(struct pen_session *self, struct pen_session_out *out, bool 
         beat->inventory_digest.data[i] = (uint8_t)(digest >> (8 * i));
     beat->inventory_digest.len = sizeof digest;
     beat->has_inventory_digest = true;
+    if (with_inventory)
+        self->inventory_number = beat->number;
     if (with_inventory)
         inventory_fill(self, &beat->n_inventory, &beat->inventory);
 }

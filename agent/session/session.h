@@ -201,8 +201,8 @@ bool pen_session_welcomed(const struct pen_session *self);
  * (released); ret_good says whether it succeeded. */
 bool pen_session_once_done(const struct pen_session *self, bool *ret_good);
 
-/* 8 bytes over the sorted (fence, phase, last_seq): FNV-1a 64 of each as little-endian 64-bit
- * numbers, little-endian. */
+/* 0 for an empty inventory, else 8 bytes over the sorted (fence, phase, last_seq): FNV-1a 64 of
+ * each as little-endian 64-bit numbers, little-endian. */
 uint64_t pen_session_inventory_digest(const struct pen_session *self);
 
 #endif

@@ -49,6 +49,7 @@ struct pen_session {
     int64_t heartbeat_ms;
     int64_t next_heartbeat_ms;
     uint64_t heartbeat_number;
+    uint64_t inventory_number; /* of the last heartbeat with an inventory: one is enough */
     int64_t attempts_deadline_ms;
     bool drain_local, drain_remote, unkillable, disk_full;
 

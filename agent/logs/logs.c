@@ -1,0 +1,251 @@
+#include "agent/logs/logs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/map.h"
+#include "common/base/str.h"
+#include "common/io/clock.h"
+#include "common/io/file.h"
+
+enum { SEND_RETRY_MS = 50 };
+
+struct log {
+    uint64_t fence;
+    uint64_t captured, sent, acked;
+    uint64_t credit;
+    bool complete;
+    int fd;
+    int64_t paused_until_ms; /* 0: no */
+    int64_t pause_ms;
+};
+
+struct pen_logs {
+    char *folder;
+    pen_logs_send_f send;
+    void *context;
+    struct pen_map logs; /* fence to log */
+    uint64_t credit;
+    int64_t deadline_ms;
+    uint8_t bytes[PEN_LOG_PIECE_BYTES];
+};
+
+int pen_logs_open(const char *folder, pen_logs_send_f send, void *context,
+                  struct pen_logs **ret_logs, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_logs_close) struct pen_logs *self = calloc(1, sizeof *self);
+    if (self == NULL || (self->folder = strdup(folder)) == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for logs");
+    self->send = send;
+    self->context = context;
+    self->credit = PEN_LOG_CREDIT_DEFAULT_BYTES;
+    self->deadline_ms = INT64_MAX;
+    int rc = pen_dir_make(folder, 0700, err);
+    if (rc < 0)
+        return rc;
+    *ret_logs = TAKE_PTR(self);
+    return 0;
+}
+
+static void log_remove(struct pen_logs *self, struct log *log)
+{
+    (void)pen_map_remove(&self->logs, pen_key_number(log->fence));
+    pen_fd_close(&log->fd);
+    free(log);
+}
+
+void pen_logs_close(struct pen_logs **self_p)
+{
+    struct pen_logs *self = *self_p;
+    if (self == NULL)
+        return;
+    struct log *log;
+    while ((log = pen_map_first_value(&self->logs)) != NULL)
+        log_remove(self, log);
+    pen_map_release(&self->logs);
+    free(self->folder);
+    free(self);
+    *self_p = NULL;
+}
+
+char *pen_logs_path(const struct pen_logs *self, uint64_t fence)
+{
+    return pen_strdup_printf("%s/%" PRIu64 ".log", self->folder, fence);
+}
+
+static struct log *log_get(const struct pen_logs *self, uint64_t fence)
+{
+    return pen_map_get(&self->logs, pen_key_number(fence));
+}
+
+static bool open_log(struct pen_logs *self, struct log *log)
+{
+    if (log->fd >= 0)
+        return true;
+    PEN_CLEANUP(pen_free) char *path = pen_logs_path(self, log->fence);
+    return path != NULL && pen_file_open(path, O_RDONLY | O_NOFOLLOW, 0, &log->fd, NULL) == 0;
+}
+
+static void wake_at(struct pen_logs *self, int64_t at_ms)
+{
+    if (at_ms < self->deadline_ms)
+        self->deadline_ms = at_ms;
+}
+
+static void pump(struct pen_logs *self, struct log *log)
+{
+    while (log->sent < log->captured && log->paused_until_ms == 0) {
+        uint64_t in_flight = log->sent - log->acked;
+        uint64_t room = log->credit > in_flight ? log->credit - in_flight : 0;
+        uint64_t wanted = log->captured - log->sent;
+        size_t size = wanted < sizeof self->bytes ? (size_t)wanted : sizeof self->bytes;
+        if (size > room)
+            size = (size_t)room;
+        if (size == 0 || !open_log(self, log))
+            return;
+        ssize_t got = pread(log->fd, self->bytes, size, (off_t)log->sent);
+        if (got <= 0)
+            return;
+        int rc = self->send(self->context, log->fence, log->sent, self->bytes, (size_t)got);
+        if (rc < 0) {
+            wake_at(self, pen_clock_monotonic_ms() + SEND_RETRY_MS);
+            return;
+        }
+        log->sent += (uint64_t)got;
+    }
+}
+
+int pen_logs_captured(struct pen_logs *self, uint64_t fence, uint64_t size, bool complete,
+                      struct pen_error *err)
+{
+    struct log *log = log_get(self, fence);
+    if (log == NULL && size == 0)
+        return 0; /* most attempts say nothing */
+    if (log == NULL) {
+        log = calloc(1, sizeof *log);
+        if (log == NULL || pen_map_put(&self->logs, pen_key_number(fence), log, err) < 0) {
+            free(log);
+            return pen_fail(err, PEN_ENOMEM, "no memory for a log");
+        }
+        log->fence = fence;
+        log->fd = -1;
+        log->credit = self->credit;
+    }
+    if (size > log->captured)
+        log->captured = size;
+    log->complete = log->complete || complete;
+    pump(self, log);
+    return 0;
+}
+
+uint64_t pen_logs_file_size(const struct pen_logs *self, uint64_t fence)
+{
+    PEN_CLEANUP(pen_free) char *path = pen_logs_path(self, fence);
+    struct stat facts;
+    return path != NULL && lstat(path, &facts) == 0 && S_ISREG(facts.st_mode)
+               ? (uint64_t)facts.st_size
+               : 0;
+}
+
+void pen_logs_acked(struct pen_logs *self, uint64_t fence, uint64_t offset, uint64_t credit_bytes)
+{
+    struct log *log = log_get(self, fence);
+    if (log == NULL || offset > log->captured)
+        return;
+    log->pause_ms = 0;
+    if (credit_bytes > 0)
+        log->credit = credit_bytes;
+    if (offset > log->acked)
+        log->acked = offset;
+    if (log->sent < log->acked)
+        log->sent = log->acked;
+    if (log->complete && log->acked == log->captured)
+        pen_fd_close(&log->fd);
+    pump(self, log);
+}
+
+void pen_logs_resend(struct pen_logs *self, uint64_t fence, uint64_t offset)
+{
+    struct log *log = log_get(self, fence);
+    if (log == NULL || offset > log->captured)
+        return;
+    log->pause_ms = 0;
+    log->sent = offset;
+    if (log->acked > offset) /* the controller was restored to an earlier time */
+        log->acked = offset;
+    pump(self, log);
+}
+
+void pen_logs_refused(struct pen_logs *self, uint64_t fence)
+{
+    struct log *log = log_get(self, fence);
+    if (log == NULL || log->paused_until_ms != 0)
+        return;
+    log->pause_ms = log->pause_ms == 0 ? PEN_LOG_REFUSED_FIRST_MS : 2 * log->pause_ms;
+    if (log->pause_ms > PEN_LOG_REFUSED_LAST_MS)
+        log->pause_ms = PEN_LOG_REFUSED_LAST_MS;
+    log->sent = log->acked;
+    log->paused_until_ms = pen_clock_monotonic_ms() + log->pause_ms;
+    wake_at(self, log->paused_until_ms);
+}
+
+void pen_logs_connected(struct pen_logs *self, uint64_t credit_bytes)
+{
+    if (credit_bytes > 0)
+        self->credit = credit_bytes;
+    for (struct pen_map_node *node = pen_map_first(&self->logs); node != NULL;
+         node = pen_map_next(node)) {
+        struct log *log = pen_map_value(node);
+        log->credit = self->credit;
+        log->sent = log->acked;
+        log->paused_until_ms = log->pause_ms = 0;
+        pump(self, log);
+    }
+}
+
+void pen_logs_on_time(struct pen_logs *self)
+{
+    int64_t now = pen_clock_monotonic_ms();
+    if (now < self->deadline_ms)
+        return;
+    self->deadline_ms = INT64_MAX;
+    for (struct pen_map_node *node = pen_map_first(&self->logs); node != NULL;
+         node = pen_map_next(node)) {
+        struct log *log = pen_map_value(node);
+        if (log->paused_until_ms > now) {
+            wake_at(self, log->paused_until_ms);
+            continue;
+        }
+        log->paused_until_ms = 0;
+        pump(self, log);
+    }
+}
+
+int64_t pen_logs_deadline_ms(const struct pen_logs *self)
+{
+    return self->deadline_ms;
+}
+
+bool pen_logs_is_acked(const struct pen_logs *self, uint64_t fence)
+{
+    const struct log *log = log_get(self, fence);
+    return log == NULL || (log->complete && log->acked >= log->captured);
+}
+
+void pen_logs_release(struct pen_logs *self, uint64_t fence)
+{
+    struct log *log = log_get(self, fence);
+    if (log == NULL)
+        return;
+    log_remove(self, log);
+    PEN_CLEANUP(pen_free) char *path = pen_logs_path(self, fence);
+    if (path != NULL)
+        (void)unlink(path);
+}
