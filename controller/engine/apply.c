@@ -52,11 +52,11 @@ int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *er
         return pen_fail(err, PEN_ECORRUPT, "fact %llu does not follow fact %llu",
                         (unsigned long long)fact->seq,
                         (unsigned long long)engine->setting->row->last_fact_seq);
+    apply_expiry(engine); /* before: the fact may make the same key anew */
     int rc = table[what](engine, fact, err);
     if (rc < 0)
         return rc;
     SET(engine->setting->row, last_fact_seq, fact->seq);
     entity_touch(engine, &engine->setting->entity);
-    apply_expiry(engine);
     return 0;
 }
