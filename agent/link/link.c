@@ -24,6 +24,7 @@ enum {
     PING_MS = 5000,
     PING_TIMEOUT_MS = 15 * 1000,
     QUEUE_MAX = 1000,
+    LAST_WORD_MS = 100,
 };
 
 struct plane {
@@ -178,6 +179,8 @@ void pen_link_destroy(struct pen_link **self_p)
     if (self == NULL)
         return;
     (void)zmq_msg_close(&self->frame);
+    if (self->planes[PEN_PLANE_CONTROL].socket != NULL) /* a last word, if it goes out at once */
+        (void)set_number(self->planes[PEN_PLANE_CONTROL].socket, ZMQ_LINGER, LAST_WORD_MS);
     close_plane(&self->planes[0]);
     close_plane(&self->planes[1]);
     if (self->context != NULL)

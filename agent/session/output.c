@@ -325,3 +325,13 @@ void send_revoked(struct pen_session *self, struct pen_session_out *out, uint64_
     if (!never_began)
         revoked->item = inventory_item(self, attempt);
 }
+
+void send_bye(struct pen_session *self, struct pen_session_out *out)
+{
+    Pen__FromAgent *message = self->welcomed ? message_add(self, out, false) : NULL;
+    Pen__Bye *bye = message == NULL ? NULL : NEW(self, Pen__Bye, pen__bye__init);
+    if (bye == NULL)
+        return;
+    message->body_case = PEN__FROM_AGENT__BODY_BYE;
+    message->bye = bye;
+}

@@ -297,6 +297,9 @@ int pen_session_step(struct pen_session *self, const struct pen_session_input *i
     case PEN_IN_TIMER:
         step_timer(self, input->now_ms, out);
         break;
+    case PEN_IN_BYE:
+        send_bye(self, out);
+        break;
     case PEN_IN_DRAIN:
         self->drain_local = input->flag;
         break;

@@ -88,6 +88,7 @@ enum pen_session_input_kind {
     PEN_IN_LOG_SIZE,     /* fence, number: bytes captured */
     PEN_IN_DRAIN,        /* flag: take no new work (a local wish) */
     PEN_IN_DISK_FULL,    /* flag: no space: running work stays, no new work */
+    PEN_IN_BYE,          /* this process is about to end */
     PEN_IN_TIMER,
 };
 

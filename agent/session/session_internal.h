@@ -93,6 +93,7 @@ void send_event(struct pen_session *self, struct pen_session_out *out, Pen__Even
 void send_hello(struct pen_session *self, struct pen_session_out *out, int64_t now_ms);
 void send_heartbeat(struct pen_session *self, struct pen_session_out *out, bool with_inventory,
                     int64_t now_ms);
+void send_bye(struct pen_session *self, struct pen_session_out *out);
 void send_revoked(struct pen_session *self, struct pen_session_out *out, uint64_t fence,
                   const struct attempt *attempt);
 void send_unacked(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
