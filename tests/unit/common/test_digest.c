@@ -108,7 +108,7 @@ static void base64(void **state)
         "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm\n8=", "-__-", "=", "====", "Z==="};
     for (size_t i = 0; i < sizeof bad_plain / sizeof bad_plain[0]; i++)
         assert_int_equal(pen_base64_decode(bad_plain[i], &out, NULL), PEN_EINVAL);
-    static const char *const bad_url[] = {"Z", "Zg==", "Zh", "Zm9", "+//+", "Zm8 "};
+    static const char *const bad_url[] = {"Z", "A", "AAAAA", "Zg==", "Zh", "Zm9", "+//+", "Zm8 "};
     for (size_t i = 0; i < sizeof bad_url / sizeof bad_url[0]; i++)
         assert_int_equal(pen_base64url_decode(bad_url[i], &out, NULL), PEN_EINVAL);
     assert_int_equal(out.size, 0);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
@@ -127,6 +128,35 @@ static void removes_trees(void **state)
     assert_true(pen_file_exists(in("kept")));
 }
 
+/* Rights do not hold root back, so the removal is done by a child without any. */
+static void removes_what_its_owner_has_locked(void **state)
+{
+    (void)state;
+    struct pen_error err;
+    assert_int_equal(pen_dir_make(in("l/a/b/c"), 0700, &err), 0);
+    assert_int_equal(pen_file_replace(in("l/a/b/f"), "x", 1, 0400, &err), 0);
+    static const char *const names[] = {"l/a/b/f", "l/a/b/c", "l/a/b", "l/a", "l"};
+    for (size_t i = 0; i < 5; i++) {
+        if (geteuid() == 0)
+            assert_int_equal(chown(in(names[i]), 65534, 65534), 0);
+        assert_int_equal(chmod(in(names[i]), i == 4 ? 0700 : i == 3 ? 0 : 0500), 0);
+    }
+    if (geteuid() == 0)
+        assert_int_equal(chown(folder, 65534, 65534), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+            _exit(2);
+        _exit(pen_dir_remove_tree(in("l"), &err) < 0 ? 1 : 0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_false(pen_file_exists(in("l")));
+}
+
 static void removes_very_deep_trees(void **state)
 {
     (void)state;
@@ -175,6 +205,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(descriptors_are_not_inherited, setup, teardown),
         cmocka_unit_test_setup_teardown(makes_folders, setup, teardown),
         cmocka_unit_test_setup_teardown(removes_trees, setup, teardown),
+        cmocka_unit_test_setup_teardown(removes_what_its_owner_has_locked, setup, teardown),
         cmocka_unit_test_setup_teardown(removes_very_deep_trees, setup, teardown),
         cmocka_unit_test(clocks_and_random),
     };
