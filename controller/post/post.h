@@ -28,6 +28,10 @@ enum pen_post_kind {
     PEN_POST_STOP,      /* no body */
 };
 
+/* What the sealed secret of a connection is bound to (pen_seal's context): http seals it, sources
+ * opens it. */
+#define PEN_CONNECTION_SEAL_CONTEXT "connection"
+
 enum pen_thread { PEN_THREAD_CORE = 1, PEN_THREAD_DISPATCH, PEN_THREAD_DATA, PEN_THREAD_HTTP,
                   PEN_THREAD_SOURCES };
 

@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/wire/wire.h"
+#include "controller/post/post.h"
 #include "controller/services/output.h"
 #include "controller/services/page.h"
 #include "controller/services/penstock/penstock.h"
@@ -68,17 +69,14 @@ static int seal(const struct pen_call *call, const char *member, const char *con
     return 0;
 }
 
+/* The core answers with the ARN, which ends in the id. */
 static int connection_made(struct pen_call *call, const Pen__Reply *reply, struct pen_error *err)
 {
-    PEN_CLEANUP(pen_message_destroy) Pen__ConnectionRow *row = NULL;
-    int rc = reply->id == NULL
-                 ? 0
-                 : pen_read_optional(call, PEN__ROW_KIND__ROW_CONNECTION, reply->id, &row, err);
-    if (rc < 0)
-        return rc;
-    pen_put_string(call, pen_output(call), "connectionId", reply->id);
-    if (row != NULL)
-        pen_put_string(call, pen_output(call), "connectionArn", row->arn);
+    if (reply->id == NULL)
+        return pen_fail(err, PEN_ECORRUPT, "the core has not named the new connection");
+    const char *slash = strrchr(reply->id, '/');
+    pen_put_string(call, pen_output(call), "connectionArn", reply->id);
+    pen_put_string(call, pen_output(call), "connectionId", slash == NULL ? reply->id : slash + 1);
     return 0;
 }
 

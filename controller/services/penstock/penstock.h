@@ -12,9 +12,8 @@ extern const struct pen_api_catalog pen_penstock_catalog;
 
 extern const struct pen_service pen_penstock;
 
-/* What the secrets of a connection are bound to (pen_seal's context). */
-#define PEN_CONNECTION_SEAL_CONTEXT      "connection"
-#define PEN_CONNECTION_HOOK_SEAL_CONTEXT "connection-hook"
+/* What the sealed hook secret of a connection is bound to; its other secret: see post.h. */
+#define PEN_CONNECTION_HOOK_SEAL_CONTEXT "connection hook secret"
 
 /* agents.c */
 pen_handler pen_create_agent_token;

@@ -32,6 +32,10 @@ static bool answer(struct fixture *f, const Pen__Input *input, Pen__Reply *reply
         reply->error = (char *)(uintptr_t) "ConflictException";
         reply->message = (char *)(uintptr_t) "busy";
         return true;
+    case PEN__INPUT__WHAT_CREATE_CONNECTION:
+        reply->id =
+            (char *)(uintptr_t) "arn:aws:codestar-connections:us-east-1:" ACCOUNT ":connection/c-1";
+        return true;
     case PEN__INPUT__WHAT_PUT_APPROVAL:
         reply->has_at_ms = true;
         reply->at_ms = 1700000000123;
@@ -555,7 +559,7 @@ static void test_own_operations(void **state)
     assert_null(strstr(pen_buf_text(&response.body), "hush"));
     const Pen__ConnectionRow *row = f->last_input->create_connection->connection;
     PEN_CLEANUP(pen_buf_release) struct pen_buf opened = {0};
-    assert_int_equal(pen_unseal(f->sealer, "connection", row->sealed_secret.data,
+    assert_int_equal(pen_unseal(f->sealer, PEN_CONNECTION_SEAL_CONTEXT, row->sealed_secret.data,
                                 row->sealed_secret.len, &opened, NULL),
                      0);
     assert_string_equal(pen_buf_text(&opened), "hush hush");
