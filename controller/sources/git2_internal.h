@@ -1,0 +1,29 @@
+/* controller/sources/git2_internal.h - what the files that use libgit2 share; not for others */
+#ifndef PEN_CONTROLLER_SOURCES_GIT2_INTERNAL_H
+#define PEN_CONTROLLER_SOURCES_GIT2_INTERNAL_H
+
+#include <git2.h>
+
+#include "common/base/error.h"
+
+static inline void pen_git_repository_release(git_repository **repository)
+{
+    git_repository_free(*repository);
+}
+
+static inline void pen_git_commit_free(git_commit **commit)
+{
+    git_commit_free(*commit);
+}
+
+/* Fill err with "what path: libgit2's last message". */
+int pen_git_fail(struct pen_error *err, int code, const char *what, const char *path);
+
+/* Open a bare repository, just there. Errors: PEN_ENOTFOUND, PEN_EDENIED (not ours), PEN_EIO. */
+int pen_git_open(const char *path, git_repository **ret_repository, struct pen_error *err);
+
+/* Errors: PEN_ENOTFOUND, PEN_ECORRUPT. */
+int pen_git_commit_find(git_repository *repository, const char *id, git_commit **ret_commit,
+                        struct pen_error *err);
+
+#endif

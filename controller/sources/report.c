@@ -1,0 +1,119 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/str.h"
+#include "common/wire/wire.h"
+#include "controller/post/post.h"
+#include "controller/sources/state.h"
+
+static void destroy_input(void *body)
+{
+    Pen__Input *input = body;
+    pen_message_destroy(&input);
+}
+
+/* Queue the input; it is taken only on success. */
+static int queue(struct pen_sources_state *self, Pen__Input **input, struct pen_error *err)
+{
+    struct pen_outgoing *outgoing = calloc(1, sizeof *outgoing);
+    if (!outgoing)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    outgoing->post = (struct pen_post){.kind = PEN_POST_INPUT,
+                                       .number = PEN_THREAD_SOURCES,
+                                       .body = TAKE_PTR(*input),
+                                       .destroy = destroy_input};
+    *self->outgoing_end = outgoing;
+    self->outgoing_end = &outgoing->next;
+    return 0;
+}
+
+int pen_report_flush(struct pen_sources_state *self, struct pen_error *err)
+{
+    while (self->outgoing) {
+        struct pen_outgoing *first = self->outgoing;
+        int rc = pen_inbox_post(self->core, &first->post, err);
+        if (rc == PEN_ELIMIT)
+            return 0; /* the next turn tries again */
+        if (rc < 0)
+            return rc;
+        self->outgoing = first->next;
+        if (!self->outgoing)
+            self->outgoing_end = &self->outgoing;
+        free(first);
+    }
+    return 0;
+}
+
+int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                        const char *revision_id, bool pushed, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) char *detail = NULL;
+    const char *repository = "";
+    for (size_t i = 0; i < watch->n_configuration; i++)
+        if (pen_str_equal(watch->configuration[i]->key, "RepositoryName") ||
+            pen_str_equal(watch->configuration[i]->key, "FullRepositoryId"))
+            repository = watch->configuration[i]->value;
+    detail = pen_strdup_printf("penstock:%s:%s", pushed ? "push" : "poll", repository);
+    Pen__RevisionFound found = PEN__REVISION_FOUND__INIT;
+    found.pipeline = watch->pipeline;
+    found.stage = watch->stage;
+    found.action = watch->action;
+    found.revision_id = (char *)(uintptr_t)revision_id;
+    found.has_trigger_type = 1;
+    found.trigger_type = pushed ? PEN__TRIGGER_TYPE__TRIGGER_CLOUD_WATCH_EVENT
+                                : PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES;
+    found.trigger_detail = detail;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_REVISION_FOUND;
+    input.revision_found = &found;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
+int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,
+                    Pen__SourceDone *done, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *input = malloc(sizeof *input);
+    if (!input)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    pen__input__init(input);
+    if (!pen_str_set(&done->action_execution_id, action_execution_id))
+        return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    Pen__SourceDone *taken = malloc(sizeof *taken);
+    if (!taken)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    *taken = *done;
+    pen__source_done__init(done);
+    input->what_case = PEN__INPUT__WHAT_SOURCE_DONE;
+    input->source_done = taken;
+    return queue(self, &input, err);
+}
+
+int pen_report_failed(struct pen_sources_state *self, const char *action_execution_id,
+                      const char *error_code, const char *sentence, struct pen_error *err)
+{
+    Pen__SourceDone done = PEN__SOURCE_DONE__INIT;
+    done.has_ok = 1;
+    done.error_code = strdup(error_code);
+    done.error_message = strdup(sentence);
+    int rc = 0;
+    if (!done.error_code || !done.error_message)
+        rc = pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    if (rc == 0)
+        rc = pen_report_done(self, action_execution_id, &done, err);
+    free(done.action_execution_id);
+    free(done.error_code);
+    free(done.error_message);
+    return rc;
+}
+
+const char *pen_configuration_get(Pen__SourceRun__ConfigurationEntry *const *entries, size_t count,
+                                  const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pen_str_equal(entries[i]->key, key))
+            return entries[i]->value;
+    return NULL;
+}

@@ -1,0 +1,144 @@
+#include "controller/sources/revision.h"
+
+#include <git2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/str.h"
+#include "controller/sources/git2_internal.h"
+
+enum { MESSAGE_SIZE_MAX = 4096, SUMMARY_SIZE_MAX = 1024 };
+
+int pen_git_fail(struct pen_error *err, int code, const char *what, const char *path)
+{
+    const git_error *error = git_error_last();
+    return pen_fail(err, code, "%s %s: %s", what, path,
+                    error && error->message ? error->message : "libgit2 gives no reason");
+}
+
+int pen_git_library_start(struct pen_error *err)
+{
+    if (git_libgit2_init() < 0)
+        return pen_git_fail(err, PEN_EIO, "libgit2", "");
+    static const int levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
+                                 GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") < 0)
+            return pen_git_fail(err, PEN_EIO, "libgit2", "");
+    return 0;
+}
+
+void pen_git_library_stop(void)
+{
+    (void)git_libgit2_shutdown();
+}
+
+int pen_git_open(const char *path, git_repository **ret_repository, struct pen_error *err)
+{
+    int result = git_repository_open_ext(
+        ret_repository, path, GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE, NULL);
+    if (result == GIT_ENOTFOUND)
+        return pen_git_fail(err, PEN_ENOTFOUND, "repository", path);
+    if (result == GIT_EOWNER)
+        return pen_fail(err, PEN_EDENIED, "repository %s belongs to another user", path);
+    return result < 0 ? pen_git_fail(err, PEN_EIO, "repository", path) : 0;
+}
+
+int pen_git_make_bare(const char *path, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
+    git_repository_init_options options;
+    (void)git_repository_init_options_init(&options, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
+    options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
+    options.initial_head = "main";
+    if (git_repository_init_ext(&repository, path, &options) < 0)
+        return pen_git_fail(err, PEN_EIO, "cannot make repository", path);
+    return 0;
+}
+
+int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SIZE],
+                 struct pen_error *err)
+{
+    PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
+    int rc = pen_git_open(path, &repository, err);
+    if (rc < 0)
+        return rc;
+    PEN_CLEANUP(pen_free) char *name = pen_strdup_printf("refs/heads/%s", branch);
+    if (!name)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a branch name");
+    git_oid id;
+    int result = git_reference_name_to_id(&id, repository, name);
+    if (result == GIT_ENOTFOUND || result == GIT_EINVALIDSPEC)
+        return pen_fail(err, PEN_ENOTFOUND, "no branch '%s'", branch);
+    if (result < 0)
+        return pen_git_fail(err, PEN_EIO, "branch", branch);
+    (void)git_oid_tostr(ret_id, PEN_GIT_ID_SIZE, &id);
+    return 0;
+}
+
+/* A copy of at most size_max bytes, UTF-8 for certain: what is not becomes '?'. */
+static char *text_of(const char *text, size_t size_max)
+{
+    size_t size = text ? strlen(text) : 0;
+    bool cut = size > size_max;
+    size = cut ? size_max : size;
+    while (cut && size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
+        size--;
+    char *copy = text ? strndup(text, size) : strdup("");
+    if (!copy || pen_utf8_valid(copy, size))
+        return copy;
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)copy[i] >= 0x80)
+            copy[i] = '?';
+    return copy;
+}
+
+int pen_git_commit_find(git_repository *repository, const char *id, git_commit **ret_commit,
+                        struct pen_error *err)
+{
+    git_oid oid;
+    int result = git_oid_fromstr(&oid, id);
+    if (result == 0)
+        result = git_commit_lookup(ret_commit, repository, &oid);
+    if (result == GIT_ENOTFOUND)
+        return pen_fail(err, PEN_ENOTFOUND, "no commit %s", id);
+    return result < 0 ? pen_git_fail(err, PEN_ECORRUPT, "commit", id) : 0;
+}
+
+int pen_git_commit_read(const char *path, const char *id, struct pen_git_commit *ret_commit,
+                        struct pen_error *err)
+{
+    PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
+    PEN_CLEANUP(pen_git_commit_free) git_commit *commit = NULL;
+    int rc = pen_git_open(path, &repository, err);
+    if (rc < 0 || (rc = pen_git_commit_find(repository, id, &commit, err)) < 0)
+        return rc;
+    const git_signature *author = git_commit_author(commit);
+    struct pen_git_commit found = {
+        .message = text_of(git_commit_message(commit), MESSAGE_SIZE_MAX),
+        .summary = text_of(git_commit_summary(commit), SUMMARY_SIZE_MAX),
+        .author_name = text_of(author->name, SUMMARY_SIZE_MAX),
+        .author_email = text_of(author->email, SUMMARY_SIZE_MAX),
+        .author_ms = author->when.time * 1000,
+        .committer_ms = git_commit_committer(commit)->when.time * 1000,
+    };
+    memcpy(found.id, id, PEN_GIT_ID_SIZE);
+    if (!found.message || !found.summary || !found.author_name || !found.author_email) {
+        pen_git_commit_release(&found);
+        return pen_fail(err, PEN_ENOMEM, "no memory for a commit");
+    }
+    *ret_commit = found;
+    return 0;
+}
+
+void pen_git_commit_release(struct pen_git_commit *self)
+{
+    free(self->message);
+    free(self->summary);
+    free(self->author_name);
+    free(self->author_email);
+    *self = (struct pen_git_commit){0};
+}

@@ -1,0 +1,185 @@
+/* controller/sources/state.h - what the files of this folder share; not for others
+ *
+ * All of it belongs to the one thread of sources.c.
+ *
+ *     SourceWatch ---> watch --- local ---> head differs ---> RevisionFound
+ *                        |                      ^
+ *                        +--- connection ---> mirror: wanted -> fetching -> fetched
+ *                                               |
+ *     SourceRun -----> run --- connection ------+--> resolve, pack ---> SourceDone
+ *                        +---- local ----------------> resolve, pack ---> SourceDone
+ */
+#ifndef PEN_CONTROLLER_SOURCES_STATE_H
+#define PEN_CONTROLLER_SOURCES_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/blob/blob.h"
+#include "common/io/inbox.h"
+#include "controller/sources/fetch.h"
+#include "controller/sources/revision.h"
+#include "controller/sources/sources.h"
+#include "core.pb-c.h"
+
+enum {
+    PEN_FETCHES_MAX = 4,       /* children at one time */
+    PEN_PACKED_MAX = 256,      /* commits whose artifact is remembered */
+    PEN_FETCH_GRACE_MS = 2000, /* between TERM and KILL */
+};
+
+/* A bare copy of one repository behind one connection. It is a cache: it may be dropped at any time
+ * that no fetch runs. */
+struct pen_mirror {
+    struct pen_mirror *next;
+    char name[PEN_SHA256_HEX + 4]; /* of its folder: the digest of connection and URL, ".git" */
+    char *path;
+    char *connection_id;
+    struct pen_git_url url;
+
+    bool wanted;      /* a fetch has been asked for since the last one began */
+    uint64_t started; /* fetches begun; a run waits for one that begins after it was asked for */
+    bool fetching;
+    struct pen_fetch fetch;
+    int64_t deadline_ms;
+    bool timed_out;
+    bool unwanted;   /* it was ended because nobody waits for it any more */
+    bool killed;     /* KILL was needed: what it left behind is not to be trusted */
+    unsigned locked; /* fetches in a row that met the lock of another git */
+    bool failing;    /* the last one failed: says so once */
+};
+
+struct pen_watch {
+    struct pen_watch *next;
+    Pen__SourceWatch *order;
+    char *known_id; /* head that the core knows of; NULL: none */
+    bool settled;   /* known_id is what it was when the watch began, or later */
+    char *problem;  /* last one logged; NULL: none */
+};
+
+struct pen_run {
+    struct pen_run *next;
+    Pen__SourceRun *order;
+    bool begun;
+    struct pen_mirror *mirror; /* waits for this one; NULL: not yet begun */
+    uint64_t fetch;            /* number of the fetch it waits for */
+};
+
+struct pen_connection {
+    struct pen_connection *next;
+    Pen__ConnectionRow *row;
+};
+
+struct pen_packed {
+    char *key; /* repository path, commit id */
+    uint8_t manifest_sha256[PEN_SHA256_SIZE];
+    uint64_t size;
+};
+
+/* Inputs that the core has no room for yet, in order. */
+struct pen_outgoing {
+    struct pen_outgoing *next;
+    struct pen_post post;
+};
+
+struct pen_sources_state {
+    char *dir;
+    char *mirrors_path;
+    char *pushes_path;
+    int64_t poll_interval_ms;
+    int64_t fetch_timeout_ms;
+    const struct pen_sealer *sealer;
+    struct pen_inbox *core;
+    struct pen_blob_store *store;
+
+    struct pen_watch *watches;
+    struct pen_run *runs;
+    struct pen_connection *connections;
+    struct pen_mirror *mirrors;
+    struct pen_packed packed[PEN_PACKED_MAX];
+    size_t packed_next;
+    struct pen_outgoing *outgoing;
+    struct pen_outgoing **outgoing_end;
+
+    int64_t next_poll_ms;
+};
+
+/* ---- report.c: inputs for the core */
+
+int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                        const char *revision_id, bool pushed, struct pen_error *err);
+/* Takes the texts and the messages in done; action_execution_id is filled in. */
+int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,
+                    Pen__SourceDone *done, struct pen_error *err);
+int pen_report_failed(struct pen_sources_state *self, const char *action_execution_id,
+                      const char *error_code, const char *sentence, struct pen_error *err);
+/* Hand over what the core has room for. */
+int pen_report_flush(struct pen_sources_state *self, struct pen_error *err);
+
+/* The value of a configuration key, NULL when it is not given. */
+const char *pen_configuration_get(Pen__SourceRun__ConfigurationEntry *const *run_entries,
+                                  size_t count, const char *key);
+
+/* ---- hosted.c: the repositories we keep */
+
+int pen_hosted_make(struct pen_sources_state *self, const char *name, struct pen_error *err);
+int pen_hosted_drop(struct pen_sources_state *self, const char *name, struct pen_error *err);
+/* Where it is; NULL when the name cannot be one, or when out of memory. */
+char *pen_hosted_path(const struct pen_sources_state *self, const char *name);
+/* Whether a push to it has been announced; the announcement is taken off. */
+bool pen_hosted_take_push(struct pen_sources_state *self, const char *name);
+
+/* ---- mirror.c */
+
+/* The mirror for a repository behind a connection, made when there is none. Errors: PEN_ENOTFOUND
+ * (no such connection), PEN_EINVAL (its URL is refused), PEN_ENOMEM. */
+int pen_mirror_find(struct pen_sources_state *self, const char *connection_arn,
+                    const char *repository_id, struct pen_mirror **ret_mirror,
+                    struct pen_error *err);
+struct pen_connection *pen_connection_find(struct pen_sources_state *self, const char *arn_or_id);
+/* Ask for a fetch that begins after now; returns its number. */
+uint64_t pen_mirror_want(struct pen_mirror *mirror);
+/* Start what is wanted, as far as there are slots. */
+int pen_mirrors_start(struct pen_sources_state *self, int64_t now_ms, struct pen_error *err);
+/* The child of a fetch has ended. */
+int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror,
+                       struct pen_error *err);
+/* End what takes too long, or what nobody wants any more. */
+void pen_mirrors_check(struct pen_sources_state *self, int64_t now_ms);
+int64_t pen_mirrors_deadline_ms(const struct pen_sources_state *self);
+void pen_mirrors_drop(struct pen_sources_state *self, const char *connection_id);
+void pen_mirror_destroy(struct pen_mirror **mirror_p);
+
+/* ---- watch.c */
+
+int pen_watch_add(struct pen_sources_state *self, Pen__SourceWatch *order, struct pen_error *err);
+void pen_watch_drop(struct pen_sources_state *self, const char *pipeline);
+void pen_watch_destroy(struct pen_watch **watch_p);
+/* A push to a hosted repository was announced. Without a watch the announcement stays for one that
+ * comes later. */
+int pen_watch_pushed(struct pen_sources_state *self, const char *name, struct pen_error *err);
+int pen_watch_poll(struct pen_sources_state *self, struct pen_error *err);
+/* A mirror has news, or its fetch failed: why is then not NULL. */
+int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mirror,
+                     const char *why, struct pen_error *err);
+/* Connections came: ask for what could not be asked before. */
+int pen_watch_connection(struct pen_sources_state *self, const Pen__ConnectionRow *row,
+                         struct pen_error *err);
+/* A run has read the head of a branch. */
+void pen_watch_learn(struct pen_sources_state *self, const Pen__SourceRun *run, const char *id);
+
+/* ---- run.c */
+
+int pen_run_add(struct pen_sources_state *self, Pen__SourceRun *order, struct pen_error *err);
+int pen_run_cancel(struct pen_sources_state *self, const char *action_execution_id,
+                   struct pen_error *err);
+/* Begin those that have come: now that everything that came with them is known. */
+int pen_runs_begin(struct pen_sources_state *self, struct pen_error *err);
+/* A fetch has ended: finish those that waited for it. error_code NULL: it went well. */
+int pen_runs_mirror(struct pen_sources_state *self, struct pen_mirror *mirror, uint64_t fetch,
+                    const char *error_code, const char *sentence, struct pen_error *err);
+bool pen_runs_wait_for(const struct pen_sources_state *self, const struct pen_mirror *mirror);
+void pen_run_destroy(struct pen_run **run_p);
+
+#endif

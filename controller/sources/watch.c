@@ -1,0 +1,227 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/cleanup.h"
+#include "common/base/str.h"
+#include "common/log/log.h"
+#include "common/wire/wire.h"
+#include "controller/sources/state.h"
+
+static const char *setting(const Pen__SourceWatch *order, const char *key)
+{
+    for (size_t i = 0; i < order->n_configuration; i++)
+        if (pen_str_equal(order->configuration[i]->key, key))
+            return order->configuration[i]->value;
+    return NULL;
+}
+
+static bool is_hosted(const struct pen_watch *watch)
+{
+    return pen_str_equal(watch->order->provider, "CodeCommit");
+}
+
+void pen_watch_destroy(struct pen_watch **watch_p)
+{
+    struct pen_watch *self = TAKE_PTR(*watch_p);
+    if (!self)
+        return;
+    pen_message_destroy(&self->order);
+    free(self->known_id);
+    free(self->problem);
+    free(self);
+}
+
+/* Log a problem once, and that it is over. */
+static void note(struct pen_watch *self, const char *problem)
+{
+    if (pen_str_equal(self->problem, problem) || (!self->problem && !problem))
+        return;
+    if (problem)
+        pen_log(PEN_LOG_WARNING, "source cannot be watched",
+                "pipeline=%s stage=%s action=%s reason=%s", self->order->pipeline,
+                self->order->stage, self->order->action, problem);
+    else
+        pen_log(PEN_LOG_INFO, "source is watched again", "pipeline=%s stage=%s action=%s",
+                self->order->pipeline, self->order->stage, self->order->action);
+    (void)pen_str_set(&self->problem, problem);
+}
+
+/* Compare the branch with what is known. A watch that began without a revision takes the head as it
+ * is: creating a pipeline starts it by itself. A push is news in any case. */
+static int check(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
+                 bool pushed, struct pen_error *err)
+{
+    char id[PEN_GIT_ID_SIZE];
+    struct pen_error reason = {0};
+    const char *branch = setting(watch->order, "BranchName");
+    int rc = pen_git_head(path, branch ? branch : "", id, &reason);
+    if (rc < 0 && rc != PEN_ENOTFOUND) {
+        note(watch, reason.message);
+        return 0;
+    }
+    note(watch, NULL);
+    bool report = watch->settled || pushed;
+    watch->settled = true;
+    if (rc < 0 || pen_str_equal(watch->known_id, id))
+        return 0; /* no such branch yet, or nothing new */
+    if (report && (rc = pen_report_revision(self, watch->order, id, pushed, err)) < 0)
+        return rc;
+    return pen_str_set(&watch->known_id, id) ? 0 : pen_fail(err, PEN_ENOMEM, "no memory for an id");
+}
+
+static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch, bool pushed,
+                        struct pen_error *err)
+{
+    const char *name = setting(watch->order, "RepositoryName");
+    PEN_CLEANUP(pen_free) char *path = pen_hosted_path(self, name);
+    if (!path) {
+        note(watch, "the name cannot be that of a repository");
+        return 0;
+    }
+    return check(self, watch, path, pushed, err);
+}
+
+static int mirror_of(struct pen_sources_state *self, struct pen_watch *watch,
+                     struct pen_mirror **ret_mirror, struct pen_error *err)
+{
+    return pen_mirror_find(self, setting(watch->order, "ConnectionArn"),
+                           setting(watch->order, "FullRepositoryId"), ret_mirror, err);
+}
+
+/* Ask for news: a hosted repository answers now, one behind a connection when it is fetched. */
+static int ask(struct pen_sources_state *self, struct pen_watch *watch, struct pen_error *err)
+{
+    if (is_hosted(watch))
+        return check_hosted(self, watch, false, err);
+    struct pen_mirror *mirror = NULL;
+    struct pen_error reason = {0};
+    int rc = mirror_of(self, watch, &mirror, &reason);
+    if (rc == PEN_ENOMEM)
+        return pen_fail(err, rc, "%s", reason.message);
+    if (rc < 0)
+        note(watch, reason.message);
+    else
+        (void)pen_mirror_want(mirror);
+    return 0;
+}
+
+static bool same_place(const struct pen_watch *watch, const char *pipeline, const char *stage,
+                       const char *action)
+{
+    return pen_str_equal(watch->order->pipeline, pipeline) &&
+           pen_str_equal(watch->order->stage, stage) && pen_str_equal(watch->order->action, action);
+}
+
+/* Watches begin with a push that nobody watched for when it came, and with what was missed while no
+ * controller ran. */
+static int begin(struct pen_sources_state *self, struct pen_watch *watch, struct pen_error *err)
+{
+    if (!is_hosted(watch))
+        return watch->order->poll ? ask(self, watch, err) : 0;
+    const char *name = setting(watch->order, "RepositoryName");
+    bool pushed = name && pen_git_repository_name_valid(name) && pen_hosted_take_push(self, name);
+    if (pushed)
+        return pen_watch_pushed(self, name, err);
+    return check_hosted(self, watch, watch->settled, err);
+}
+
+int pen_watch_add(struct pen_sources_state *self, Pen__SourceWatch *order, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_watch_destroy) struct pen_watch *watch = calloc(1, sizeof *watch);
+    if (!watch) {
+        pen_message_destroy(&order);
+        return pen_fail(err, PEN_ENOMEM, "no memory to watch a source");
+    }
+    watch->order = order;
+    watch->settled = !pen_str_empty(order->seen_revision_id);
+    if (watch->settled && !pen_str_set(&watch->known_id, order->seen_revision_id))
+        return pen_fail(err, PEN_ENOMEM, "no memory to watch a source");
+    for (struct pen_watch **at = &self->watches; *at; at = &(*at)->next) {
+        struct pen_watch *old = *at;
+        if (!same_place(old, order->pipeline, order->stage, order->action))
+            continue;
+        *at = old->next;
+        pen_watch_destroy(&old);
+        break;
+    }
+    struct pen_watch *added = TAKE_PTR(watch);
+    added->next = self->watches;
+    self->watches = added;
+    return begin(self, added, err);
+}
+
+void pen_watch_drop(struct pen_sources_state *self, const char *pipeline)
+{
+    for (struct pen_watch **at = &self->watches; *at;) {
+        struct pen_watch *watch = *at;
+        if (!pen_str_equal(watch->order->pipeline, pipeline)) {
+            at = &watch->next;
+            continue;
+        }
+        *at = watch->next;
+        pen_watch_destroy(&watch);
+    }
+}
+
+int pen_watch_pushed(struct pen_sources_state *self, const char *name, struct pen_error *err)
+{
+    int rc = 0;
+    bool taken = false;
+    for (struct pen_watch *at = self->watches; rc == 0 && at; at = at->next) {
+        if (!is_hosted(at) || !pen_str_equal(setting(at->order, "RepositoryName"), name))
+            continue;
+        /* Before the branch is read: a push after this announces itself again. */
+        if (!taken)
+            (void)pen_hosted_take_push(self, name);
+        taken = true;
+        rc = check_hosted(self, at, true, err);
+    }
+    return rc;
+}
+
+int pen_watch_poll(struct pen_sources_state *self, struct pen_error *err)
+{
+    int rc = 0;
+    for (struct pen_watch *at = self->watches; rc == 0 && at; at = at->next)
+        if (at->order->poll)
+            rc = ask(self, at, err);
+    return rc;
+}
+
+int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mirror,
+                     const char *why, struct pen_error *err)
+{
+    int rc = 0;
+    for (struct pen_watch *at = self->watches; rc == 0 && at; at = at->next) {
+        struct pen_mirror *its = NULL;
+        if (is_hosted(at) || !at->order->poll || mirror_of(self, at, &its, NULL) < 0 ||
+            its != mirror)
+            continue;
+        if (why)
+            note(at, why);
+        else
+            rc = check(self, at, mirror->path, false, err);
+    }
+    return rc;
+}
+
+int pen_watch_connection(struct pen_sources_state *self, const Pen__ConnectionRow *row,
+                         struct pen_error *err)
+{
+    int rc = 0;
+    for (struct pen_watch *at = self->watches; rc == 0 && at; at = at->next)
+        if (!is_hosted(at) && at->order->poll &&
+            pen_str_equal(setting(at->order, "ConnectionArn"), row->arn))
+            rc = ask(self, at, err);
+    return rc;
+}
+
+void pen_watch_learn(struct pen_sources_state *self, const Pen__SourceRun *run, const char *id)
+{
+    for (struct pen_watch *at = self->watches; at; at = at->next) {
+        if (!same_place(at, run->pipeline, run->stage, run->action))
+            continue;
+        (void)pen_str_set(&at->known_id, id); /* without memory: reported once more, no harm */
+        at->settled = true;
+    }
+}
