@@ -212,7 +212,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return exchange_send(self);
 }
 
-static void on_library_log(void *context, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_library_log(void *context, const char *format,
+                                                                 va_list args)
 {
     (void)context;
     char text[256];

@@ -114,18 +114,19 @@ static void refused(void **state, const struct sample *sample, const char *name)
     assert_string_equal(err.api_name, name);
 }
 
+#define AUTHORIZATION                                                                              \
+    "AWS4-HMAC-SHA256 Credential=" KEY_ID                                                          \
+    "/20261122/us-east-1/codepipeline/aws4_request, SignedHeaders=%s, Signature=%s"
+
 /* Sign what the sample holds, with these headers signed, as a client would. */
 static void sign(struct sample *sample, const char *signed_list, const char *secret)
 {
     struct sigv4_claim claim;
     char authorization[TEXT_MAX];
-    const char *format =
-        "AWS4-HMAC-SHA256 Credential=" KEY_ID "/20261122/us-east-1/codepipeline/aws4_request, "
-        "SignedHeaders=%s, Signature=%s";
     char signature[PEN_SHA256_HEX];
     memset(signature, 'a', 64);
     signature[64] = '\0';
-    snprintf(authorization, sizeof authorization, format, signed_list, signature);
+    snprintf(authorization, sizeof authorization, AUTHORIZATION, signed_list, signature);
     assert_int_equal(sigv4_claim_parse(authorization, &claim, NULL), 0);
     struct pen_sigv4_header headers[HEADERS_MAX];
     for (size_t i = 0; i < sample->count; i++)
@@ -158,7 +159,7 @@ static void sign(struct sample *sample, const char *signed_list, const char *sec
     pen_hex_encode(key, 32, signature);
     for (size_t i = 0; i < sample->count; i++) {
         if (strcmp(sample->names[i], "Authorization") == 0)
-            snprintf(sample->values[i], TEXT_MAX, format, signed_list, signature);
+            snprintf(sample->values[i], TEXT_MAX, AUTHORIZATION, signed_list, signature);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "tests/unit/http/fixture.h"
 
 #define EXECUTION "11111111-2222-4333-8444-000000000001"
+#define IN_GATE   "\"filter\":{\"succeededInStage\":{\"stageName\":\"Gate\"}}"
 #define ACTION_ID "aaaaaaaa-2222-4333-8444-000000000001"
 
 static const char two_stages[] =
@@ -315,8 +316,7 @@ static void test_pages(void **state)
         "{\"pipelineName\":\"web\",\"nextToken\":\"A%s\"}",
         "{\"pipelineName\":\"web\",\"nextToken\":\"garbled\"}",
         "{\"pipelineName\":\"web\",\"nextToken\":\"!!\"}",
-        "{\"pipelineName\":\"web\",\"filter\":{\"succeededInStage\":{\"stageName\":\"Gate\"}},"
-        "\"nextToken\":\"%s\"}",
+        "{\"pipelineName\":\"web\"," IN_GATE ",\"nextToken\":\"%s\"}",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char body[1024];

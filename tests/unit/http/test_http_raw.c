@@ -49,8 +49,7 @@ static void test_smuggling(void **state)
         "Transfer-Encoding: chunked, chunked\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
         "Transfer-Encoding: gzip, chunked\r\n",
-        "Transfer-Encoding: \x0b"
-        "chunked\r\n",
+        "Transfer-Encoding: \vchunked\r\n",
         "Transfer-Encoding : chunked\r\n",
         "Content-Length : 5\r\n",
         "Foo : bar\r\n",
