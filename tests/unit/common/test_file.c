@@ -135,8 +135,9 @@ static void removes_what_its_owner_has_locked(void **state)
     struct pen_error err;
     assert_int_equal(pen_dir_make(in("l/a/b/c"), 0700, &err), 0);
     assert_int_equal(pen_file_replace(in("l/a/b/f"), "x", 1, 0400, &err), 0);
-    static const char *const names[] = {"l/a/b/f", "l/a/b/c", "l/a/b", "l/a", "l"};
-    for (size_t i = 0; i < 5; i++) {
+    assert_int_equal(pen_dir_make(in("l/s/f"), 0700, &err), 0);
+    static const char *const names[] = {"l/a/b/f", "l/a/b/c", "l/a/b", "l/a", "l", "l/s/f", "l/s"};
+    for (size_t i = 0; i < 7; i++) {
         if (geteuid() == 0)
             assert_int_equal(chown(in(names[i]), 65534, 65534), 0);
         assert_int_equal(chmod(in(names[i]), i == 4 ? 0700 : i == 3 ? 0 : 0500), 0);
