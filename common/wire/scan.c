@@ -1,6 +1,7 @@
 #include "common/wire/wire_internal.h"
 
 #include "common/base/check.h"
+#include "common/base/str.h"
 
 enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
@@ -127,7 +128,7 @@ static int scan_bytes(struct scan *self, const ProtobufCFieldDescriptor *field,
     }
     if (field && wire_type_of(field->type) != WIRE_BYTES)
         return scan_packed(self, field, (size_t)size, err);
-    if (field && field->type == PROTOBUF_C_TYPE_STRING && !pen_wire_text_valid(start, (size_t)size))
+    if (field && field->type == PROTOBUF_C_TYPE_STRING && !pen_utf8_valid(start, (size_t)size))
         return pen_fail(err, PEN_EINVAL, "%s.%s: not UTF-8 text without zero bytes",
                         top_of(self)->type->name, field->name);
     self->cursor += size;

@@ -4,29 +4,6 @@
 
 #include "common/base/check.h"
 
-bool pen_wire_text_valid(const uint8_t *bytes, size_t size)
-{
-    size_t i = 0;
-    while (i < size) {
-        uint8_t lead = bytes[i++];
-        if (lead != 0 && lead < 0x80)
-            continue;
-        size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-        if (lead < 0xc2 || lead > 0xf4 || more > size - i)
-            return false;
-        /* The first continuation byte also rules out overlong forms, surrogates and > 10ffff. */
-        uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        if (bytes[i] < low || bytes[i] > high)
-            return false;
-        for (size_t k = 1; k < more; k++)
-            if ((bytes[i + k] & 0xc0) != 0x80)
-                return false;
-        i += more;
-    }
-    return true;
-}
-
 void pen_wire_member_name(const char *field_name, char ret_name[PEN_WIRE_NAME_MAX])
 {
     size_t out = 0;

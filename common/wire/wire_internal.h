@@ -21,9 +21,6 @@ enum {
 int pen_wire_scan(const ProtobufCMessageDescriptor *type, const uint8_t *bytes, size_t size,
                   const struct pen_wire_limits *limits, struct pen_error *err);
 
-/* Well-formed UTF-8 (no surrogate, nothing overlong) without a zero byte. */
-bool pen_wire_text_valid(const uint8_t *bytes, size_t size);
-
 /* run_order -> runOrder. */
 void pen_wire_member_name(const char *field_name, char ret_name[PEN_WIRE_NAME_MAX]);
 

@@ -340,20 +340,26 @@ void pen_fetch_release(struct pen_fetch *self)
     forget_key(self);
 }
 
-/* The line that tells most: the last that begins with "fatal:", else the last. */
+/* git's own last words tell nothing when ssh or the other side has spoken before. */
+static bool is_idle(const char *line)
+{
+    return pen_str_starts_with(line, "fatal: Could not read from remote repository");
+}
+
+/* The line that tells most: the first that begins with "fatal:", else the first. */
 static void best_line(const char *words, struct pen_buf *ret_line)
 {
     const char *best = "";
     size_t best_size = 0;
-    bool fatal = false;
     for (const char *line = words; *line;) {
         size_t size = strcspn(line, "\n");
-        bool is_fatal = strncmp(line, "fatal:", 6) == 0;
-        if (size > 0 && (is_fatal || !fatal)) {
+        bool fatal = pen_str_starts_with(line, "fatal:") && !is_idle(line);
+        if (size > 0 && (fatal || best_size == 0)) {
             best = line;
             best_size = size;
         }
-        fatal = fatal || is_fatal;
+        if (fatal)
+            break;
         line += size + (line[size] == '\n');
     }
     best_size = best_size < REASON_SIZE_MAX ? best_size : REASON_SIZE_MAX;
