@@ -41,6 +41,7 @@ static void agent_put(const json_t *agent, int64_t now_ms, struct pen_table *tab
     PEN_CLEANUP(pen_buf_release) struct pen_buf slots = {0};
     PEN_CLEANUP(pen_buf_release) struct pen_buf seen = {0};
     const json_t *host = json_object_get(agent, "host");
+    const char *reason = pen_json_text(agent, "statusReason");
     pen_buf_printf(&slots, "%" PRId64 "/%" PRId64, pen_json_number(agent, "busySlots"),
                    pen_json_number(agent, "slots"));
     pen_text_age(pen_json_time_ms(agent, "lastSeen"), now_ms, &seen);
@@ -48,16 +49,15 @@ static void agent_put(const json_t *agent, int64_t now_ms, struct pen_table *tab
     pen_table_cell(table, condition(agent));
     pen_table_cell(table, pen_buf_text(&slots));
     labels_put(agent, table);
-    pen_table_cell(table, pen_json_text(host, "isolation"));
     pen_table_cell(table, pen_json_text(host, "version"));
     pen_table_cell(table, pen_buf_text(&seen));
-    pen_table_cell(table, pen_json_text(agent, "statusReason"));
+    pen_table_cell(table, reason[0] != 0 ? reason : pen_json_text(host, "isolation"));
 }
 
 int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err)
 {
-    static const char *const headings[] = {"AGENT",     "STATE",   "BUSY", "LABELS",
-                                           "ISOLATION", "VERSION", "SEEN", "REASON"};
+    static const char *const headings[] = {"AGENT",   "STATE", "BUSY", "LABELS",
+                                           "VERSION", "SEEN",  "NOTE"};
     json_t *output = NULL;
     int rc = pen_cli_call_pages(cli, PEN_SERVICE_PENSTOCK, "ListAgents", json_object(), "agents",
                                 &output, err);
@@ -67,7 +67,7 @@ int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err)
         pen_print_json(output);
     } else {
         PEN_CLEANUP(pen_table_release) struct pen_table table;
-        pen_table_begin(&table, 8, headings, 1, cli->color);
+        pen_table_begin(&table, 7, headings, 1, cli->color);
         size_t index;
         json_t *agent;
         json_array_foreach(pen_json_list(output, "agents"), index, agent)

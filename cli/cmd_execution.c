@@ -124,7 +124,7 @@ static void status_row(const struct pen_state_action *each, int64_t now_ms, stru
     int64_t percent = pen_json_number(each->latest, "percentComplete");
     pen_buf_puts(&status,
                  pen_state_is_approval(each) ? "Approval" : pen_json_text(each->latest, "status"));
-    if (percent > 0 && percent < 100)
+    if (percent > 0 && strcmp(pen_json_text(each->latest, "status"), "InProgress") == 0)
         pen_buf_printf(&status, " %" PRId64 "%%", percent);
     if (each->latest != NULL)
         pen_text_age(pen_json_time_ms(each->latest, "lastStatusChange"), now_ms, &age);

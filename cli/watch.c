@@ -38,6 +38,7 @@ struct watched {
     int64_t start_ms;
     int64_t end_ms;
     bool approval;
+    bool shown_over;       /* its last line was printed */
     struct pen_feed *feed; /* NULL: no log, or not wanted */
 };
 
@@ -154,6 +155,9 @@ static void put_action(const struct watch *self, const struct watched *action, b
 static void show_action(struct watch *self, struct watched *action)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf plain = {0};
+    if (!is_running(action) && action->shown_over)
+        return; /* only its agent became known since */
+    action->shown_over = !is_running(action);
     put_action(self, action, false, false, &plain);
     if (pen_str_equal(action->shown, pen_buf_text(&plain)))
         return;
@@ -289,11 +293,17 @@ static int refresh(struct watch *self, struct pen_error *err)
     return rc;
 }
 
-/* Most of what happens to an action shows in its line; that it is tried again does not. */
+/* What the actions' lines and the last line say anyway is left out. */
 static bool has_own_line(const json_t *fact)
 {
+    static const char *const silent[] = {"stage_started", "stage_group_started", "stage_ended"};
     const char *kind = pen_json_text(fact, "kind");
-    if (pen_json_text(fact, "text")[0] == 0 || strcmp(kind, "stage_group_started") == 0)
+    const char *text = pen_json_text(fact, "text");
+    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
+        if (strcmp(kind, silent[i]) == 0)
+            return false;
+    }
+    if (text[0] == 0 || strcmp(text, "execution Succeeded") == 0)
         return false;
     return pen_json_text(fact, "action")[0] == 0 || strcmp(kind, "action_requeued") == 0;
 }
