@@ -29,6 +29,7 @@ START_DEADLINE_S = 60  # a sanitized program on a busy machine
 STOP_DEADLINE_S = 60
 POLL_S = 0.02
 PR_SET_CHILD_SUBREAPER = 36
+ENDS = ("Succeeded", "Failed", "Stopped", "Cancelled", "Superseded")  # of an execution
 
 
 class SystemFault(Exception):
@@ -215,7 +216,8 @@ class System:
         for program in reversed(self.running):
             try:
                 program.check_alive()
-                program.stop()
+                if program.alive():
+                    program.stop()
             except SystemFault as fault:
                 faults.append(str(fault))
         end_strays(self.folder)
@@ -373,19 +375,28 @@ class System:
         answer = self.aws("list-pipeline-executions", "--pipeline-name", pipeline)
         return answer["pipelineExecutionSummaries"]
 
+    def why(self, pipeline, execution_id):
+        return self.penstock("why", pipeline, "--execution", execution_id, check=False).stdout
+
     def wait_execution(self, pipeline, execution_id, states=("Succeeded",), deadline_s=120):
         """Wait until the execution is in one of the states; any other end is a fault."""
-        ends = {"Succeeded", "Failed", "Stopped", "Cancelled", "Superseded"}
+        api = self.api()
 
         def reached():
-            status = self.aws("get-pipeline-execution", "--pipeline-name", pipeline,
-                              "--pipeline-execution-id", execution_id)["pipelineExecution"]["status"]
-            if status in ends and status not in states:
+            status = api.call("GetPipelineExecution", {
+                "pipelineName": pipeline, "pipelineExecutionId": execution_id,
+            })["pipelineExecution"]["status"]
+            if status in ENDS and status not in states:
                 raise SystemFault(f"execution {execution_id} of {pipeline} ended {status}\n"
-                                  + self.penstock("why", pipeline, "--execution", execution_id,
-                                                  check=False).stdout)
+                                  + self.why(pipeline, execution_id))
             return status in states and status
-        return wait_for(reached, f"{pipeline} {execution_id} to be {'/'.join(states)}", deadline_s)
+        try:
+            return wait_for(reached, f"{pipeline} {execution_id} to be {'/'.join(states)}",
+                            deadline_s)
+        except TimeoutError as late:
+            raise TimeoutError(f"{late}\n{self.why(pipeline, execution_id)}") from None
+        finally:
+            api.close()
 
 
 def commands_pipeline(name, repository, stages):
