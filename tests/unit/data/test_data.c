@@ -708,7 +708,7 @@ static void test_peer_that_does_not_read_is_cut(void **state)
     assert_return_code(zmq_setsockopt(dealer.socket, ZMQ_SNDTIMEO, &zero, sizeof zero), 0);
     zmq_pollitem_t item = {.socket = dealer.socket, .events = ZMQ_POLLOUT};
     int sent = 0;
-    while (sent < 1000 * 1000 && zmq_poll(&item, 1, 300) > 0)
+    while (sent < 1000 * 1000 && zmq_poll(&item, 1, 2000) > 0)
         sent += zmq_send(dealer.socket, "", 0, 0) == 0;
     assert_true(sent < 1000 * 1000);
     read_until_disconnected(&dealer);
