@@ -42,17 +42,19 @@ enum {
     /* A piece of log or of a blob is 256 KiB; a question for 2,000 blobs 70 KiB. */
     PEN_LIMIT_DATA_MESSAGE_BYTES = 1024 * 1024,
 
-    /* Messages of one peer that wait in libzmq to be read: what one turn of the thread leaves over. */
+    /* Messages of one peer that wait in libzmq to be read: what one turn of the thread leaves over.
+     */
     PEN_LIMIT_CONTROL_RECEIVE_QUEUE = 16,
     PEN_LIMIT_DATA_RECEIVE_QUEUE = 16,
 
-    /* Messages to one peer that wait to be sent. On the control plane what is not sent is sent again
-     * by reconciliation; on the data plane it waits in the thread. */
+    /* Messages to one peer that wait to be sent. On the control plane what is not sent is sent
+     * again by reconciliation; on the data plane it waits in the thread. */
     PEN_LIMIT_CONTROL_SEND_QUEUE = 256,
     PEN_LIMIT_DATA_SEND_QUEUE = 16,
 
-    /* Bytes of one connection that the kernel has received and libzmq has not delivered: full receive
-     * queues, both buffers, and the message that is coming in. More is a message without end. */
+    /* Bytes of one connection that the kernel has received and libzmq has not delivered: full
+     * receive queues, both buffers, and the message that is coming in. More is a message without
+     * end. */
     PEN_LIMIT_CONTROL_UNDELIVERED_BYTES = 8 * 1024 * 1024,
     PEN_LIMIT_DATA_UNDELIVERED_BYTES = 32 * 1024 * 1024,
 
@@ -72,7 +74,8 @@ enum {
     /* Blobs that one question may name. */
     PEN_LIMIT_BLOB_QUERY = 2000,
 
-    /* Blobs that an agent has asked for and that are not yet sent; an agent asks for 8 at a time. */
+    /* Blobs that an agent has asked for and that are not yet sent; an agent asks for 8 at a time.
+     */
     PEN_LIMIT_BLOB_GETS_WAITING = 64,
 
     /* Answers that wait for one slow peer; more, and it does not read them at all. */
@@ -115,7 +118,8 @@ enum {
     PEN_LIMIT_CLASH_COUNT = 3,
     PEN_LIMIT_CLASH_MS = 60 * 1000,
 
-    /* Attempts that one agent runs at once; the protocol's inventory of more would not fit a frame. */
+    /* Attempts that one agent runs at once; the protocol's inventory of more would not fit a frame.
+     */
     PEN_LIMIT_AGENT_SLOTS = 1024,
 
     /* A token that enrols an agent lives for at most a month. */
@@ -125,11 +129,10 @@ enum {
     PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };
 
-_Static_assert(PEN_LIMIT_CONTROL_RECEIVE_QUEUE * PEN_LIMIT_CONTROL_MESSAGE_BYTES +
-                       3 * 1024 * 1024 <=
+_Static_assert(PEN_LIMIT_CONTROL_RECEIVE_QUEUE *PEN_LIMIT_CONTROL_MESSAGE_BYTES + 3 * 1024 * 1024 <=
                    PEN_LIMIT_CONTROL_UNDELIVERED_BYTES,
                "a peer that keeps the rules must not be cut");
-_Static_assert(PEN_LIMIT_DATA_RECEIVE_QUEUE * PEN_LIMIT_DATA_MESSAGE_BYTES + 3 * 1024 * 1024 <=
+_Static_assert(PEN_LIMIT_DATA_RECEIVE_QUEUE *PEN_LIMIT_DATA_MESSAGE_BYTES + 3 * 1024 * 1024 <=
                    PEN_LIMIT_DATA_UNDELIVERED_BYTES,
                "a peer that keeps the rules must not be cut");
 _Static_assert(PEN_LIMIT_LOG_PAGE_BYTES / 3 * 4 + 65536 <= PEN_LIMIT_HTTP_ANSWER_BYTES,

@@ -15,8 +15,8 @@ struct pen_inbox;
 
 /* One message. The receiver owns `body` and frees it with `destroy(body)`; both may be NULL. */
 struct pen_post {
-    int kind;          /* meaning agreed between the two threads */
-    uint64_t number;   /* free for use: correlation, fence... */
+    int kind;        /* meaning agreed between the two threads */
+    uint64_t number; /* free for use: correlation, fence... */
     void *body;
     void (*destroy)(void *body);
 };
@@ -32,8 +32,7 @@ void pen_inbox_destroy(struct pen_inbox **self_p);
 int pen_inbox_post(struct pen_inbox *self, const struct pen_post *post, struct pen_error *err);
 
 /* As pen_inbox_post, but waits until there is room. Only for threads that nobody waits for. */
-int pen_inbox_post_wait(struct pen_inbox *self, const struct pen_post *post,
-                        struct pen_error *err);
+int pen_inbox_post_wait(struct pen_inbox *self, const struct pen_post *post, struct pen_error *err);
 
 /* Take up to posts_max messages without waiting; returns how many. */
 size_t pen_inbox_take(struct pen_inbox *self, struct pen_post *posts, size_t posts_max);

@@ -28,8 +28,7 @@ int pen_proc_spawn(const struct pen_proc_spec *spec, pid_t *ret_pid, int *ret_pi
 void pen_proc_kill_group(pid_t pid, int signal_number);
 
 /* Wait up to timeout_ms (-1: for ever) and reap. ret_status as waitpid(2). Errors: PEN_ETIMEOUT. */
-int pen_proc_wait(pid_t pid, int pidfd, int64_t timeout_ms, int *ret_status,
-                  struct pen_error *err);
+int pen_proc_wait(pid_t pid, int pidfd, int64_t timeout_ms, int *ret_status, struct pen_error *err);
 
 /* Run to the end, or kill the group at timeout_ms. Output is kept up to output_max bytes each.
  * ret_out and ret_err may be NULL. Errors: as spawn, PEN_ETIMEOUT. The exit status is the

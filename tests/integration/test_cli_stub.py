@@ -4,11 +4,7 @@ The stand-in checks every signature by its own code and answers from a script, s
 see what the real controller rarely shows: refused signatures, paging, throttling, lost connections.
 PEN_BIN names the folder of the program.
 """
-import base64
 import fcntl
-import hashlib
-import hmac
-import http.server
 import json
 import os
 import pathlib
@@ -22,105 +18,10 @@ import threading
 
 import pytest
 
+from cli_stub import EXECUTION, KEY, SECRET, Execution, Fault, Log, Stub, detail
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(os.environ.get("PEN_BIN", ROOT / "build-asan" / "bin")) / "penstock")
-KEY, SECRET = "PENAKIDEXAMPLE", "s3cr3t/with+signs"
-EXECUTION = "11111111-2222-4333-8444-555555555555"
-
-
-class Fault(Exception):
-    def __init__(self, name, message="", status=400):
-        super().__init__(name)
-        self.name, self.message, self.status = name, message, status
-
-
-def sign(key, text):
-    return hmac.new(key, text.encode(), hashlib.sha256).digest()
-
-
-def signature_is_good(handler, body, service, region):
-    match = re.fullmatch(
-        r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
-        r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})", handler.headers["Authorization"] or "")
-    if not match:
-        return False
-    key, day, seen_region, seen_service, names, signature = match.groups()
-    if (key, seen_region, seen_service) != (KEY, region, service) or "x-amz-target" not in names:
-        return False
-    headers = "".join(f"{n}:{handler.headers[n].strip()}\n" for n in names.split(";"))
-    canonical = "\n".join(["POST", "/", "", headers, names, hashlib.sha256(body).hexdigest()])
-    scope = f"{day}/{region}/{service}/aws4_request"
-    to_sign = "\n".join(["AWS4-HMAC-SHA256", handler.headers["X-Amz-Date"], scope,
-                         hashlib.sha256(canonical.encode()).hexdigest()])
-    secret = sign(("AWS4" + SECRET).encode(), day)
-    for part in (region, service, "aws4_request"):
-        secret = sign(secret, part)
-    return hmac.new(secret, to_sign.encode(), hashlib.sha256).hexdigest() == signature
-
-
-class Stub:
-    """A controller by script: operations[name] is a function from input to output."""
-
-    def __init__(self):
-        self.operations = {}
-        self.calls = []
-        self.region = "us-east-1"
-        self.changed = threading.Condition()
-        stub = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_):
-                pass
-
-            def reply(self, status, answer):
-                body = json.dumps(answer).encode() if answer is not None else b""
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_GET(self):
-                self.reply(200 if self.path in ("/healthz", "/readyz") else 404, {"status": "ok"})
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                prefix, name = self.headers["X-Amz-Target"].split(".")
-                service = {"CodePipeline_20150709": "codepipeline",
-                           "Penstock_20261101": "penstock"}[prefix]
-                try:
-                    if not signature_is_good(self, body, service, stub.region):
-                        raise Fault("InvalidSignatureException", "bad signature", 403)
-                    data = json.loads(body)
-                    with stub.changed:
-                        stub.calls.append((name, data))
-                        stub.changed.notify_all()
-                    if name not in stub.operations:
-                        raise Fault("UnknownOperationException", name)
-                    self.reply(200, stub.operations[name](data))
-                except Fault as fault:
-                    self.reply(fault.status, {"__type": "com.amazon#" + fault.name,
-                                              "message": fault.message})
-                except (BrokenPipeError, ConnectionResetError):
-                    pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,),
-                         daemon=True).start()
-
-    def inputs(self, name):
-        return [data for called, data in self.calls if called == name]
-
-    def wait_for(self, name, count=1):
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.inputs(name)) >= count, 30)
-
 
 @pytest.fixture
 def stub():
@@ -414,48 +315,6 @@ def test_secrets_come_from_files(run, stub, tmp_path):
 
 # ---- logs and watching
 
-class Log:
-    """The log of one action, served as the controller does, with long polls."""
-
-    def __init__(self, action="a-1", piece=1 << 20):
-        self.action, self.data, self.complete, self.fence = action, b"", False, 1
-        self.piece = piece
-        self.old = {}
-        self.condition = threading.Condition()
-
-    def add(self, data, complete=False):
-        with self.condition:
-            self.data += data
-            self.complete = complete
-            self.condition.notify_all()
-
-    def serve(self, data):
-        offset, fence = data.get("offset", 0), data.get("fence", self.fence)
-        with self.condition:
-            def text():
-                return self.data if fence == self.fence else self.old[fence]
-
-            def over():
-                return self.complete or fence != self.fence
-            self.condition.wait_for(lambda: len(text()) > offset or over(),
-                                    data.get("waitSeconds", 0))
-            if offset > len(text()):
-                raise Fault("ValidationException", "beyond the end")
-            part = text()[offset:offset + self.piece]
-            after = offset + len(part)
-            return {"actionExecutionId": self.action, "fence": fence, "offset": offset,
-                    "attempts": [{"fence": each, "agentName": f"builder-{each + 6}"}
-                                 for each in [self.fence, *self.old]],
-                    "data": base64.b64encode(part).decode(), "nextOffset": after,
-                    "size": len(text()), "complete": over() and after == len(text())}
-
-    def new_attempt(self):
-        with self.condition:
-            self.old[self.fence] = self.data
-            self.fence, self.data = self.fence + 1, b""
-            self.condition.notify_all()
-
-
 def test_logs_are_cleaned_unless_raw(run, stub):
     log = Log(piece=7)
     text = "plain\n\x1b[1;31mred\x1b[0m \x1b]0;t\x07x\r\n10%\r50%\r100%\ntab\there\xe9\n".encode("latin1")
@@ -469,14 +328,6 @@ def test_logs_are_cleaned_unless_raw(run, stub):
                                           "AWS_ACCESS_KEY_ID": KEY,
                                           "AWS_SECRET_ACCESS_KEY": SECRET}).stdout
     assert raw == text + b"no newline\n"
-
-
-def detail(action, status, category="Compute", **more):
-    return {"pipelineExecutionId": EXECUTION, "actionExecutionId": "a-" + action,
-            "stageName": "Stage", "actionName": action, "status": status, "startTime": 1700000000,
-            "lastUpdateTime": 1700000012.5,
-            "input": {"actionTypeId": {"category": category}},
-            "output": {"executionResult": more}}
 
 
 def test_logs_choose_the_action_that_matters(run, stub):
@@ -511,49 +362,6 @@ def test_logs_follow_as_they_grow_and_over_a_new_attempt(stub, environment):
     log.add(b"end", complete=True)
     out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("end\n", "", 0)
-
-
-class Execution:
-    """One execution, served as WatchExecution and the lists do."""
-
-    def __init__(self, stub):
-        self.status, self.facts, self.rows, self.reasons = "InProgress", [], {}, []
-        self.condition = threading.Condition()
-        self.logs = {}
-        stub.operations.update(
-            StartPipelineExecution=lambda _: {"pipelineExecutionId": EXECUTION},
-            WatchExecution=self.watch, GetLogs=self.log, GetPipelineState=self.state,
-            ListActionExecutions=lambda _: {
-                "actionExecutionDetails": list(reversed(self.rows.values()))},
-            Explain=lambda _: {"reasons": self.reasons})
-
-    def log(self, data):
-        name = data["actionExecutionId"][2:]
-        if name not in self.logs:
-            raise Fault("ActionExecutionNotFoundException", name)
-        return self.logs[name].serve(data)
-
-    def state(self, _):
-        return {"stageStates": [{"stageName": "Stage", "actionStates": [
-            {"actionName": "Build", "latestExecution": {
-                "actionExecutionId": "a-Build", "status": "InProgress", "percentComplete": 40}}]}]}
-
-    def fact(self, text="", action=None, status=None, row=None, kind="k"):
-        with self.condition:
-            self.facts.append({"sequence": len(self.facts) + 1, "time": 1700000000, "kind": kind,
-                               "text": text, **({"stage": "Stage", "action": action}
-                                                if action else {})})
-            self.status = status or self.status
-            if row:
-                self.rows[row["actionName"]] = row
-            self.condition.notify_all()
-
-    def watch(self, data):
-        after = data["afterSequence"]
-        with self.condition:
-            self.condition.wait_for(lambda: len(self.facts) > after, data["waitSeconds"])
-            return {"executionId": EXECUTION, "status": self.status,
-                    "lastSequence": len(self.facts), "facts": self.facts[after:]}
 
 
 def read_until(process, pattern):

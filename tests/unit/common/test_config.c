@@ -32,7 +32,7 @@ static struct pen_error err;
 static int setup(void **state)
 {
     (void)state;
-    memcpy(path + sizeof path - 7, "XXXXXX", 6);
+    (void)snprintf(path, sizeof path, "/tmp/pen-test-config-XXXXXX");
     int fd = mkstemp(path);
     if (fd < 0)
         return -1;
