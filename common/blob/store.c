@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/blob/store_internal.h"
 #include "common/io/file.h"
@@ -62,6 +63,7 @@ int pen_blob_store_open(const char *folder, struct pen_blob_store **ret_store,
     if (rc < 0 || (rc = pen_dir_make(pen_buf_text(&tmp), 0700, err)) < 0 ||
         (rc = store_make(folder, &store, err)) < 0)
         return rc;
+    CHECK(store != NULL);
     uint8_t random[8];
     rc = pen_random_bytes(random, sizeof random, err);
     if (rc < 0)

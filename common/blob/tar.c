@@ -18,6 +18,7 @@ enum {
     MAGIC_AT = 257,
 };
 
+static const uint8_t magic[] = {'u', 's', 't', 'a', 'r', 0, '0', '0'};
 static const uint64_t size_fits_max = UINT64_C(077777777777);
 
 static bool fits(const char *text)
@@ -32,7 +33,8 @@ static bool fits(const char *text)
 /* The bytes up to NAME_SIZE; what is cut is in a pax record. */
 static void put_name(uint8_t *field, const char *text)
 {
-    memcpy(field, text, strnlen(text, NAME_SIZE));
+    for (size_t i = 0; i < NAME_SIZE && text[i]; i++)
+        field[i] = (uint8_t)text[i];
 }
 
 static void put_octal(uint8_t *field, size_t digits, uint64_t value)
@@ -56,7 +58,7 @@ static void put_block(struct pen_buf *ret_bytes, char kind, const char *path, co
     put_octal(block + TIME_AT, 11, 0);
     block[KIND_AT] = (uint8_t)kind;
     put_name(block + TARGET_AT, target);
-    memcpy(block + MAGIC_AT, "ustar\00000", 8);
+    memcpy(block + MAGIC_AT, magic, sizeof magic);
     memset(block + SUM_AT, ' ', 8);
     unsigned sum = 0;
     for (size_t i = 0; i < sizeof block; i++)

@@ -195,7 +195,7 @@ static int step(struct writer *self, struct pen_error *err)
     const void *element = element_at(frame->message, field, frame->element++);
     if (map)
         return entry_to_json(self, *(const ProtobufCMessage *const *)element, list, err);
-    json_t *json;
+    json_t *json = NULL;
     int rc = element_to_json(self, field, element, &json, err);
     if (rc < 0)
         return rc;

@@ -111,7 +111,7 @@ static int scan_packed(struct scan *self, const ProtobufCFieldDescriptor *field,
 static int scan_bytes(struct scan *self, const ProtobufCFieldDescriptor *field,
                       struct pen_error *err)
 {
-    uint64_t size;
+    uint64_t size = 0;
     int rc = read_varint(self, &size, err);
     if (rc < 0)
         return rc;
@@ -137,7 +137,7 @@ static int scan_bytes(struct scan *self, const ProtobufCFieldDescriptor *field,
 
 static int scan_field(struct scan *self, struct pen_error *err)
 {
-    uint64_t tag;
+    uint64_t tag = 0;
     int rc = count_field(self, err);
     if (rc < 0 || (rc = read_varint(self, &tag, err)) < 0)
         return rc;

@@ -181,7 +181,7 @@ static Pen__SourceRevision *revision_make(const struct pen_run *run,
     revision->action = strdup(run->order->action ? run->order->action : "");
     revision->artifact = strdup(run->order->artifact ? run->order->artifact : "");
     revision->revision_id = strdup(commit->id);
-    if (*commit->summary)
+    if (commit->summary && *commit->summary)
         revision->revision_summary = strdup(commit->summary);
     /* Only the web hosts have a page for a commit. */
     if (run->mirror && run->mirror->url.scheme == PEN_GIT_HTTPS) {

@@ -584,7 +584,7 @@ static void test_ssh_gets_a_key_file_and_knows_no_stranger(void **state)
     (void)state;
     static const char key[] = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2";
     char path[1200];
-    PEN_CLEANUP(pen_free) char *before = strdup(getenv("PATH"));
+    PEN_CLEANUP(pen_free) char *before = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
     assert_int_equal(mkdir(at("bin"), 0755), 0);
     put("bin/ssh", fake_ssh, 0755);
     (void)snprintf(path, sizeof path, "%s:%s", at("bin"), before);

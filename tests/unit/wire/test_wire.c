@@ -131,7 +131,8 @@ static void test_limits(void **state)
     refused(&pen__hello__descriptor, bytes, 130, PEN_ELIMIT, "more than 64 fields");
     /* packed: each number counts, none may pass the end of the list */
     memset(bytes, 1, sizeof bytes);
-    memcpy(bytes, "\x12\x40", 2); /* BlobNeed.index */
+    bytes[0] = 0x12; /* BlobNeed.index */
+    bytes[1] = 0x40;
     refused(&pen__blob_need__descriptor, bytes, 66, PEN_ELIMIT, "more than 64 fields");
     bytes[1] = 0x20;
     assert_int_equal(unpack(&pen__blob_need__descriptor, bytes, 34, &err), 0);
