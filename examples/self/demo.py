@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ class Demo:
 
     def moved_bytes(self):
         """(chunks the controller holds, chunks the agents hold)"""
-        agents = sum(tree_bytes(agent.data) for agent in self.system.agents.values())
+        agents = sum(tree_bytes(agent.data / "blobs") for agent in self.system.agents.values())
         return tree_bytes(self.system.data / "blobs"), agents
 
     def new_execution(self, known):
@@ -221,12 +222,19 @@ class Demo:
             "pipelineName": PIPELINE, "filter": {"pipelineExecutionId": execution}})
         return sorted(answer["actionExecutionDetails"], key=lambda one: one["startTime"])
 
+    def reused(self, execution):
+        """What ccache says at the end of Build's log: "213 of 214"."""
+        log = self.system.penstock("logs", PIPELINE, "Build", "--execution", execution).stdout
+        hits = re.search(r"Hits:\s+(\d+) /\s+(\d+)", log)
+        return f"{hits.group(1)} of {hits.group(2)}" if hits else "not said"
+
     def summary(self):
         say("summary")
         for run in self.runs:
             print(f"{run['name']}: {run['status']} in {run['seconds']:.1f} s; push to first log byte "
-                  f"{run['first_log'] * 1000:.0f} ms; new bytes: controller's artifacts "
-                  f"{run['stored'] / 1e6:.1f} MB, agents' folders {run['fetched'] / 1e6:.1f} MB")
+                  f"{run['first_log'] * 1000:.0f} ms; new artifact bytes: controller "
+                  f"{run['stored'] / 1e3:.0f} kB, agents {run['fetched'] / 1e3:.0f} kB")
+            print(f"    compilations reused: {self.reused(run['execution'])}")
             for one in self.actions(run["execution"]):
                 seconds = one["lastUpdateTime"] - one["startTime"]
                 print(f"    {one['stageName']:<8} {one['actionName']:<8} {one['status']:<10} "
