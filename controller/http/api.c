@@ -147,7 +147,9 @@ void http_api(struct exchange *self, const struct pen_http_head *head)
     struct pen_error *err = &self->err;
     const struct pen_service *service = NULL;
     const char *target = pen_http_head_get(head, "x-amz-target");
-    int rc = authenticate(self, head, target == NULL ? "" : target, &service, err);
+    if (target == NULL)
+        target = "";
+    int rc = authenticate(self, head, target, &service, err);
     if (rc == 0)
         rc = find_operation(self, service, target, err);
     if (rc == 0)

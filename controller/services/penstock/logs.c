@@ -124,7 +124,7 @@ static int read_range(struct pen_call *call, struct view *view, struct pen_error
         rc = pen_file_open(pen_buf_text(&path), O_RDONLY, 0, &fd, err);
     if (rc == PEN_ENOTFOUND)
         return 0;
-    struct stat facts;
+    struct stat facts = {0};
     if (rc == 0 && fstat(fd, &facts) < 0)
         rc = pen_fail_errno(err, "log of attempt %" PRIu64, view->attempt->fence);
     if (rc < 0)

@@ -316,7 +316,7 @@ static inline int fixture_start(void **state)
     *f = (struct fixture){.mutex = PTHREAD_MUTEX_INITIALIZER, .seen = PTHREAD_COND_INITIALIZER};
     snprintf(f->dir, sizeof f->dir, "/tmp/pen-http-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    char path[128];
+    char path[512];
     snprintf(path, sizeof path, "%s/seal.key", f->dir);
     struct pen_error err = {0};
     if (pen_store_open(f->dir, &f->store, &err) < 0 ||

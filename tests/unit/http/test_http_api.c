@@ -579,7 +579,7 @@ static void test_own_operations(void **state)
     assert_string_equal(error_of(&response), "ValidationException");
     response_release(&response);
     call(f, PENSTOCK_OP("CreateRepository"), "{\"name\":\"site\"}", &response);
-    char path[128];
+    char path[512];
     snprintf(path, sizeof path, "%s/repos/site.git", f->dir);
     assert_string_equal(text_at(response.json, "repository", "path"), path);
     response_release(&response);
