@@ -107,6 +107,10 @@ struct attempt *pen_data_attempt_of(struct pen_data *self, const struct pen_link
                                     bool has_fence, uint64_t fence)
 {
     struct attempt *attempt = has_fence ? find(self, fence) : NULL;
+    if (attempt == NULL && has_fence) {
+        pen_data_take_posts(self);
+        attempt = find(self, fence);
+    }
     if (attempt != NULL && pen_str_equal(attempt->open->agent_id, link->who.id))
         return attempt;
     /* One answer for all cases: what others are doing is nobody's business. */

@@ -201,19 +201,19 @@ static int perform(struct pen_data *self, Pen__Effect *effect, struct pen_error 
     }
 }
 
-static int take_posts(struct pen_data *self, struct pen_error *err)
+void pen_data_take_posts(struct pen_data *self)
 {
     struct pen_post posts[POSTS_A_TURN];
     size_t count = pen_inbox_take(self->inbox, posts, POSTS_A_TURN);
-    int rc = 0;
     for (size_t i = 0; i < count; i++) {
-        if (posts[i].kind == PEN_POST_EFFECT && rc == 0)
-            rc = perform(self, posts[i].body, err);
+        struct pen_error err;
+        if (posts[i].kind == PEN_POST_EFFECT && self->failure.code == PEN_OK &&
+            perform(self, posts[i].body, &err) < 0)
+            self->failure = err;
         else if (posts[i].kind == PEN_POST_STOP)
             self->stopping = true;
         pen_post_release(&posts[i]);
     }
-    return rc;
 }
 
 /* ---- the thread */
@@ -254,10 +254,15 @@ static int turn(struct pen_data *self, struct pen_error *err)
         return pen_fail(err, PEN_EIO, "data plane: cannot wait: %s", zmq_strerror(zmq_errno()));
     }
     int rc = pen_plane_watch(self->plane, err);
-    if (rc < 0 || (rc = take_posts(self, err)) < 0)
+    if (rc < 0)
         return rc;
     self->posts_wait = false;
+    pen_data_take_posts(self);
     bool idle = take_messages(self);
+    if (self->failure.code != PEN_OK) {
+        *err = self->failure;
+        return err->code;
+    }
     pen_data_artifacts_settle(self);
     if ((rc = pen_data_logs_sync(self, idle, err)) < 0)
         return rc;

@@ -95,7 +95,8 @@ struct pen_data {
     size_t assembling_bytes; /* of all attempts */
     size_t log_files_open;
     uint64_t log_ticks;
-    struct pen_buf packed; /* scratch */
+    struct pen_buf packed;    /* scratch */
+    struct pen_error failure; /* of an effect; code 0 while there is none */
 };
 
 /* ---- data.c */
@@ -112,6 +113,10 @@ void pen_data_refuse(struct pen_data *self, const struct pen_link *link, Pen__Re
 /* The code follows from err. */
 void pen_data_refuse_error(struct pen_data *self, const struct pen_link *link,
                            const struct refusal *about, const struct pen_error *err);
+
+/* Perform the effects that wait. Called at each turn, and before a fence is called unknown: its
+ * opening may have been posted since the turn began. */
+void pen_data_take_posts(struct pen_data *self);
 
 /* Post to the core, which then owns *input. False when there is no room now. */
 bool pen_data_post(struct pen_data *self, Pen__Input **input);
