@@ -61,7 +61,7 @@ int attempt_finish(struct pen_session *self, struct pen_session_out *out, struct
 {
     if (finished == NULL)
         return 0; /* no memory: the step reports it */
-    int rc = attempt_move(self, attempt, PEN_ATTEMPT_FINISHED, err);
+    int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_FINISHED, err);
     if (rc < 0) {
         bury(self, finished);
         return rc;
@@ -86,7 +86,7 @@ int attempt_finish(struct pen_session *self, struct pen_session_out *out, struct
     attempt->sent_ms = now_ms;
     upload_artifacts(self, out, attempt, finished);
     if (attempt->forget)
-        attempt_settle(self, out, attempt, now_ms);
+        session_attempt_settle(self, out, attempt, now_ms);
     return 0;
 }
 
@@ -125,7 +125,7 @@ int attempt_kill(struct pen_session *self, struct pen_session_out *out, struct a
     if (attempt->other_boot)
         return 0;
     if (attempt->state != PEN_ATTEMPT_KILLING) {
-        int rc = attempt_move(self, attempt, PEN_ATTEMPT_KILLING, err);
+        int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_KILLING, err);
         if (rc < 0)
             return rc;
         free(attempt->kill_reason);
@@ -141,8 +141,8 @@ int attempt_kill(struct pen_session *self, struct pen_session_out *out, struct a
     return 0;
 }
 
-void attempt_settle(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
-                    int64_t now_ms)
+void session_attempt_settle(struct pen_session *self, struct pen_session_out *out,
+                            struct attempt *attempt, int64_t now_ms)
 {
     switch (attempt->state) {
     case PEN_ATTEMPT_STARTING:
@@ -179,7 +179,7 @@ static int on_began(struct pen_session *self, struct attempt *attempt,
     if (attempt->began)
         return 0; /* an adopted shim is reported again */
     if (attempt->state == PEN_ATTEMPT_STARTING) {
-        int rc = attempt_move(self, attempt, PEN_ATTEMPT_RUNNING, err);
+        int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_RUNNING, err);
         if (rc < 0)
             return rc;
     } else if (attempt->state != PEN_ATTEMPT_KILLING) {
@@ -233,7 +233,7 @@ static int on_exited(struct pen_session *self, struct attempt *attempt,
                      const struct pen_session_input *input, struct pen_session_out *out,
                      struct pen_error *err)
 {
-    int rc = attempt_move(self, attempt, PEN_ATTEMPT_EXITED, err);
+    int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_EXITED, err);
     if (rc < 0)
         return rc;
     attempt->log_size = input->exit->log_size;
@@ -347,7 +347,7 @@ int step_report(struct pen_session *self, const struct pen_session_input *input,
     case PEN_IN_PACK_FAILED:
         return on_packed(self, attempt, input, out, err);
     case PEN_IN_SETTLED:
-        attempt_settle(self, out, attempt, input->now_ms);
+        session_attempt_settle(self, out, attempt, input->now_ms);
         return 0;
     case PEN_IN_LOG_SIZE:
         if (input->number > attempt->log_size)

@@ -73,7 +73,7 @@ static int on_offer(struct pen_session *self, const Pen__Offer *offer, int64_t n
         attempt = attempt_add(self, offer->fence);
         if (attempt == NULL)
             return 0; /* the step reports it */
-        int rc = attempt_move(self, attempt, PEN_ATTEMPT_ACCEPTED, err);
+        int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_ACCEPTED, err);
         if (rc < 0)
             return rc;
         attempt->accepted_ms = now_ms;
@@ -132,7 +132,7 @@ static int on_start(struct pen_session *self, Pen__Start *start, int64_t now_ms,
         return attempt_finish(self, out, attempt,
                               finished_make(self, PEN__FINISH_KIND__REFUSED_START, refuse), now_ms,
                               err);
-    int rc = attempt_move(self, attempt, PEN_ATTEMPT_STARTING, err);
+    int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_STARTING, err);
     if (rc < 0)
         return rc;
     attempt->capsule = TAKE_PTR(start->capsule);
@@ -159,7 +159,7 @@ static int bury_fence(struct pen_session *self, struct attempt *attempt, uint64_
     if (attempt == NULL)
         return 0;
     if (attempt->state != PEN_ATTEMPT_TOMB) {
-        int rc = attempt_move(self, attempt, PEN_ATTEMPT_TOMB, err);
+        int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_TOMB, err);
         if (rc < 0)
             return rc;
         if (fence > self->max_fence)
@@ -269,7 +269,7 @@ void settle_below(struct pen_session *self, struct pen_session_out *out, uint64_
         struct attempt *attempt = pen_map_value(node);
         if (attempt->fence >= gc_below)
             break;
-        attempt_settle(self, out, attempt, now_ms);
+        session_attempt_settle(self, out, attempt, now_ms);
     }
 }
 
@@ -279,7 +279,7 @@ static int on_release(struct pen_session *self, const Pen__Release *release, int
     for (size_t i = 0; i < release->n_fences; i++) {
         struct attempt *attempt = attempt_get(self, release->fences[i]);
         if (attempt != NULL)
-            attempt_settle(self, out, attempt, now_ms);
+            session_attempt_settle(self, out, attempt, now_ms);
     }
     settle_below(self, out, release->gc_below, now_ms);
     return 0;
@@ -299,7 +299,7 @@ static int on_refused(struct pen_session *self, const Pen__Refused *refused, int
     case PEN__REFUSED_CODE__FENCED:
         attempt = refused->has_fence ? attempt_get(self, refused->fence) : NULL;
         if (attempt != NULL)
-            attempt_settle(self, out, attempt, now_ms);
+            session_attempt_settle(self, out, attempt, now_ms);
         return 0;
     case PEN__REFUSED_CODE__SUPERSEDED:
     case PEN__REFUSED_CODE__QUARANTINED:

@@ -120,8 +120,8 @@ void attempt_set_state(struct pen_session *self, struct attempt *attempt, enum p
     attempt->state = to;
 }
 
-int attempt_move(struct pen_session *self, struct attempt *attempt, enum pen_attempt_state to,
-                 struct pen_error *err)
+int session_attempt_move(struct pen_session *self, struct attempt *attempt,
+                         enum pen_attempt_state to, struct pen_error *err)
 {
     if (!pen_attempt_may(attempt->state, to))
         return pen_fail(err, PEN_ECONFLICT, "attempt %" PRIu64 " may not go from %s to %s",

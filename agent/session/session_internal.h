@@ -64,8 +64,8 @@ struct attempt *attempt_get(const struct pen_session *self, uint64_t fence);
 struct attempt *attempt_add(struct pen_session *self, uint64_t fence);
 /* Only from a state without a process. */
 void attempt_remove(struct pen_session *self, struct attempt *attempt);
-int attempt_move(struct pen_session *self, struct attempt *attempt, enum pen_attempt_state to,
-                 struct pen_error *err);
+int session_attempt_move(struct pen_session *self, struct attempt *attempt,
+                         enum pen_attempt_state to, struct pen_error *err);
 void attempt_set_state(struct pen_session *self, struct attempt *attempt,
                        enum pen_attempt_state to);
 void wake_at(struct pen_session *self, int64_t deadline_ms);
@@ -111,8 +111,8 @@ void attempt_ack(struct pen_session *self, struct pen_session_out *out, struct a
 int attempt_kill(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
                  const char *reason, uint32_t grace_ms, int64_t now_ms, struct pen_error *err);
 /* The controller needs nothing more of it. */
-void attempt_settle(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
-                    int64_t now_ms);
+void session_attempt_settle(struct pen_session *self, struct pen_session_out *out,
+                            struct attempt *attempt, int64_t now_ms);
 int step_report(struct pen_session *self, const struct pen_session_input *input,
                 struct pen_session_out *out, struct pen_error *err);
 
