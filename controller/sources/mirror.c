@@ -189,19 +189,23 @@ int pen_mirrors_start(struct pen_sources_state *self, int64_t now_ms, struct pen
     return rc;
 }
 
+enum { LOCKED_MAX = 3 };
+
 /* After a hard kill, or when a lock stays, the copy is thrown away: the next fetch makes it anew.
- */
-static void renew_when_broken(struct pen_mirror *mirror)
+ * True: the fetch met a lock, and is worth another try. */
+static bool renew_when_broken(struct pen_mirror *mirror)
 {
     bool locked = strstr(pen_buf_text(&mirror->fetch.words), ".lock") != NULL;
     mirror->locked = locked ? mirror->locked + 1 : 0;
-    if (!mirror->killed && mirror->locked < 3)
-        return;
-    struct pen_error err;
-    if (pen_dir_remove_tree(mirror->path, &err) < 0)
-        pen_log(PEN_LOG_WARNING, "cannot remove a broken mirror", "path=%s reason=%s", mirror->path,
-                err.message);
-    mirror->locked = 0;
+    if (mirror->killed || mirror->locked == LOCKED_MAX) {
+        struct pen_error err;
+        if (pen_dir_remove_tree(mirror->path, &err) < 0)
+            pen_log(PEN_LOG_WARNING, "cannot remove a broken mirror", "path=%s reason=%s",
+                    mirror->path, err.message);
+    }
+    if (mirror->locked > LOCKED_MAX)
+        mirror->locked = 0; /* even the new one is locked: say so */
+    return mirror->locked > 0;
 }
 
 int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror,
@@ -220,14 +224,13 @@ int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror
     } else if (rc == 0 && status != 0) {
         error_code = pen_fetch_judge(&mirror->fetch, &reason);
     }
-    renew_when_broken(mirror);
-    bool again = error_code && mirror->locked > 0 && !mirror->timed_out;
+    bool again = renew_when_broken(mirror) && error_code && !mirror->timed_out;
     pen_fetch_release(&mirror->fetch);
     mirror->fetch = (struct pen_fetch){.pid = -1, .pidfd = -1, .words_fd = -1};
     if (rc < 0)
         return rc;
-    if (again) {
-        /* Another git held a lock for a moment: once more, for all who wait. */
+    if (again && !mirror->unwanted) {
+        /* Another git may have held the lock for a moment: once more, for all who wait. */
         mirror->wanted = true;
         return 0;
     }
