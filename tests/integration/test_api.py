@@ -1,14 +1,15 @@
 """The API as a contract: every structural fault by its name, pages, idempotency, operations that no
 other file asks, and requests that Debian's `aws` sends wrongly on purpose.
 
-Needs a controller only: no agent, no pushed commit."""
+Needs a controller and one pushed commit; there is no agent, so that Build waits for one."""
 import copy
 import json
 
 import pytest
 
 from harness.api import ApiError
-from harness.system import approval_action, commands_action, commands_pipeline
+from harness.system import (System, approval_action, commands_action, commands_pipeline,
+                            wait_for)
 
 PENSTOCK = {"prefix": "Penstock_20261101", "service": "penstock"}
 NOBODY = "99999999-9999-4999-8999-999999999999"
@@ -28,9 +29,9 @@ def action(pipeline, stage, index=0):
 @pytest.fixture(scope="module")
 def shared(programs, tmp_path_factory):
     """One controller for all tests of this file."""
-    from harness.system import System
     with System(tmp_path_factory.mktemp("api"), programs) as system:
         system.start_controller()
+        system.push(system.repository("code"), {"Makefile": "all:\n"})
         yield system
 
 
@@ -330,6 +331,21 @@ def test_stop(api, mill):
     assert newest["trigger"]["triggerType"] == "StartPipelineExecution"
 
 
+def test_state_says_why_an_action_waits(api, mill):
+    def compiling():
+        state = api.call("GetPipelineState", {"name": "mill"})["stageStates"][1]
+        return state["actionStates"][0].get("latestExecution")
+    latest = wait_for(compiling, "Compile to wait for an agent")
+    assert latest["status"] == "InProgress"
+    assert "agent" in latest["summary"]
+    reasons = api.call("Explain", {"pipelineName": "mill"}, **PENSTOCK)["reasons"]
+    assert latest["summary"] in [reason["sentence"] for reason in reasons]
+    source = api.call("GetPipelineState", {"name": "mill"})["stageStates"][0]["actionStates"][0]
+    assert len(source["currentRevision"]["revisionId"]) == 40
+    logs = api.call("GetLogs", {"pipelineName": "mill", "stageName": "Build"}, **PENSTOCK)
+    assert (logs["data"], logs["attempts"], logs["complete"]) == ("", [], False)
+
+
 def test_watch_tells_the_facts_and_explain_the_reason(api, mill):
     execution = api.call("StartPipelineExecution", {"name": "mill"})["pipelineExecutionId"]
     seen = api.call("WatchExecution", {"pipelineName": "mill", "executionId": execution}, **PENSTOCK)
@@ -381,11 +397,12 @@ def test_repositories(api):
     made = api.call("CreateRepository", {"name": "grain"}, **PENSTOCK)["repository"]
     assert made["path"].endswith("/repos/grain.git")
     listed = api.call("ListRepositories", **PENSTOCK)["repositories"]
-    assert [one["name"] for one in listed] == ["grain"]
+    assert [one["name"] for one in listed] == ["code", "grain"]
     with pytest.raises(ApiError):
         api.call("CreateRepository", {"name": "grain"}, **PENSTOCK)
     api.call("DeleteRepository", {"name": "grain"}, **PENSTOCK)
-    assert api.call("ListRepositories", **PENSTOCK) == {"repositories": []}
+    left = api.call("ListRepositories", **PENSTOCK)["repositories"]
+    assert [one["name"] for one in left] == ["code"]
 
 
 def test_health(api):
