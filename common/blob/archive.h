@@ -1,7 +1,8 @@
 /* common/blob/archive.h - a folder as an artifact, and back
  *
- * An artifact is a deterministic tar stream (sorted names, no owner, no times but zero) cut by content
- * into chunks, and a manifest that lists them. Its name is the digest of the packed manifest.
+ * An artifact is a deterministic tar stream (sorted names, no owner, no times but zero) cut by
+ * content into chunks, and a manifest that lists them. Its name is the digest of the packed
+ * manifest.
  */
 #ifndef PEN_COMMON_BLOB_ARCHIVE_H
 #define PEN_COMMON_BLOB_ARCHIVE_H
@@ -38,8 +39,8 @@ int pen_packer_finish(struct pen_packer *self, Pen__ArtifactRef *ret_ref, struct
 
 /* ---- whole folders */
 
-/* Pack what matches one of the globs (all of it when there are none) below folder; symbolic links are
- * kept as links and never followed. Errors: PEN_ENOTFOUND when a glob matches nothing. */
+/* Pack what matches one of the globs (all of it when there are none) below folder; symbolic links
+ * are kept as links and never followed. Errors: PEN_ENOTFOUND when a glob matches nothing. */
 int pen_archive_pack(struct pen_blob_store *store, const char *folder, char *const *globs,
                      size_t globs_count, Pen__ArtifactRef *ret_ref, struct pen_error *err);
 

@@ -22,14 +22,16 @@ enum {
     PEN_CHUNK_MIN = 16 * 1024,
     PEN_CHUNK_AVERAGE = 64 * 1024,
     PEN_CHUNK_MAX = 256 * 1024,
-    PEN_MANIFEST_MAX = 16 * 1024 * 1024, /* plain bytes of a packed manifest: about 400,000 chunks */
+    PEN_MANIFEST_MAX =
+        16 * 1024 * 1024, /* plain bytes of a packed manifest: about 400,000 chunks */
 };
 
 struct pen_blob_store;
 
 int pen_blob_store_open(const char *folder, struct pen_blob_store **ret_store,
                         struct pen_error *err);
-/* Only has and get; nothing is made or written. Errors: PEN_ENOTFOUND when the folder is missing. */
+/* Only has and get; nothing is made or written. Errors: PEN_ENOTFOUND when the folder is missing.
+ */
 int pen_blob_store_open_readonly(const char *folder, struct pen_blob_store **ret_store,
                                  struct pen_error *err);
 /* What was put since the last sync is given up. */

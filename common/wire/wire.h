@@ -22,9 +22,10 @@ struct pen_wire_limits {
     unsigned depth_max;
 };
 
-extern const struct pen_wire_limits pen_wire_control; /* a control frame: 256 KiB, 4,096 fields, depth 8 */
-extern const struct pen_wire_limits pen_wire_bulk;    /* a data frame: 1 MiB, 8,192 fields, depth 8 */
-extern const struct pen_wire_limits pen_wire_stored;  /* what we wrote ourselves: 64 MiB */
+extern const struct pen_wire_limits
+    pen_wire_control; /* a control frame: 256 KiB, 4,096 fields, depth 8 */
+extern const struct pen_wire_limits pen_wire_bulk; /* a data frame: 1 MiB, 8,192 fields, depth 8 */
+extern const struct pen_wire_limits pen_wire_stored; /* what we wrote ourselves: 64 MiB */
 
 /* Scan, then unpack. The caller frees *ret_message with pen_message_destroy.
  * Errors: PEN_ELIMIT, PEN_EINVAL (not a message of this type), PEN_ENOMEM. */
@@ -42,8 +43,8 @@ int pen_wire_copy(const void *message, ProtobufCMessage **ret_copy, struct pen_e
  * Usable with PEN_CLEANUP on a pointer to any message type. */
 void pen_message_destroy(void *message_p);
 
-/* Message to JSON (a new reference) and back. In from_json an unknown member is ignored, a member of
- * the wrong kind is PEN_EINVAL with its path: "pipeline.stages[0].name: expected a string". */
+/* Message to JSON (a new reference) and back. In from_json an unknown member is ignored, a member
+ * of the wrong kind is PEN_EINVAL with its path: "pipeline.stages[0].name: expected a string". */
 int pen_wire_to_json(const void *message, json_t **ret_json, struct pen_error *err);
 int pen_wire_from_json(const ProtobufCMessageDescriptor *type, json_t *json, const char *path,
                        ProtobufCMessage **ret_message, struct pen_error *err);
