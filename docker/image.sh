@@ -21,7 +21,7 @@ find_builder() {
 build() {
     case $builder in
     docker) set -- "$1" build ;;
-    buildah) set -- "$1" bud --format docker ;; # the OCI format has no health check
+    buildah) set -- "$1" bud --layers --format docker ;; # the OCI format has no health check
     *) set -- "$1" build --format docker ;;
     esac
     target=$1
