@@ -15,7 +15,10 @@
 #include "common/io/clock.h"
 #include "common/io/file.h"
 
-enum { SEND_RETRY_MS = 50 };
+enum {
+    SEND_RETRY_MS = 50,
+    ACK_TIMEOUT_MS = 5000, /* many times the 200 ms that the controller gathers before it syncs */
+};
 
 struct log {
     uint64_t fence;
@@ -25,6 +28,7 @@ struct log {
     int fd;
     int64_t paused_until_ms; /* 0: no */
     int64_t pause_ms;
+    int64_t acked_by_ms; /* in flight: send again when nothing was acknowledged by then */
 };
 
 struct pen_logs {
@@ -119,6 +123,8 @@ static void pump(struct pen_logs *self, struct log *log)
             return;
         }
         log->sent += (uint64_t)got;
+        log->acked_by_ms = pen_clock_monotonic_ms() + ACK_TIMEOUT_MS;
+        wake_at(self, log->acked_by_ms);
     }
 }
 
@@ -162,8 +168,10 @@ void pen_logs_acked(struct pen_logs *self, uint64_t fence, uint64_t offset, uint
     log->pause_ms = 0;
     if (credit_bytes > 0)
         log->credit = credit_bytes;
-    if (offset > log->acked)
+    if (offset > log->acked) {
         log->acked = offset;
+        log->acked_by_ms = pen_clock_monotonic_ms() + ACK_TIMEOUT_MS;
+    }
     if (log->sent < log->acked)
         log->sent = log->acked;
     if (log->complete && log->acked == log->captured)
@@ -224,7 +232,11 @@ void pen_logs_on_time(struct pen_logs *self)
             continue;
         }
         log->paused_until_ms = 0;
+        if (log->sent > log->acked && log->acked_by_ms <= now)
+            log->sent = log->acked; /* lost on the way, or its answer was */
         pump(self, log);
+        if (log->sent > log->acked)
+            wake_at(self, log->acked_by_ms);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "controller/data/data.h"
 #include "controller/dispatch/dispatch.h"
 #include "controller/http/http.h"
+#include "controller/post/post.h"
 #include "controller/sources/sources.h"
 
 enum { CORE_POSTS_MAX = 65536 }; /* waiting inputs: seconds of work at full load */
@@ -74,6 +75,10 @@ static int open_store(struct controller *self, struct pen_error *err)
     pen_layout_path(dir, "keys/seal.key", &seal_path);
     int rc = make_folders(dir, err);
     if (rc < 0 || (rc = pen_store_open(dir, &self->store, err)) < 0)
+        return rc;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf blobs_path = {0};
+    pen_layout_path(dir, "blobs", &blobs_path);
+    if ((rc = pen_blob_store_clean(pen_buf_text(&blobs_path), err)) < 0) /* half-written ones */
         return rc;
     rc = pen_curve_pair_load_or_make(pen_buf_text(&curve_path), &self->server_keys, err);
     if (rc < 0)
@@ -182,6 +187,9 @@ static int serve(struct controller *self, int stop_fd, struct pen_error *err)
         return rc;
     pen_log(PEN_LOG_INFO, "serving", "http=%s control=%s bulk=%s", pen_http_endpoint(self->http),
             pen_dispatch_endpoint(self->dispatch), pen_data_endpoint(self->data));
+    const struct pen_post serve = {.kind = PEN_POST_SERVE};
+    if ((rc = pen_inbox_post_wait(pen_dispatch_inbox(self->dispatch), &serve, err)) < 0)
+        return rc;
     (void)sd_notify(0, "READY=1");
     rc = pen_core_run(self->core, stop_fd, err);
     (void)sd_notify(0, "STOPPING=1");

@@ -40,6 +40,7 @@ struct pen_dispatch {
     pthread_t thread;
     bool thread_runs;
     bool stopping;
+    bool closed;           /* handshakes wait for PEN_POST_SERVE */
     bool posts_pending;    /* the core was full: an AgentGone waits */
     struct pen_buf packed; /* scratch */
     int64_t busy_logged_ms;
@@ -261,6 +262,8 @@ static void take_posts(struct pen_dispatch *self)
             perform(self, posts[i].body);
         else if (posts[i].kind == PEN_POST_STOP)
             self->stopping = true;
+        else if (posts[i].kind == PEN_POST_SERVE)
+            self->closed = false;
         pen_post_release(&posts[i]);
     }
 }
@@ -271,7 +274,7 @@ static int turn(struct pen_dispatch *self, struct pen_error *err)
 {
     zmq_pollitem_t items[2 + PEN_PLANE_POLL_ITEMS] = {
         {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN},
-        {.socket = pen_zap_socket(self->zap), .events = ZMQ_POLLIN},
+        {.socket = pen_zap_socket(self->zap), .events = self->closed ? 0 : ZMQ_POLLIN},
     };
     pen_plane_poll_items(self->plane, &items[2]);
     long timeout_ms = self->posts_pending ? RETRY_MS : pen_plane_timeout_ms(self->plane);
@@ -284,7 +287,7 @@ static int turn(struct pen_dispatch *self, struct pen_error *err)
     if (rc < 0)
         return rc;
     take_posts(self);
-    if ((rc = pen_zap_answer(self->zap, ZAP_REQUESTS_A_TURN, err)) < 0)
+    if (!self->closed && (rc = pen_zap_answer(self->zap, ZAP_REQUESTS_A_TURN, err)) < 0)
         return rc;
     struct pen_plane_message message;
     for (unsigned i = 0; i < MESSAGES_A_TURN && pen_plane_receive(self->plane, &message); i++)
@@ -381,6 +384,7 @@ int pen_dispatch_start(const struct pen_dispatch_options *options,
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the control plane");
     self->core = options->core;
+    self->closed = options->closed_at_first;
     int rc = pen_inbox_create(INBOX_POSTS_MAX, &self->inbox, err);
     if (rc < 0 || (rc = open_sockets(self, options, err)) < 0 || (rc = start_thread(self, err)) < 0)
         return rc;

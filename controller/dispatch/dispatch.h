@@ -8,6 +8,8 @@
 #ifndef PEN_CONTROLLER_DISPATCH_DISPATCH_H
 #define PEN_CONTROLLER_DISPATCH_DISPATCH_H
 
+#include <stdbool.h>
+
 #include "common/base/error.h"
 #include "common/io/inbox.h"
 #include "common/keys/curve.h"
@@ -18,6 +20,8 @@ struct pen_dispatch_options {
     const char *address; /* "127.0.0.1:7420"; port 0 picks a free one */
     const struct pen_curve_pair *server_keys;
     struct pen_inbox *core; /* borrowed; outlives the thread */
+    bool closed_at_first;   /* leave handshakes unanswered until PEN_POST_SERVE: a key that is not
+                             * known yet must not be refused, for a refused peer does not retry */
 };
 
 /* Bind the ZAP handler, then the ROUTER; test that an unknown key is refused; then run the thread.

@@ -22,17 +22,24 @@
 enum pen_post_kind {
     PEN_POST_INPUT = 1, /* body: Pen__Input *; number: who posted (enum pen_thread) */
     PEN_POST_EFFECT,    /* body: Pen__Effect * */
-    PEN_POST_COMMITTED, /* body: char *, execution ids joined with '\n', may be ""; number: last fact seq */
+    PEN_POST_COMMITTED, /* body: char *, execution ids joined with '\n', may be ""; number: last
+                           fact seq */
     PEN_POST_LOG_GREW,  /* body: NULL; number: fence */
     PEN_POST_FAILED,    /* body: struct pen_error * */
     PEN_POST_STOP,      /* no body */
+    PEN_POST_SERVE,     /* no body; to dispatch: the keys are known, let agents in */
 };
 
 /* What the sealed secret of a connection is bound to (pen_seal's context): http seals it, sources
  * opens it. */
 #define PEN_CONNECTION_SEAL_CONTEXT "connection"
 
-enum pen_thread { PEN_THREAD_CORE = 1, PEN_THREAD_DISPATCH, PEN_THREAD_DATA, PEN_THREAD_HTTP,
-                  PEN_THREAD_SOURCES };
+enum pen_thread {
+    PEN_THREAD_CORE = 1,
+    PEN_THREAD_DISPATCH,
+    PEN_THREAD_DATA,
+    PEN_THREAD_HTTP,
+    PEN_THREAD_SOURCES
+};
 
 #endif

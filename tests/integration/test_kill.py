@@ -160,6 +160,7 @@ def test_kill_nine(system):
             wait_for(lambda: rig.status(execution) in ENDS, f"round {number} ({what}) to end", 90)
         except TimeoutError:
             print(rig.api.call("Explain", {"pipelineName": "kill"}, **PENSTOCK))
+            print(rig.actions(execution))
             raise
         judge(rig, execution, truth, "shim" in what)
         began[execution] = what
