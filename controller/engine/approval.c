@@ -53,17 +53,18 @@ int handle_put_approval(struct pen_engine *engine, const Pen__Input *input, Pen_
                         struct pen_error *err)
 {
     const Pen__PutApproval *request = input->put_approval;
-    struct pipeline *pipeline;
-    int rc = find_names(engine, request, &pipeline, err);
-    if (rc < 0)
-        return rc;
     struct action *action = request->token == NULL
                                 ? NULL
                                 : pen_map_get(&engine->approvals, pen_key_text(request->token));
+    /* By the token first: a PARALLEL execution may wait in a stage that the pipeline has lost
+     * since. */
     if (action == NULL || !pen_str_equal(action->row->pipeline, request->pipeline) ||
         !pen_str_equal(action->row->stage, request->stage) ||
-        !pen_str_equal(action->row->action, request->action))
-        return refuse(engine, pipeline, request, err);
+        !pen_str_equal(action->row->action, request->action)) {
+        struct pipeline *pipeline;
+        int rc = find_names(engine, request, &pipeline, err);
+        return rc < 0 ? rc : refuse(engine, pipeline, request, err);
+    }
     if (action->row->deadline_ms <= engine->now_ms)
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                             "the time to approve '%s' of stage '%s' is over", request->action,

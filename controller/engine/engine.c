@@ -129,7 +129,7 @@ void pen_engine_destroy(struct pen_engine **self_p)
         destroy_all(owners[i]);
     struct pen_map *indexes[] = {&self->token_ends, &self->request_ends, &self->approvals,
                                  &self->offers,     &self->demands,      &self->free_agents,
-                                 &self->fresh};
+                                 &self->fresh,      &self->written_dead};
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++)
         pen_map_release(indexes[i]);
     if (self->setting != NULL)

@@ -91,24 +91,54 @@ void row_release(struct pen_row *self)
     *self = (struct pen_row){0};
 }
 
-static void write_row(struct entity *self, struct pen_engine_out *out)
+/* Where the row of this key stands in `out`, if it does. An entity remembers its own place; one
+ * that has left memory is remembered by its key, because another of the same key may be made after
+ * it (a pipeline that is deleted and created again, all before one commit). */
+static bool find_place(const struct pen_engine *engine, const struct entity *self,
+                       const struct pen_engine_out *out, size_t *ret_index)
 {
     if (self->out_generation == out->generation) {
-        CHECK(self->out_index < out->rows_count);
-        row_release(&out->rows[self->out_index]);
-        row_pack(self, &out->rows[self->out_index]);
-        return;
+        *ret_index = self->out_index;
+        return true;
     }
-    out->rows = room(out->rows, out->rows_count, &out->rows_capacity, sizeof(struct pen_row));
+    if (engine->written_dead.count == 0)
+        return false;
+    const void *found =
+        pen_map_get(&engine->written_dead, (struct pen_key){(uint64_t)self->kind, self->key});
+    if (found == NULL)
+        return false;
+    *ret_index = (size_t)((uintptr_t)found - 1);
+    return true;
+}
+
+static void write_row(struct pen_engine *engine, struct entity *self, struct pen_engine_out *out)
+{
+    size_t index;
+    if (find_place(engine, self, out, &index)) {
+        CHECK(index < out->rows_count);
+        (void)pen_map_remove(&engine->written_dead,
+                             (struct pen_key){(uint64_t)self->kind, self->key});
+        row_release(&out->rows[index]);
+    } else {
+        out->rows = room(out->rows, out->rows_count, &out->rows_capacity, sizeof(struct pen_row));
+        index = out->rows_count++;
+    }
     self->out_generation = out->generation;
-    self->out_index = out->rows_count++;
-    row_pack(self, &out->rows[self->out_index]);
+    self->out_index = index;
+    row_pack(self, &out->rows[index]);
+    if (self->dead)
+        mem_put(&engine->written_dead, (struct pen_key){(uint64_t)self->kind, out->rows[index].key},
+                (void *)(uintptr_t)(index + 1));
 }
 
 void flush_rows(struct pen_engine *engine, struct pen_engine_out *out)
 {
     if (out != NULL && out->generation == 0)
         out->generation = ++engine->last_generation;
+    if (out != NULL && out->generation != engine->written_generation) {
+        pen_map_release(&engine->written_dead);
+        engine->written_generation = out->generation;
+    }
     struct entity *self = engine->dirty_first;
     engine->dirty_first = engine->dirty_last = NULL;
     while (self != NULL) {
@@ -116,7 +146,7 @@ void flush_rows(struct pen_engine *engine, struct pen_engine_out *out)
         self->dirty = false;
         self->next_dirty = NULL;
         if (out != NULL)
-            write_row(self, out);
+            write_row(engine, self, out);
         if (self->dead)
             entity_destroy(self);
         self = next;

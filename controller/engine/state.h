@@ -206,6 +206,8 @@ struct pen_engine {
     bool folding; /* a fact is being replayed: nothing follows from it */
     uint64_t last_candidate;
     uint64_t last_generation;
+    struct pen_map written_dead; /* kind, key -> 1 + place in `out` of rows whose entity is gone */
+    uint64_t written_generation; /* of the `out` that these places are in */
 
     /* of the current step */
     int64_t now_ms;

@@ -19,7 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef PEN_WORLD_SIMULATED
+/* The simulator stops at the first thing that must not be; it says where it stood by itself. */
+#define fail_msg(...)          (printf("\n" __VA_ARGS__), printf("\n"), fflush(stdout), abort())
+#define assert_true(x)         ((x) ? (void)0 : (void)fail_msg("%s:%d: not true: " #x, __FILE__, __LINE__))
+#define assert_null(x)         assert_true((x) == NULL)
+#define assert_non_null(x)     assert_true((x) != NULL)
+#define assert_int_equal(a, b) assert_true((long long)(a) == (long long)(b))
+#define print_message          printf
+#else
 #include <cmocka.h>
+#endif
 
 #include "common/base/map.h"
 #include "controller/engine/engine.h"
@@ -85,6 +95,11 @@ struct world {
     size_t source_runs;
     char *last_source_revision;
     size_t watches;
+    /* simulator: what is under way waits here until the simulator lets it arrive, or loses it */
+    bool simulated;
+    Pen__Input **inbox;
+    size_t inbox_count;
+    void (*begins)(struct world *w, struct fake_agent *a, const Pen__Capsule *capsule);
 };
 
 static void world_perform(struct world *w);
@@ -161,11 +176,10 @@ static UNUSED void *world_row(struct world *w, Pen__RowKind kind, const char *ke
 static void world_commit(struct world *w)
 {
     for (size_t i = 0; i < w->out.rows_count; i++) {
-        for (size_t j = i + 1; j < w->out.rows_count;
-             j++) /* each key once, but for a re-creation */
+        for (size_t j = i + 1; j < w->out.rows_count; j++) /* each key once */
             if (w->out.rows[i].kind == w->out.rows[j].kind &&
                 strcmp(w->out.rows[i].key, w->out.rows[j].key) == 0)
-                assert_true(w->out.rows[i].deleted);
+                fail_msg("row %s is written twice", w->out.rows[i].key);
         store_put(&w->store, &w->out.rows[i]);
     }
     for (size_t i = 0; i < w->out.facts_count; i++) {
@@ -252,7 +266,19 @@ static Pen__Input *input_new(Pen__Input__WhatCase what, void *body)
     return input;
 }
 
-/* Step, let the world react until it is quiet, free the input. */
+/* An input that the world makes by itself: at once, or when the simulator lets it. */
+static void world_arrive(struct world *w, Pen__Input *input)
+{
+    if (w->simulated) {
+        w->inbox = mem_grow(w->inbox, w->inbox_count);
+        w->inbox[w->inbox_count++] = input;
+        return;
+    }
+    world_step(w, input);
+    mem_free_message(input);
+}
+
+/* Step, let the world react until it is quiet. Takes body. */
 static UNUSED void world_post(struct world *w, Pen__Input__WhatCase what, void *body)
 {
     Pen__Input *input = input_new(what, body);
@@ -280,9 +306,7 @@ static void world_send(struct world *w, struct fake_agent *a, Pen__FromAgent__Bo
     m->agent_id = mem_text(a->id);
     SET(m, link, a->link);
     m->message = message;
-    Pen__Input *input = input_new(PEN__INPUT__WHAT_AGENT_MESSAGE, m);
-    world_step(w, input);
-    mem_free_message(input);
+    world_arrive(w, input_new(PEN__INPUT__WHAT_AGENT_MESSAGE, m));
 }
 
 static UNUSED void world_tick(struct world *w, int64_t ms)
@@ -387,9 +411,7 @@ static void data_deliver(struct world *w, const struct job *job, const Pen__Arti
     Pen__ArtifactArrived *arrived = MAKE(Pen__ArtifactArrived, pen__artifact_arrived__init);
     SET(arrived, fence, job->fence);
     arrived->artifact = mem_copy(made);
-    Pen__Input *input = input_new(PEN__INPUT__WHAT_ARTIFACT_ARRIVED, arrived);
-    world_step(w, input);
-    mem_free_message(input);
+    world_arrive(w, input_new(PEN__INPUT__WHAT_ARTIFACT_ARRIVED, arrived));
 }
 
 /* The process ends: kind and code as given. */
@@ -421,11 +443,8 @@ static void agent_end_job(struct world *w, struct fake_agent *a, uint64_t fence,
     job->phase = PEN__ATTEMPT_PHASE__PHASE_FINISHED;
     Pen__Event *event = job_event(a, job, PEN__EVENT__WHAT_FINISHED, finished);
     uint64_t seq = event->seq;
-    agent_send_event(w, a, job, seq);
-    job = agent_job(a, fence);
-    if (job == NULL)
-        return;
     Pen__Finished *copy = mem_copy(finished);
+    agent_send_event(w, a, job, seq);
     for (size_t i = 0; i < copy->n_artifacts && agent_job(a, fence) != NULL; i++)
         data_deliver(w, agent_job(a, fence), copy->artifacts[i]);
     mem_free_message(copy);
@@ -440,22 +459,28 @@ static void agent_start(struct world *w, struct fake_agent *a, const Pen__Start 
 {
     if (agent_job(a, start->fence) != NULL)
         return; /* has it, or has sworn not to begin it */
-    if (start->fence <= a->max_fence) {
+    bool stale = start->fence <= a->max_fence;
+    if (stale && !w->simulated)
         fail_msg("agent %s is told to start fence %llu after %llu", a->name,
                  (unsigned long long)start->fence, (unsigned long long)a->max_fence);
-    }
     struct job *job = agent_new_job(a, start->fence);
+    if (stale) { /* overtaken on the way */
+        agent_end_job(w, a, start->fence, PEN__FINISH_KIND__REFUSED_START, 0);
+        return;
+    }
     job->capsule = mem_copy(start->capsule);
     job->action = mem_text(start->capsule->action);
     job->phase = PEN__ATTEMPT_PHASE__PHASE_RUNNING;
     if (same(job->action, w->counted))
         w->begun++;
+    if (w->begins != NULL)
+        w->begins(w, a, start->capsule);
     Pen__Started *started = MAKE(Pen__Started, pen__started__init);
     started->isolation = mem_text("namespaces");
     job_event(a, job, PEN__EVENT__WHAT_STARTED, started);
     agent_send_event(w, a, job, 1);
     job = agent_job(a, start->fence);
-    if (job != NULL && !same(job->action, w->holding))
+    if (job != NULL && !w->simulated && !same(job->action, w->holding))
         agent_end_job(w, a, start->fence, PEN__FINISH_KIND__EXITED,
                       same(job->action, w->failing) ? 3 : 0);
 }
@@ -486,7 +511,8 @@ static void agent_cancel(struct world *w, struct fake_agent *a, uint64_t fence)
 
 static void agent_welcome(struct world *w, struct fake_agent *a, const Pen__Welcome *welcome)
 {
-    a->session_no = welcome->session_no;
+    if (welcome->session_no > a->session_no)
+        a->session_no = welcome->session_no;
     for (size_t i = 0; i < welcome->n_known; i++) {
         struct job *job = agent_job(a, welcome->known[i]->fence);
         for (uint64_t seq = welcome->known[i]->last_seq + 1; job != NULL && seq <= job->last_seq;
@@ -536,7 +562,10 @@ static void agent_receive(struct world *w, struct fake_agent *a, const Pen__ToAg
         break;
     }
     case PEN__TO_AGENT__BODY_REFUSED:
-        if (message->refused->code == PEN__REFUSED_CODE__NO_SESSION)
+        if (w->simulated && (message->refused->code == PEN__REFUSED_CODE__NO_SESSION ||
+                             message->refused->code == PEN__REFUSED_CODE__SUPERSEDED))
+            a->session_no = 0; /* says hello at its next heartbeat */
+        else if (message->refused->code == PEN__REFUSED_CODE__NO_SESSION)
             agent_hello(w, a);
         break;
     default:
@@ -573,9 +602,7 @@ static void source_answer(struct world *w, const Pen__SourceRun *run)
         value->value = mem_text(done->revision->revision_id);
         APPEND(done, output_variables, value);
     }
-    Pen__Input *input = input_new(PEN__INPUT__WHAT_SOURCE_DONE, done);
-    world_step(w, input);
-    mem_free_message(input);
+    world_arrive(w, input_new(PEN__INPUT__WHAT_SOURCE_DONE, done));
 }
 
 static void data_open(struct world *w, const Pen__AttemptOpen *open)
@@ -585,9 +612,7 @@ static void data_open(struct world *w, const Pen__AttemptOpen *open)
     Pen__LogStored *stored = MAKE(Pen__LogStored, pen__log_stored__init);
     SET(stored, fence, open->fence);
     SET(stored, size, open->wanted_log_size);
-    Pen__Input *input = input_new(PEN__INPUT__WHAT_LOG_STORED, stored);
-    world_step(w, input);
-    mem_free_message(input);
+    world_arrive(w, input_new(PEN__INPUT__WHAT_LOG_STORED, stored));
 }
 
 static void world_perform_one(struct world *w, Pen__Effect *effect)
@@ -954,6 +979,7 @@ static UNUSED void world_end(struct world *w)
         mem_free_message(w->facts[i]);
     free(w->facts);
     free(w->effects);
+    free(w->inbox);
     mem_free_message(w->reply);
     free(w->last_source_revision);
     for (size_t i = 0; i < w->agents_count; i++) {

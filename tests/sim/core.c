@@ -1,0 +1,455 @@
+/* tests/sim/core.c - the controller: the real engine, a store that keeps commits, and its crashes
+ *
+ * A turn takes what is in the inbox, steps, commits, performs. It can end before the commit, after
+ * it, or in the middle of the effects: what was committed stays, all else is forgotten.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/str.h"
+#include "common/wire/wire.h"
+#include "tests/sim/sim.h"
+
+/* ---- the store */
+
+static char *store_key(const struct pen_row *row)
+{
+    return mem_format("%02d %s", (int)row->kind, row->key);
+}
+
+static void stored_free(struct stored *stored)
+{
+    free(stored->key);
+    free(stored->row.key);
+    free(stored->row.body);
+    free(stored);
+}
+
+static void store_put(struct pen_map *store, const struct pen_row *row)
+{
+    struct stored *stored = mem_zero(sizeof *stored);
+    stored->key = store_key(row);
+    struct stored *old = pen_map_remove(store, pen_key_text(stored->key));
+    if (old != NULL)
+        stored_free(old);
+    stored->row = *row;
+    stored->row.key = mem_text(row->key);
+    stored->row.pipeline = stored->row.execution = NULL;
+    if (row->body != NULL)
+        stored->row.body = mem_bytes((ProtobufCBinaryData){row->body_size, row->body}).data;
+    mem_put(store, pen_key_text(stored->key), stored);
+}
+
+static void store_release(struct pen_map *store)
+{
+    struct stored *stored;
+    while ((stored = pen_map_first_value(store)) != NULL) {
+        pen_map_remove(store, pen_key_text(stored->key));
+        stored_free(stored);
+    }
+    pen_map_release(store);
+}
+
+/* A planted disk: some rows do not arrive. */
+static bool store_loses(struct sim *sim, const struct pen_row *row)
+{
+    bool attempt = row->kind == PEN__ROW_KIND__ROW_ATTEMPT;
+    if (sim->options.plant == PLANT_FORGOTTEN_ROW && attempt)
+        return sim_chance(sim, 20);
+    if (sim->options.plant == PLANT_STALE_ROW && row->kind == PEN__ROW_KIND__ROW_STAGE_STATE)
+        return sim_chance(sim, 10);
+    return false;
+}
+
+static void commit(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    if (core->out.facts_count == 0 && core->out.rows_count == 0)
+        return;
+    sim->counts[COUNT_COMMITS]++;
+    for (size_t i = 0; i < core->out.rows_count; i++) {
+        const struct pen_row *row = &core->out.rows[i];
+        sim_hash(sim, row->body, row->body_size);
+        if (!store_loses(sim, row))
+            store_put(&core->store, row);
+    }
+    for (size_t i = 0; i < core->out.facts_count; i++) {
+        if (core->facts_count == core->facts_room) {
+            core->facts_room = core->facts_room == 0 ? 1024 : 2 * core->facts_room;
+            core->facts = realloc(core->facts, core->facts_room * sizeof core->facts[0]);
+            CHECK(core->facts != NULL);
+        }
+        Pen__Fact *fact = core->out.facts[i];
+        core->out.facts[i] = NULL;
+        core->facts[core->facts_count++] = fact;
+        sim->counts[COUNT_FACTS]++;
+        auditor_fact(sim, fact);
+    }
+    core->out.facts_count = 0;
+}
+
+void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescriptor *type,
+               void (*each)(struct sim *sim, void *row, void *context), void *context)
+{
+    char from[8];
+    (void)pen_str_copy(from, sizeof from, "");
+    from[0] = (char)('0' + (int)kind / 10);
+    from[1] = (char)('0' + (int)kind % 10);
+    from[2] = '\0';
+    for (struct pen_map_node *node = pen_map_from(&sim->core.store, pen_key_text(from));
+         node != NULL; node = pen_map_next(node)) {
+        const struct stored *stored = pen_map_value(node);
+        if (stored->row.kind != kind)
+            break;
+        if (stored->row.deleted)
+            continue;
+        void *row =
+            protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
+        CHECK(row != NULL);
+        each(sim, row, context);
+        mem_free_message(row);
+    }
+}
+
+/* ---- memory = rows = facts folded */
+
+struct comparison {
+    struct sim *sim;
+    const struct pen_map *store;
+    size_t seen;
+    const char *what;
+};
+
+static int compare_live(void *context, const struct pen_row *row)
+{
+    struct comparison *self = context;
+    char *key = store_key(row);
+    const struct stored *stored = pen_map_get(self->store, pen_key_text(key));
+    if (stored == NULL || !stored->row.live || stored->row.deleted ||
+        stored->row.body_size != row->body_size ||
+        memcmp(stored->row.body, row->body, row->body_size) != 0)
+        sim_fail(self->sim, "%s: row %s is %s", self->what, key,
+                 stored == NULL ? "not in the store" : "another one in the store");
+    free(key);
+    self->seen++;
+    return 0;
+}
+
+static void check_memory(struct sim *sim, struct pen_engine *engine, const char *what)
+{
+    struct pen_error err;
+    struct comparison comparison = {.sim = sim, .store = &sim->core.store, .what = what};
+    if (pen_engine_rows(engine, compare_live, &comparison, &err) < 0)
+        sim_fail(sim, "%s: %s", what, err.message);
+    size_t live = 0;
+    for (struct pen_map_node *node = pen_map_first(&sim->core.store); node != NULL;
+         node = pen_map_next(node)) {
+        const struct stored *stored = pen_map_value(node);
+        live += stored->row.live && !stored->row.deleted ? 1 : 0;
+    }
+    if (live != comparison.seen)
+        sim_fail(sim, "%s: %zu live rows in the store, %zu in memory", what, live,
+                 comparison.seen);
+}
+
+static void compare_stores(struct sim *sim, const struct pen_map *folded)
+{
+    for (struct pen_map_node *node = pen_map_first(&sim->core.store); node != NULL;
+         node = pen_map_next(node)) {
+        const struct stored *a = pen_map_value(node);
+        const struct stored *b = pen_map_get(folded, pen_key_text(a->key));
+        if (b == NULL || a->row.live != b->row.live || a->row.deleted != b->row.deleted ||
+            a->row.order != b->row.order || a->row.body_size != b->row.body_size ||
+            (a->row.body_size > 0 && memcmp(a->row.body, b->row.body, a->row.body_size) != 0))
+            sim_fail(sim, "REPLAY: row %s is not what the facts give", a->key);
+    }
+    if (folded->count != sim->core.store.count)
+        sim_fail(sim, "REPLAY: the facts give %zu rows, the store has %zu", folded->count,
+                 sim->core.store.count);
+}
+
+void core_check_fold(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    struct pen_error err;
+    struct pen_engine *other = NULL;
+    struct pen_map folded = {0};
+    sim->counts[COUNT_FOLDS]++;
+    CHECK(pen_engine_create(&core->options, &other, &err) == 0);
+    for (size_t i = 0; i < core->facts_count; i++) {
+        struct pen_engine_out out = {0};
+        if (pen_engine_fold(other, core->facts[i], &out, &err) < 0)
+            sim_fail(sim, "REPLAY: %s", err.message);
+        for (size_t k = 0; k < out.rows_count; k++)
+            store_put(&folded, &out.rows[k]);
+        pen_engine_out_release(&out);
+    }
+    compare_stores(sim, &folded);
+    check_memory(sim, other, "REPLAY");
+    if (core->engine != NULL)
+        check_memory(sim, core->engine, "MEMORY");
+    store_release(&folded);
+    pen_engine_destroy(&other);
+}
+
+/* ---- effects */
+
+static void perform_one(struct sim *sim, const Pen__Effect *effect)
+{
+    switch ((int)effect->what_case) {
+    case PEN__EFFECT__WHAT_REPLY:
+        people_reply(sim, effect->reply);
+        break;
+    case PEN__EFFECT__WHAT_AGENT_SEND:
+        net_to_agent(sim, effect->agent_send);
+        break;
+    case PEN__EFFECT__WHAT_KEY_DENY:
+        break; /* the host of a revoked agent is found by its id, see people.c */
+    case PEN__EFFECT__WHAT_ATTEMPT_OPEN:
+        data_open(sim, effect->attempt_open);
+        break;
+    case PEN__EFFECT__WHAT_ATTEMPT_CLOSE: {
+        struct data_attempt *open =
+            pen_map_remove(&sim->core.opened, pen_key_number(effect->attempt_close->fence));
+        if (open != NULL)
+            free(open->agent_id);
+        free(open);
+        break;
+    }
+    case PEN__EFFECT__WHAT_ARTIFACT_ACCEPTED:
+        data_accepted(sim, effect->artifact_accepted);
+        break;
+    case PEN__EFFECT__WHAT_SOURCE_RUN:
+        source_run(sim, effect->source_run);
+        break;
+    case PEN__EFFECT__WHAT_SOURCE_WATCH:
+        source_watch(sim, effect->source_watch);
+        break;
+    default:
+        break;
+    }
+}
+
+/* False: the controller has died on the way. */
+static bool perform(struct sim *sim, bool may_die)
+{
+    struct core *core = &sim->core;
+    size_t count = core->out.effects_count;
+    if (count > 20000)
+        sim_fail(sim, "BOUNDED: one turn wants %zu effects", count);
+    size_t dies_at = may_die && sim_chance(sim, sim->mix.core_crash_pm)
+                         ? (size_t)sim_below(sim, count + 1)
+                         : SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        if (i == dies_at) {
+            core_crash(sim, "in the middle of the effects");
+            return false;
+        }
+        perform_one(sim, core->out.effects[i]);
+    }
+    return true;
+}
+
+/* ---- life */
+
+static void forget_memory(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    struct data_attempt *open;
+    while ((open = pen_map_first_value(&core->opened)) != NULL) {
+        pen_map_remove(&core->opened, pen_map_key(pen_map_first(&core->opened)));
+        free(open->agent_id);
+        free(open);
+    }
+    for (size_t i = 0; i < core->inbox_count; i++)
+        mem_free_message(core->inbox[i]);
+    core->inbox_count = 0;
+    pen_engine_out_release(&core->out);
+    core->out = (struct pen_engine_out){0};
+    pen_engine_destroy(&core->engine);
+    pen_heap_disarm(&sim->queue, &core->tick);
+}
+
+static void arm_tick(struct sim *sim)
+{
+    int64_t deadline = pen_engine_deadline(sim->core.engine);
+    if (sim->options.plant == PLANT_LOST_TIMER && sim->core.life > 1 &&
+        sim->core.inbox_count == 0)
+        deadline = INT64_MAX;
+    if (deadline == INT64_MAX) {
+        pen_heap_disarm(&sim->queue, &sim->core.tick);
+        return;
+    }
+    mem_arm(&sim->queue, &sim->core.tick, deadline > sim->now_ms ? deadline : sim->now_ms + 1);
+}
+
+static void load(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    struct pen_error err;
+    for (struct pen_map_node *node = pen_map_first(&core->store); node != NULL;
+         node = pen_map_next(node)) {
+        const struct pen_row *row = &((struct stored *)pen_map_value(node))->row;
+        if (row->live && !row->deleted &&
+            pen_engine_load(core->engine, row->kind, row->body, row->body_size, &err) < 0)
+            sim_fail(sim, "RELOAD: %s", err.message);
+    }
+    if (pen_engine_plan(core->engine, sim->now_ms, &core->out, &err) < 0)
+        sim_fail(sim, "RELOAD: %s", err.message);
+    if (core->facts_count > 0 && core->out.facts_count > 0)
+        sim_fail(sim, "RELOAD: planning stated %zu facts", core->out.facts_count);
+}
+
+void core_start(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    if (core->up)
+        return;
+    struct pen_error err;
+    core->life++;
+    pen_engine_options_default(&core->options);
+    core->options.check_invariants = true;
+    memset(core->options.seed, (int)core->life, sizeof core->options.seed);
+    memcpy(core->options.seed, &sim->options.seed, sizeof sim->options.seed);
+    CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);
+    core->up = true;
+    core->turn_armed = false;
+    sim_trace(sim, "controller starts, life %" PRIu64, core->life);
+    load(sim);
+    commit(sim);
+    check_memory(sim, core->engine, "RELOAD");
+    bool lives = perform(sim, false);
+    CHECK(lives);
+    pen_engine_out_clear(&core->out);
+    arm_tick(sim);
+}
+
+static void fire_start(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    core_start(sim);
+}
+
+void core_crash(struct sim *sim, const char *where)
+{
+    struct core *core = &sim->core;
+    if (!core->up)
+        return;
+    sim->counts[COUNT_CORE_CRASHES]++;
+    sim_trace(sim, "controller dies %s", where);
+    core->up = false;
+    forget_memory(sim);
+    net_drop_all(sim);
+    if (sim->options.plant == PLANT_FENCE_REUSED && sim_chance(sim, 500)) {
+        struct stored *stored = pen_map_get(&core->store, pen_key_text("01 main"));
+        Pen__SettingRow *row =
+            pen__setting_row__unpack(NULL, stored->row.body_size, stored->row.body);
+        row->last_fence = row->last_fence > 2 ? row->last_fence - 2 : row->last_fence;
+        stored->row.body_size = pen__setting_row__pack(row, stored->row.body);
+        pen__setting_row__free_unpacked(row, NULL);
+    }
+    int64_t down_ms = 1 + sim_around(sim, sim_chance(sim, 900) ? 3000 : 120000);
+    sim_at(sim, down_ms, fire_start);
+}
+
+static void turn(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    struct pen_error err;
+    size_t batch = 1 + (size_t)sim_below(sim, 16);
+    if (batch > core->inbox_count)
+        batch = core->inbox_count;
+    for (size_t i = 0; i < batch; i++) {
+        if (pen_engine_step(core->engine, core->inbox[i], sim->now_ms, &core->out, &err) < 0)
+            sim_fail(sim, "step: %s", err.message);
+        mem_free_message(core->inbox[i]);
+    }
+    core->inbox_count -= batch;
+    memmove(core->inbox, core->inbox + batch, core->inbox_count * sizeof core->inbox[0]);
+    bool dies_before = sim_chance(sim, sim->mix.core_crash_pm);
+    if (dies_before && sim->options.plant == PLANT_ACK_BEFORE_COMMIT)
+        (void)perform(sim, false);
+    if (dies_before) {
+        core_crash(sim, "before the commit");
+        return;
+    }
+    commit(sim);
+    if (!perform(sim, true))
+        return;
+    pen_engine_out_clear(&core->out);
+    arm_tick(sim);
+    if (sim_below(sim, 20000) == 0)
+        core_check_fold(sim);
+}
+
+static void arm_turn(struct sim *sim);
+
+static void fire_turn(struct sim *sim, struct sim_event *event)
+{
+    if (!sim->core.up || event->stamp != sim->core.life)
+        return;
+    sim->core.turn_armed = false;
+    turn(sim);
+    if (sim->core.up && sim->core.inbox_count > 0)
+        arm_turn(sim);
+}
+
+static void arm_turn(struct sim *sim)
+{
+    if (sim->core.turn_armed)
+        return;
+    sim->core.turn_armed = true;
+    sim_at(sim, (int64_t)sim_below(sim, 3), fire_turn)->stamp = sim->core.life;
+}
+
+/* ---- inputs */
+
+Pen__Input *core_input(Pen__Input__WhatCase what, void *body)
+{
+    Pen__Input *input = MAKE(Pen__Input, pen__input__init);
+    input->what_case = what;
+    input->tick = body; /* a union of pointers */
+    return input;
+}
+
+bool core_post(struct sim *sim, Pen__Input *input)
+{
+    struct core *core = &sim->core;
+    if (!core->up) {
+        mem_free_message(input);
+        return false;
+    }
+    if (core->inbox_count == core->inbox_room) {
+        core->inbox_room = core->inbox_room == 0 ? 64 : 2 * core->inbox_room;
+        core->inbox = realloc(core->inbox, core->inbox_room * sizeof core->inbox[0]);
+        CHECK(core->inbox != NULL);
+    }
+    core->inbox[core->inbox_count++] = input;
+    arm_turn(sim);
+    return true;
+}
+
+void core_tick(struct sim *sim)
+{
+    core_post(sim, core_input(PEN__INPUT__WHAT_TICK, MAKE(Pen__Tick, pen__tick__init)));
+}
+
+void core_release(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    forget_memory(sim);
+    pen_map_release(&core->opened);
+    store_release(&core->store);
+    for (size_t i = 0; i < core->facts_count; i++)
+        mem_free_message(core->facts[i]);
+    free(core->facts);
+    free(core->inbox);
+    void *value;
+    while ((value = pen_map_first_value(&core->logs)) != NULL) {
+        pen_map_remove(&core->logs, pen_map_key(pen_map_first(&core->logs)));
+        free(value);
+    }
+    pen_map_release(&core->logs);
+}

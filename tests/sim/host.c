@@ -1,0 +1,443 @@
+/* tests/sim/host.c - a host with its agent: the real session, a journal on a disk, power
+ *
+ * A turn of the agent does what agent/app does: write the journal, perform, sync, perform what had
+ * to wait. Between any two of these the process or the whole host may die.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/str.h"
+#include "tests/sim/sim.h"
+
+static int64_t local_ms(const struct sim *sim, const struct host *host)
+{
+    return host->clock_offset_ms + sim->now_ms + sim->now_ms * host->drift_pm / 1000;
+}
+
+bool host_serves(const struct host *host)
+{
+    return host->exists && host->session != NULL && host->agent_id != NULL && !host->denied;
+}
+
+/* ---- enrolment: a person makes a token, the agent spends it */
+
+static void fire_enrol(struct sim *sim, struct sim_event *event)
+{
+    struct host *host = &sim->hosts[event->host];
+    if (host->agent_id != NULL || !host->exists)
+        return;
+    Pen__CreateToken *request = MAKE(Pen__CreateToken, pen__create_token__init);
+    host->enrolments++;
+    request->has_public_key = 1;
+    request->public_key.len = 32;
+    request->public_key.data = mem_zero(32);
+    request->public_key.data[0] = (uint8_t)(100 + host->index);
+    memcpy(request->public_key.data + 1, &host->enrolments, sizeof host->enrolments);
+    SET(request, slots, 3);
+    SET(request, ttl_ms, 3600000);
+    Pen__Input *input = core_input(PEN__INPUT__WHAT_CREATE_TOKEN, request);
+    input->principal = mem_text("arn:aws:iam::000000000000:user/root");
+    SET(input, correlation, ++sim->correlation);
+    sim->requests[sim->correlation % 256] = (struct request){
+        sim->correlation, PEN__INPUT__WHAT_CREATE_TOKEN, host->index, host->enrolments};
+    core_post(sim, input);
+    sim_at(sim, 3000, fire_enrol)->host = host->index;
+}
+
+void host_enrol(struct sim *sim, struct host *host)
+{
+    sim_at(sim, (int64_t)sim_below(sim, 200), fire_enrol)->host = host->index;
+}
+
+void host_enrolled(struct sim *sim, struct host *host, const char *agent_id)
+{
+    if (host->agent_id != NULL)
+        return;
+    host->agent_id = mem_text(agent_id);
+    sim_trace(sim, "%s is enrolled as %s", host->name, agent_id);
+    host_start_agent(sim, host);
+}
+
+void host_init(struct sim *sim, int index)
+{
+    struct host *host = &sim->hosts[index];
+    host->index = index;
+    host->exists = host->powered = true;
+    char *name = mem_format("h%d", index);
+    (void)pen_str_copy(host->name, sizeof host->name, name);
+    free(name);
+    host->spool_id = mem_format("spool-%d-%" PRIu64, index, ++sim->stamps);
+    host->machine_id = mem_format("machine-%d", index);
+    host->clock_offset_ms = (int64_t)sim_below(sim, 1000000000);
+    if (sim->mix.drift_pm > 0)
+        host->drift_pm = (int64_t)sim_below(sim, 2 * sim->mix.drift_pm + 1) - sim->mix.drift_pm;
+    host_power_on(sim, host);
+    host_enrol(sim, host);
+}
+
+/* ---- the journal's first record */
+
+static void open_spool(struct host *host)
+{
+    if (host->journal.count > 0)
+        return;
+    Pen__JournalRecord record;
+    pen__journal_record__init(&record);
+    Pen__SpoolOpened opened;
+    pen__spool_opened__init(&opened);
+    opened.spool_id = host->spool_id;
+    opened.machine_id = host->machine_id;
+    record.what_case = PEN__JOURNAL_RECORD__WHAT_OPENED;
+    record.opened = &opened;
+    journal_append(&host->journal, &record);
+    host->journal.synced = host->journal.count;
+}
+
+/* ---- the process */
+
+static void arm_timer(struct sim *sim, struct host *host)
+{
+    int64_t deadline = pen_session_deadline_ms(host->session);
+    if (deadline == INT64_MAX) {
+        pen_heap_disarm(&sim->queue, &host->timer);
+        return;
+    }
+    int64_t rate = 1000 + host->drift_pm;
+    int64_t at = (deadline - host->clock_offset_ms) * 1000 / rate + 1;
+    mem_arm(&sim->queue, &host->timer, at > sim->now_ms ? at : sim->now_ms + 1);
+}
+
+static void perform(struct sim *sim, struct host *host, const struct pen_session_effect *effect)
+{
+    switch (effect->kind) {
+    case PEN_OUT_SEND:
+        net_to_core(sim, host, effect->message);
+        break;
+    case PEN_OUT_OPEN_DATA:
+        break;
+    case PEN_OUT_START:
+        shim_start(sim, host, effect->capsule);
+        break;
+    case PEN_OUT_KILL:
+        shim_kill(sim, host, effect->fence, effect->grace_ms);
+        break;
+    case PEN_OUT_ADOPT:
+        shim_adopt(sim, host, effect->fence);
+        break;
+    case PEN_OUT_PACK:
+        shim_pack(sim, host, effect->capsule);
+        break;
+    case PEN_OUT_UPLOAD:
+        data_upload(sim, host, effect->fence, effect->artifact);
+        break;
+    case PEN_OUT_LOG_DONE:
+        data_log(sim, host, effect->fence, effect->number);
+        break;
+    case PEN_OUT_RELEASE:
+        data_release(sim, host, effect->fence);
+        break;
+    case PEN_OUT_SUPERSEDED:
+        sim_trace(sim, "%s is told: %s", host->name, effect->text);
+        if (effect->refused_code == PEN__REFUSED_CODE__SUPERSEDED) {
+            if (!host->rival)
+                sim_fail(sim, "SESSION: %s is alone with its key and is told that another process "
+                              "serves with it: its agent would end", host->name);
+            host->crashed = true;
+        }
+        break;
+    }
+}
+
+/* At a boundary of the turn: maybe the end of the process, or of the host. */
+static bool dies(struct sim *sim, struct host *host, struct pen_session_out *out, const char *where)
+{
+    if (!sim_chance(sim, sim->mix.agent_crash_pm))
+        return false;
+    pen_session_turn_done(host->session, out);
+    if (sim->mix.reboot_s > 0 && sim_chance(sim, 300))
+        host_power_off(sim, host, where);
+    else
+        host_crash_agent(sim, host, where);
+    return true;
+}
+
+static void write_records(struct sim *sim, struct host *host, const struct pen_session_out *out,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool event = out->records[i]->what_case == PEN__JOURNAL_RECORD__WHAT_EVENT &&
+                     out->records[i]->event->event->what_case == PEN__EVENT__WHAT_FINISHED;
+        if (!event || sim->options.plant != PLANT_LOST_EVENT_RECORD)
+            journal_append(&host->journal, out->records[i]);
+    }
+}
+
+static void perform_all(struct sim *sim, struct host *host, const struct pen_session_out *out,
+                        bool after_sync)
+{
+    bool early = sim->options.plant == PLANT_START_BEFORE_SYNC;
+    for (size_t i = 0; i < out->effects_count; i++) {
+        bool later = out->effects[i].after_sync &&
+                     !(early && out->effects[i].kind == PEN_OUT_START);
+        if (later == after_sync)
+            perform(sim, host, &out->effects[i]);
+    }
+}
+
+static void compact(struct sim *sim, struct host *host)
+{
+    struct pen_session_out out = {0};
+    struct pen_error err;
+    uint64_t seq = host->journal.seq;
+    if (pen_session_snapshot(host->session, &out, &err) < 0)
+        sim_fail(sim, "snapshot: %s", err.message);
+    journal_cut(&host->journal, 0);
+    host->journal.seq = seq;
+    open_spool(host);
+    for (size_t i = 0; i < out.records_count; i++)
+        journal_append(&host->journal, out.records[i]);
+    host->journal.synced = host->journal.count;
+    pen_session_turn_done(host->session, &out);
+}
+
+static void agent_turn(struct sim *sim, struct host *host)
+{
+    struct pen_session_out out = host->out;
+    host->out = (struct pen_session_out){0};
+    if (out.effects_count > 10000)
+        sim_fail(sim, "BOUNDED: one turn of %s wants %zu effects", host->name, out.effects_count);
+    if (out.records_count > 0) {
+        size_t torn = (size_t)sim_below(sim, out.records_count);
+        uint64_t seq = host->journal.seq;
+        write_records(sim, host, &out, torn);
+        if (dies(sim, host, &out, "while it writes the journal"))
+            return;
+        journal_cut(&host->journal, host->journal.count - (host->journal.seq - seq));
+        host->journal.seq = seq;
+    }
+    write_records(sim, host, &out, out.records_count);
+    if (out.records_count > 0 && dies(sim, host, &out, "before its first effects"))
+        return;
+    perform_all(sim, host, &out, false);
+    if (out.sync && dies(sim, host, &out, "before the sync"))
+        return;
+    if (out.sync)
+        host->journal.synced = host->journal.count;
+    if (out.sync && dies(sim, host, &out, "after the sync"))
+        return;
+    perform_all(sim, host, &out, true);
+    pen_session_turn_done(host->session, &out);
+    pen_session_set_spool_seq(host->session, host->journal.seq);
+    if (host->journal.count > 400 || sim_below(sim, 400) == 0)
+        compact(sim, host);
+    if (host->crashed)
+        host_crash_agent(sim, host, "for it was told to");
+    else
+        arm_timer(sim, host);
+}
+
+static void fire_turn(struct sim *sim, struct sim_event *event)
+{
+    struct host *host = &sim->hosts[event->host];
+    if (host->session == NULL || host->process != event->stamp)
+        return;
+    host->turn_armed = false;
+    agent_turn(sim, host);
+}
+
+void host_feed(struct sim *sim, struct host *host, struct pen_session_input *input)
+{
+    if (host->session == NULL)
+        return;
+    struct pen_error err = {0};
+    input->now_ms = local_ms(sim, host);
+    int rc = pen_session_step(host->session, input, &host->out, &err);
+    if (rc == PEN_ECONFLICT || rc == PEN_ECORRUPT || rc == PEN_EINVAL)
+        sim_fail(sim, "the session of %s: %s", host->name, err.message);
+    arm_timer(sim, host);
+    if (host->turn_armed)
+        return;
+    host->turn_armed = true;
+    struct sim_event *event = sim_at(sim, (int64_t)sim_below(sim, 2), fire_turn);
+    event->host = host->index;
+    event->stamp = host->process;
+}
+
+void host_timer(struct sim *sim, struct host *host)
+{
+    struct pen_session_input input = {.kind = PEN_IN_TIMER};
+    host_feed(sim, host, &input);
+}
+
+void host_start_agent(struct sim *sim, struct host *host)
+{
+    if (host->session != NULL || !host->powered || host->agent_id == NULL)
+        return;
+    host->crashed = false;
+    host->process = ++sim->stamps;
+    host->link = 0;
+    host->turn_armed = false;
+    open_spool(host);
+    char *run_id = mem_format("run-%" PRIu64, host->process);
+    struct pen_session_config config = {.spool_id = host->spool_id,
+                                        .boot_id = host->boot_id,
+                                        .run_id = run_id,
+                                        .machine_id = host->machine_id,
+                                        .slots = 3};
+    struct pen_error err;
+    if (pen_session_create(&config, &host->session, &err) < 0 ||
+        journal_load(&host->journal, host->session, sim->options.plant, &err) < 0)
+        sim_fail(sim, "%s cannot start again: %s", host->name, err.message);
+    free(run_id);
+    pen_session_set_spool_seq(host->session, host->journal.seq);
+    sim_trace(sim, "%s: agent starts", host->name);
+    if (pen_session_recover(host->session, &host->out, &err) < 0)
+        sim_fail(sim, "%s cannot recover: %s", host->name, err.message);
+    agent_turn(sim, host);
+    if (host->session != NULL)
+        net_connect_later(sim, host, 1 + sim_around(sim, 100));
+}
+
+static void end_process(struct sim *sim, struct host *host)
+{
+    net_drop_link(sim, host, false, sim_chance(sim, 800));
+    if (host->session != NULL)
+        pen_session_turn_done(host->session, &host->out);
+    pen_session_destroy(&host->session);
+    pen_heap_disarm(&sim->queue, &host->timer);
+    data_release(sim, host, 0);
+}
+
+static void fire_start(struct sim *sim, struct sim_event *event)
+{
+    struct host *host = &sim->hosts[event->host];
+    if (host->process == event->stamp)
+        host_start_agent(sim, host);
+}
+
+void host_crash_agent(struct sim *sim, struct host *host, const char *where)
+{
+    if (host->session == NULL)
+        return;
+    sim->counts[COUNT_AGENT_CRASHES]++;
+    sim_trace(sim, "%s: agent dies %s", host->name, where);
+    end_process(sim, host);
+    struct sim_event *event = sim_at(sim, 1 + sim_around(sim, 3000), fire_start);
+    event->host = host->index;
+    event->stamp = host->process;
+}
+
+/* ---- power */
+
+static void fire_power_on(struct sim *sim, struct sim_event *event)
+{
+    struct host *host = &sim->hosts[event->host];
+    if (host->boot == event->stamp && !host->powered)
+        host_power_on(sim, host);
+}
+
+void host_power_off(struct sim *sim, struct host *host, const char *why)
+{
+    if (!host->powered)
+        return;
+    sim->counts[COUNT_REBOOTS]++;
+    sim_trace(sim, "%s: loses power %s", host->name, why);
+    end_process(sim, host);
+    host->powered = false;
+    shim_power_off(sim, host);
+    uint64_t unsynced = host->journal.count - host->journal.synced;
+    journal_cut(&host->journal, host->journal.synced + (size_t)sim_below(sim, unsynced + 1));
+    host->journal.synced = host->journal.count;
+    int64_t off_ms = 1000 + sim_around(sim, sim_chance(sim, 800) ? 20000 : 600000);
+    struct sim_event *event = sim_at(sim, off_ms, fire_power_on);
+    event->host = host->index;
+    event->stamp = host->boot;
+}
+
+void host_power_on(struct sim *sim, struct host *host)
+{
+    host->powered = true;
+    host->boot = ++sim->stamps;
+    char *boot = mem_format("boot-%" PRIu64, host->boot);
+    (void)pen_str_copy(host->boot_id, sizeof host->boot_id, boot);
+    free(boot);
+    host_start_agent(sim, host);
+}
+
+/* ---- spools that are not what they were */
+
+void host_wipe(struct sim *sim, struct host *host)
+{
+    if (!host->powered)
+        return;
+    sim->counts[COUNT_WIPES]++;
+    host->tainted = true;
+    host_power_off(sim, host, "and its spool is wiped");
+    journal_clear(&host->journal);
+    journal_clear(&host->snapshot);
+    free(host->snapshot_spool_id);
+    host->snapshot_spool_id = NULL;
+    free(host->spool_id);
+    host->spool_id = mem_format("spool-%d-%" PRIu64, host->index, ++sim->stamps);
+}
+
+void host_roll_back(struct sim *sim, struct host *host)
+{
+    if (!host->powered)
+        return;
+    if (host->snapshot_spool_id == NULL || sim_chance(sim, 300)) {
+        journal_copy(&host->snapshot, &host->journal);
+        mem_set_text(&host->snapshot_spool_id, host->spool_id);
+        return;
+    }
+    if (host->snapshot.seq >= host->journal.synced)
+        return;
+    sim->counts[COUNT_ROLL_BACKS]++;
+    host->tainted = true;
+    host_power_off(sim, host, "and its disk is rolled back");
+    journal_copy(&host->journal, &host->snapshot);
+    mem_set_text(&host->spool_id, host->snapshot_spool_id);
+}
+
+void host_clone(struct sim *sim, struct host *host)
+{
+    for (int i = SIM_HOSTS; i < SIM_HOSTS_MAX; i++) {
+        struct host *copy = &sim->hosts[i];
+        if (copy->exists || host->agent_id == NULL || host->copy)
+            continue;
+        sim->counts[COUNT_CLONES]++;
+        copy->index = i;
+        copy->exists = copy->copy = copy->tainted = copy->rival = true;
+        host->tainted = host->rival = true;
+        char *name = mem_format("h%d", i);
+        (void)pen_str_copy(copy->name, sizeof copy->name, name);
+        free(name);
+        copy->agent_id = mem_text(host->agent_id);
+        copy->spool_id = mem_text(host->spool_id);
+        copy->machine_id =
+            sim_chance(sim, 500) ? mem_text(host->machine_id) : mem_format("machine-%d", i);
+        journal_copy(&copy->journal, &host->journal);
+        sim_trace(sim, "%s is a copy of %s", copy->name, host->name);
+        host_power_on(sim, copy);
+        return;
+    }
+}
+
+void host_release(struct sim *sim, struct host *host)
+{
+    (void)sim;
+    if (host->session != NULL)
+        pen_session_turn_done(host->session, &host->out);
+    pen_session_destroy(&host->session);
+    journal_clear(&host->journal);
+    journal_clear(&host->snapshot);
+    for (size_t i = 0; i < host->uploads_count; i++)
+        free(host->uploads[i].name);
+    free(host->uploads);
+    free(host->agent_id);
+    free(host->spool_id);
+    free(host->machine_id);
+    free(host->snapshot_spool_id);
+}

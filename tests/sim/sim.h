@@ -1,0 +1,379 @@
+/* tests/sim/sim.h - a whole installation in one process, on virtual time, from one seed
+ *
+ *     people, sources --inputs--> core (real engine, store in memory) --effects--> network
+ *                                   ^                                                 |
+ *     auditor <--facts, begins--    '---- real codec ---- hosts (real sessions) <-----'
+ *
+ * One queue of events decides what happens next; every random choice comes from the seed, so a seed
+ * tells one story and tells it again. World.c holds clock and queue, core.c the controller, net.c
+ * the network, host.c and shim.c the hosts, people.c who asks for things, faults.c what goes wrong,
+ * auditor.c what must be true whatever happens. The auditor reads committed facts and what truly
+ * ran; it asks neither engine nor session.
+ *
+ * A violation prints the story's seed, step and command, and ends the process with status 3.
+ */
+#ifndef PEN_TESTS_SIM_SIM_H
+#define PEN_TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/session/session.h"
+#include "common/base/heap.h"
+#include "common/base/map.h"
+#include "controller/engine/engine.h"
+#include "controller/engine/memory.h"
+
+enum {
+    SIM_HOSTS = 4,        /* hosts of the installation */
+    SIM_HOSTS_MAX = 6,    /* with the copies of hosts */
+    SIM_PIPELINES = 4,
+    SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
+    SIM_FAILED = 3,       /* exit status of a violation */
+};
+
+/* Bugs that the simulator's own seams can have, to show that it finds them: --plant N. */
+enum sim_plant {
+    PLANT_NONE = 0,
+    PLANT_ACK_BEFORE_COMMIT,  /* effects are performed, then the commit is lost */
+    PLANT_START_BEFORE_SYNC,  /* the agent starts before its journal is durable */
+    PLANT_TOMB_NOT_DURABLE,   /* the agent loses its tombs at each restart */
+    PLANT_LOST_EVENT_RECORD,  /* results are not journalled */
+    PLANT_FORGOTTEN_ROW,      /* the store forgets some rows of attempts */
+    PLANT_STALE_ROW,          /* the store keeps the older body of a row now and then */
+    PLANT_LOST_TIMER,         /* no tick after a restart */
+    PLANT_DOUBLE_BEGIN,       /* an adopted start that had not begun is begun, and proven not to */
+    PLANT_WRONG_EXIT,         /* a failed exit is reported as 0 */
+    PLANT_EARLY_LOG,          /* data says that a log is stored before it is */
+    PLANT_FENCE_REUSED,       /* the fence counter goes back at a restart */
+    PLANT_COUNT,
+};
+
+/* What may go wrong in this seed; 0 switches a fault off. Every *_s is a mean in virtual seconds. */
+struct sim_mix {
+    uint32_t loss_pm, duplicate_pm, late_pm; /* per mille of messages */
+    uint32_t delay_ms;                       /* mean */
+    bool disorder;                           /* delays overtake each other */
+    uint32_t clog_s, cut_s;
+    uint32_t core_crash_pm; /* per mille of core turns */
+    uint32_t core_stop_s;
+    uint32_t agent_crash_pm; /* per mille of turns that write */
+    uint32_t agent_stop_s, reboot_s, shim_death_s;
+    uint32_t wipe_s, roll_back_s, clone_s;
+    uint32_t drift_pm; /* clocks of hosts run fast or slow by up to this */
+    uint32_t action_fails_pm;
+    uint32_t people_s;
+};
+
+struct sim;
+struct sim_event;
+typedef void (*sim_fire_f)(struct sim *sim, struct sim_event *event);
+
+/* Owned by the queue; freed once fired. */
+struct sim_event {
+    struct pen_heap_entry entry;
+    sim_fire_f fire;
+    int host;
+    uint64_t stamp; /* of the process, boot or controller life that it belongs to */
+    uint64_t number;
+    uint64_t link;
+    void *data; /* owned: malloc */
+    size_t size;
+    bool flag;
+};
+
+/* ---- the controller */
+
+struct core {
+    struct pen_engine *engine;
+    struct pen_engine_options options;
+    struct pen_engine_out out;
+    struct pen_map store; /* "kind key" -> struct stored */
+    Pen__Fact **facts;    /* all that were ever committed */
+    size_t facts_count, facts_room;
+    Pen__Input **inbox;
+    size_t inbox_count, inbox_room;
+    bool up;
+    bool turn_armed;
+    uint64_t life;
+    struct pen_heap_entry tick; /* armed by the engine's deadline */
+    struct pen_map opened;      /* fence -> struct data_attempt: the data plane's memory */
+    struct pen_map logs;        /* fence -> uint64_t: bytes of log on the controller's disk */
+    struct pen_map watches;     /* pipeline -> struct watch */
+};
+
+struct stored {
+    char *key;
+    struct pen_row row;
+};
+
+struct data_attempt {
+    char *agent_id;
+    uint64_t wanted;
+};
+
+/* ---- hosts */
+
+enum run_state { RUN_SPAWNED = 1, RUN_BEGAN, RUN_EXITED, RUN_GONE };
+
+/* What truly happened to one start on one host. */
+struct run {
+    uint64_t fence;
+    int host;
+    uint64_t boot;
+    enum run_state state;
+    bool began;
+    bool killed;
+    bool once;
+    char *action_execution_id;
+    int32_t exit_code;
+    uint64_t log_size;
+    size_t outputs;
+    char **output_names;
+};
+
+struct journal {
+    ProtobufCBinaryData *records;
+    uint64_t *seqs;
+    size_t count, room;
+    size_t synced;
+    uint64_t seq;
+};
+
+struct upload {
+    uint64_t fence;
+    char *name; /* NULL: the log */
+    uint8_t sha[32];
+    uint64_t size;
+    bool done;
+};
+
+struct host {
+    int index;
+    bool exists;
+    bool copy;    /* a clone of another host */
+    bool powered; /* false: off until switched on */
+    bool crashed; /* agent process is down until started */
+    char name[16];
+    char *agent_id;
+    char *spool_id;
+    char *machine_id;
+    char boot_id[24];
+    uint64_t boot; /* number of the boot, unique */
+    struct journal journal;
+    struct journal snapshot; /* an image taken earlier */
+    char *snapshot_spool_id;
+    struct pen_session *session; /* NULL: no agent process */
+    struct pen_session_out out;
+    uint64_t process; /* stamp, unique */
+    bool turn_armed;
+    bool data_armed;
+    uint64_t link; /* 0: not connected */
+    struct pen_heap_entry timer;
+    int64_t clock_offset_ms;
+    int64_t drift_pm;
+    bool cut_in, cut_out; /* partitions: to the host, from the host */
+    int64_t clogged_until_ms;
+    int64_t last_in_ms, last_out_ms; /* latest delivery, for links that keep the order */
+    struct upload *uploads;
+    size_t uploads_count, uploads_room;
+    bool tainted; /* wiped, rolled back, copied or revoked: proof may be gone for good */
+    bool rival;   /* another process may use its key */
+    bool denied;  /* its key */
+    uint64_t enrolments;
+};
+
+/* ---- people */
+
+struct pipeline_facts {
+    char name[8];
+    uint64_t pushes;
+    char *token; /* of the last start, to be repeated */
+    char *token_execution_id;
+    bool token_answered;
+};
+
+struct request {
+    uint64_t correlation;
+    Pen__Input__WhatCase what;
+    int pipeline;
+    uint64_t number;
+};
+
+enum sim_count {
+    COUNT_MESSAGES,
+    COUNT_LOST,
+    COUNT_DUPLICATED,
+    COUNT_LATE,
+    COUNT_CLOGS,
+    COUNT_CUTS,
+    COUNT_CORE_CRASHES,
+    COUNT_AGENT_CRASHES,
+    COUNT_REBOOTS,
+    COUNT_SHIM_DEATHS,
+    COUNT_WIPES,
+    COUNT_ROLL_BACKS,
+    COUNT_CLONES,
+    COUNT_REQUESTS,
+    COUNT_COMMITS,
+    COUNT_FACTS,
+    COUNT_GRANTS,
+    COUNT_BEGINS,
+    COUNT_EXECUTIONS,
+    COUNT_UNPROVEN,
+    COUNT_FOLDS,
+    COUNTS,
+};
+
+struct auditor;
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t steps_max; /* 0: no limit */
+    int64_t busy_ms;    /* length of the safety phase */
+    bool trace;
+    bool calm; /* no faults */
+    enum sim_plant plant;
+};
+
+struct sim {
+    struct sim_options options;
+    struct sim_mix mix;
+    uint64_t random[2];
+    int64_t now_ms;
+    uint64_t steps;
+    uint64_t stamps;
+    uint64_t hash;
+    struct pen_heap queue;
+    bool quiet; /* no more faults, and nobody starts anything */
+    bool over;
+    struct core core;
+    struct host hosts[SIM_HOSTS_MAX];
+    struct pen_map runs; /* fence * SIM_HOSTS_MAX + host -> struct run */
+    struct pipeline_facts pipelines[SIM_PIPELINES];
+    struct request requests[256];
+    uint64_t correlation;
+    uint64_t links;
+    struct {
+        uint64_t number;
+        int host;
+        uint64_t core_life;
+        uint64_t process;
+        bool closed;
+    } link[SIM_LINKS_MAX];
+    struct auditor *auditor;
+    uint64_t counts[COUNTS];
+};
+
+/* ---- world.c */
+struct sim *sim_create(const struct sim_options *options);
+void sim_destroy(struct sim **self_p);
+/* Run to the end of the story. */
+void sim_run(struct sim *sim);
+void sim_run_until(struct sim *sim, int64_t until_ms);
+/* Queue an event; fill in what it needs. */
+struct sim_event *sim_at(struct sim *sim, int64_t in_ms, sim_fire_f fire);
+uint64_t sim_random(struct sim *sim);
+uint64_t sim_below(struct sim *sim, uint64_t bound);
+bool sim_chance(struct sim *sim, uint32_t per_mille);
+/* Exponential with this mean. */
+int64_t sim_around(struct sim *sim, int64_t mean);
+void sim_hash(struct sim *sim, const void *bytes, size_t size);
+void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void sim_fail(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+const char *sim_count_name(enum sim_count count);
+const char *sim_plant_name(enum sim_plant plant);
+
+/* ---- core.c */
+void core_start(struct sim *sim);
+void core_crash(struct sim *sim, const char *where);
+/* Takes the input; drops it when the controller is down. False: dropped. */
+bool core_post(struct sim *sim, Pen__Input *input);
+void core_tick(struct sim *sim);
+Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
+/* Facts folded = rows of the store = memory. */
+void core_check_fold(struct sim *sim);
+void core_release(struct sim *sim);
+/* Visit rows of one kind; unpacked for the call only. */
+void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescriptor *type,
+               void (*each)(struct sim *sim, void *row, void *context), void *context);
+
+/* ---- source.c, the branches that pipelines watch */
+void source_run(struct sim *sim, const Pen__SourceRun *run);
+void source_watch(struct sim *sim, const Pen__SourceWatch *watch);
+void source_push(struct sim *sim, int pipeline);
+
+/* ---- net.c */
+/* Connect the host's agent, when both ends can be reached; else try again later. */
+void net_connect_later(struct sim *sim, struct host *host, int64_t in_ms);
+void net_drop_link(struct sim *sim, struct host *host, bool tell_agent, bool tell_core);
+void net_drop_all(struct sim *sim);
+void net_to_core(struct sim *sim, struct host *host, const Pen__FromAgent *message);
+void net_to_agent(struct sim *sim, const Pen__AgentSend *send);
+bool net_open(struct sim *sim, const struct host *host); /* both ways, now */
+
+/* ---- host.c */
+void host_init(struct sim *sim, int index);
+void host_enrol(struct sim *sim, struct host *host);
+void host_enrolled(struct sim *sim, struct host *host, const char *agent_id);
+void host_start_agent(struct sim *sim, struct host *host);
+void host_crash_agent(struct sim *sim, struct host *host, const char *where);
+void host_power_off(struct sim *sim, struct host *host, const char *why);
+void host_power_on(struct sim *sim, struct host *host);
+void host_wipe(struct sim *sim, struct host *host);
+void host_roll_back(struct sim *sim, struct host *host);
+void host_clone(struct sim *sim, struct host *host);
+void host_feed(struct sim *sim, struct host *host, struct pen_session_input *input);
+void host_timer(struct sim *sim, struct host *host);
+void host_release(struct sim *sim, struct host *host);
+bool host_serves(const struct host *host);
+
+/* ---- journal.c */
+void journal_append(struct journal *self, Pen__JournalRecord *record);
+void journal_copy(struct journal *self, const struct journal *from);
+void journal_cut(struct journal *self, size_t count);
+void journal_clear(struct journal *self);
+int journal_load(const struct journal *self, struct pen_session *session, enum sim_plant plant,
+                 struct pen_error *err);
+
+/* ---- shim.c: what runs on hosts, and the data that it leaves */
+void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule);
+void shim_adopt(struct sim *sim, struct host *host, uint64_t fence);
+void shim_kill(struct sim *sim, struct host *host, uint64_t fence, uint32_t grace_ms);
+void shim_die(struct sim *sim, struct host *host);
+void shim_pack(struct sim *sim, struct host *host, const Pen__Capsule *capsule);
+void shim_power_off(struct sim *sim, struct host *host);
+struct run *shim_run(struct sim *sim, const struct host *host, uint64_t fence);
+void data_upload(struct sim *sim, struct host *host, uint64_t fence,
+                 const Pen__ArtifactRef *artifact);
+void data_log(struct sim *sim, struct host *host, uint64_t fence, uint64_t size);
+void data_release(struct sim *sim, struct host *host, uint64_t fence);
+void data_accepted(struct sim *sim, const Pen__ArtifactAccepted *accepted);
+void data_open(struct sim *sim, const Pen__AttemptOpen *open);
+
+/* ---- people.c */
+void people_begin(struct sim *sim);
+void people_reply(struct sim *sim, const Pen__Reply *reply);
+void people_quiet(struct sim *sim);
+/* What people do in the quiet phase about all that waits for them. */
+void people_decide_all(struct sim *sim, bool unproven_too);
+
+/* ---- faults.c */
+void faults_draw(struct sim *sim);
+void faults_begin(struct sim *sim);
+void faults_end(struct sim *sim);
+
+/* ---- auditor.c */
+void auditor_create(struct sim *sim);
+void auditor_destroy(struct sim *sim);
+void auditor_fact(struct sim *sim, const Pen__Fact *fact);
+void auditor_began(struct sim *sim, const struct run *run);
+void auditor_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
+void auditor_quiet(struct sim *sim);
+/* After the quiet phase: what was under way has ended or is truly unproven. */
+void auditor_check_quiet(struct sim *sim);
+void auditor_check_end(struct sim *sim);
+
+#endif
