@@ -38,6 +38,18 @@ static bool is_clean_value(const char *text, size_t size)
     return true;
 }
 
+/* Whether the header was continued on a further line. The library joins such lines without a word,
+ * and to the wrong end: "Content-Length: 1" and " 0" become a header Content-Length0, so that the
+ * body is taken for a second request. It leaves name and value where they were received, one right
+ * behind the other, except when it had to join lines. */
+static bool is_folded(const char *name, size_t name_size, const char *value)
+{
+    enum { BLANKS_MAX = 256 }; /* between the colon and the value */
+    uintptr_t end = (uintptr_t)name + name_size;
+    uintptr_t start = (uintptr_t)value;
+    return start <= end || start - end > BLANKS_MAX + 1;
+}
+
 static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const char *name,
                                    size_t name_size, const char *value, size_t value_size)
 {
@@ -55,6 +67,10 @@ static enum MHD_Result take_header(void *context, enum MHD_ValueKind kind, const
     }
     if (!is_clean_value(value == NULL ? "" : value, value == NULL ? 0 : value_size)) {
         reading->code = bad(reading->err, "a header value holds a control character");
+        return MHD_NO;
+    }
+    if (value != NULL && is_folded(name, name_size, value)) {
+        reading->code = bad(reading->err, "a header is continued on a further line");
         return MHD_NO;
     }
     head->headers[head->headers_count++] =

@@ -53,6 +53,13 @@ static void test_smuggling(void **state)
         "Transfer-Encoding : chunked\r\n",
         "Content-Length : 5\r\n",
         "Foo : bar\r\n",
+        "Content-Length: 1\r\n 0\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+        "Transfer-Encoding: chun\r\n\tked\r\n",
+        "Foo: a\r\n b\r\n",
+        "Foo: a\r\n b\r\n c\r\n",
+        "Foo\r\n",
+        " Foo: bar\r\n",
         "F(oo): bar\r\n",
         "Foo: a\x01z\r\n",
         "Host: other\r\n",
@@ -85,6 +92,7 @@ static void test_smuggling(void **state)
 static void test_odd_heads(void **state)
 {
     const struct fixture *f = *state;
+    expect(f, "GET /healthz HTTP/1.1\r\nHost:x\r\nFoo:\r\nBar: \r\nBaz:\t \ta b \t\r\n\r\n", 200);
     struct response response;
     exchange_text(f, "GET /healthz HTTP/1.1\r\n\r\n", &response);
     assert_int_equal(response.status, 400); /* the library's own answer: no Host */
