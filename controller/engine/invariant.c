@@ -85,7 +85,11 @@ static void check_agent(const struct pen_engine *engine, const struct agent *age
         busy += attempt_takes_slot(attempt->row->state) ? 1 : 0;
     }
     CHECK(busy == agent->busy);
-    CHECK(agent->indexed == agent_available(engine, agent));
+    bool available = agent_available(engine, agent);
+    bool pause_over = pen_heap_armed(&agent->timer.entry) &&
+                      agent->timer.entry.at <= engine->now_ms; /* the next tick sees to it */
+    CHECK(IMPLIES(agent->indexed, available));
+    CHECK(IMPLIES(available, agent->indexed || pause_over));
     CHECK(IMPLIES(agent->row->status != PEN__AGENT_STATUS__AGENT_ENROLLED, !agent->connected));
     CHECK(IMPLIES(agent->offers > 0, agent->connected && !agent->suspect));
 }

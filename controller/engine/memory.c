@@ -82,6 +82,11 @@ ProtobufCBinaryData mem_bytes(ProtobufCBinaryData bytes)
     return copy;
 }
 
+bool mem_bytes_equal(ProtobufCBinaryData a, ProtobufCBinaryData b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
 void mem_put(struct pen_map *map, struct pen_key key, void *value)
 {
     if (pen_map_put(map, key, value, NULL) < 0)

@@ -8,6 +8,7 @@
 #define PEN_CONTROLLER_ENGINE_MEMORY_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/heap.h"
@@ -33,6 +34,8 @@ void *mem_grow(void *array, size_t count);
 
 /* bytes of a protobuf field, copied. */
 ProtobufCBinaryData mem_bytes(ProtobufCBinaryData bytes);
+
+bool mem_bytes_equal(ProtobufCBinaryData a, ProtobufCBinaryData b);
 
 void mem_put(struct pen_map *map, struct pen_key key, void *value);
 void mem_arm(struct pen_heap *heap, struct pen_heap_entry *entry, int64_t at);

@@ -215,6 +215,38 @@ static void test_request_token(void **state)
     world_end(&w);
 }
 
+/* Several steps before one commit: each row once, and as it is in the end. */
+static void test_steps_share_one_commit(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct pen_error err;
+    for (int i = 0; i < 12; i++) {
+        Pen__Input *input;
+        if (i % 4 == 0) {
+            Pen__CreatePipeline *create = MAKE(Pen__CreatePipeline, pen__create_pipeline__init);
+            create->declaration = declare("p", NULL, "Source:S=source|Build:B=run");
+            input = input_new(PEN__INPUT__WHAT_CREATE_PIPELINE, create);
+        } else if (i % 4 == 3) {
+            Pen__DeletePipeline *delete = MAKE(Pen__DeletePipeline, pen__delete_pipeline__init);
+            delete->name = mem_text("p");
+            input = input_new(PEN__INPUT__WHAT_DELETE_PIPELINE, delete);
+        } else {
+            Pen__StartExecution *start = MAKE(Pen__StartExecution, pen__start_execution__init);
+            start->pipeline = mem_text("p");
+            start->client_request_token = mem_text("again");
+            input = input_new(PEN__INPUT__WHAT_START_EXECUTION, start);
+        }
+        w.now_ms++;
+        assert_int_equal(pen_engine_step(w.engine, input, w.now_ms, &w.out, &err), 0);
+        mem_free_message(input);
+    }
+    world_commit(&w); /* checks that each key is there once */
+    pen_engine_out_clear(&w.out);
+    world_end(&w); /* and that memory and the fold agree with it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_source_failure_and_new_revision),
         cmocka_unit_test(test_revision_found_while_fetching_starts_nothing),
         cmocka_unit_test(test_request_token),
+        cmocka_unit_test(test_steps_share_one_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
