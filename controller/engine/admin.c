@@ -131,8 +131,7 @@ static bool key_known(const struct pen_engine *engine, ProtobufCBinaryData key)
     for (const struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
          node = pen_map_next(node)) {
         const struct agent *agent = pen_map_value(node);
-        if (agent->row->public_key.len == key.len &&
-            memcmp(agent->row->public_key.data, key.data, key.len) == 0)
+        if (mem_bytes_equal(agent->row->public_key, key))
             return true;
     }
     return false;

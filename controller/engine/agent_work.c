@@ -290,9 +290,7 @@ static bool stored_before(const struct attempt *attempt, const Pen__ArtifactRef 
     for (size_t i = 0; i < attempt->row->n_stored; i++) {
         const Pen__ArtifactRef *stored = attempt->row->stored[i];
         if (pen_str_equal(stored->name, artifact->name) &&
-            stored->manifest_sha256.len == artifact->manifest_sha256.len &&
-            memcmp(stored->manifest_sha256.data, artifact->manifest_sha256.data,
-                   stored->manifest_sha256.len) == 0)
+            mem_bytes_equal(stored->manifest_sha256, artifact->manifest_sha256))
             return true;
     }
     return false;

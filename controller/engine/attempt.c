@@ -149,9 +149,7 @@ static const Pen__ArtifactRef *find_ref(size_t count, Pen__ArtifactRef **refs, c
 static bool artifact_stored(const struct attempt *self, const Pen__ArtifactRef *made)
 {
     const Pen__ArtifactRef *stored = find_ref(self->row->n_stored, self->row->stored, made->name);
-    return stored != NULL && stored->manifest_sha256.len == made->manifest_sha256.len &&
-           memcmp(stored->manifest_sha256.data, made->manifest_sha256.data,
-                  made->manifest_sha256.len) == 0;
+    return stored != NULL && mem_bytes_equal(stored->manifest_sha256, made->manifest_sha256);
 }
 
 /* A declared output that is not there: because the agent does not name it, or it has not arrived.

@@ -242,9 +242,7 @@ int handle_start_execution(struct pen_engine *engine, const Pen__Input *input, P
     bool with_token = !pen_str_empty(request->client_request_token);
     const Pen__RequestTokenRow *former = with_token ? former_request(engine, request) : NULL;
     if (former != NULL) {
-        if (former->body_sha256.len != request->body_sha256.len ||
-            memcmp(former->body_sha256.data, request->body_sha256.data, former->body_sha256.len) !=
-                0)
+        if (!mem_bytes_equal(former->body_sha256, request->body_sha256))
             return pen_fail_api(err, PEN_ECONFLICT, "ConflictException",
                                 "clientRequestToken '%s' was used before with another request",
                                 request->client_request_token);
