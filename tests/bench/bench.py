@@ -22,6 +22,7 @@ from harness.system import (System, approval_action, commands_action,  # noqa: E
                             commands_pipeline, remove_folder, wait_for)
 
 ACTIONS_PER_STAGE = 50  # the API's limit
+ACTIONS_PER_PIPELINE = 500  # half of the API's limit, source included
 SPAWN_SECONDS = 3
 ENDS = ("Succeeded", "Failed", "Stopped", "Cancelled", "Superseded")
 
@@ -71,17 +72,28 @@ def actions_of(api, pipeline, execution):
         token = {"nextToken": answer["nextToken"]}
 
 
-def bench_throughput(system, api, count):
-    """Actions a second from the first action's start to the last one's end, by the API's times."""
+def throughput_pipeline(name, count):
+    """`count` no-op actions, in parallel groups of a stage each."""
     stages = []
     for first in range(0, count, ACTIONS_PER_STAGE):
-        names = range(first, min(count, first + ACTIONS_PER_STAGE))
+        numbers = range(first, min(count, first + ACTIONS_PER_STAGE))
         stages.append((f"Stage{first // ACTIONS_PER_STAGE:02}",
-                       [commands_action(f"Action{name:04}", ["true"]) for name in names]))
-    system.create_pipeline(commands_pipeline("throughput", "bench", stages))
-    execution = newest(api, "throughput")
-    wait_end(api, "throughput", execution)
-    done = [one for one in actions_of(api, "throughput", execution) if one["stageName"] != "Source"]
+                       [commands_action(f"Action{number:04}", ["true"]) for number in numbers]))
+    return commands_pipeline(name, "bench", stages)
+
+
+def bench_throughput(system, api, count):
+    """Actions a second from the first action's start to the last one's end, by the API's times."""
+    names = []
+    for first in range(0, count, ACTIONS_PER_PIPELINE):
+        names.append(f"throughput-{len(names)}")
+        system.create_pipeline(
+            throughput_pipeline(names[-1], min(ACTIONS_PER_PIPELINE, count - first)))
+    done = []
+    for name in names:
+        execution = newest(api, name)
+        wait_end(api, name, execution)
+        done += [one for one in actions_of(api, name, execution) if one["stageName"] != "Source"]
     assert len(done) == count, f"{len(done)} of {count} actions in the history"
     seconds = max(one["lastUpdateTime"] for one in done) - min(one["startTime"] for one in done)
     return count / seconds, seconds
