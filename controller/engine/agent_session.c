@@ -301,6 +301,19 @@ static void refuse_fence(struct pen_engine *engine, struct agent *self, uint64_t
                        PEN__REFUSED_CODE__FENCED, fence, why);
 }
 
+/* Another grant came in between, so this one has a higher number than its offer had. The agent
+ * still keeps a slot for the number that it accepted: have it buried. (If that very number was
+ * granted to it meanwhile, for another action, the place is taken in earnest.) */
+static void drop_reservation(struct pen_engine *engine, struct agent *self, uint64_t fence)
+{
+    const struct attempt *granted = find_attempt(engine, fence);
+    if (granted != NULL && granted->agent == self)
+        return;
+    Pen__Revoke *body = MAKE(Pen__Revoke, pen__revoke__init);
+    SET(body, fence, fence);
+    agent_send(engine, self, PEN__TO_AGENT__BODY_REVOKE, body);
+}
+
 static void accept(struct pen_engine *engine, struct agent *self, uint64_t fence)
 {
     struct action *action = pen_map_get(&engine->offers, pen_key_number(fence));
@@ -310,6 +323,8 @@ static void accept(struct pen_engine *engine, struct agent *self, uint64_t fence
     }
     self->once_taken = self->once;
     attempt_grant(engine, action, self, fence);
+    if (action->row->fence != fence)
+        drop_reservation(engine, self, fence);
     agent_arm_timer(engine, self);
 }
 

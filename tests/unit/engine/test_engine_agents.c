@@ -403,6 +403,44 @@ static void test_unanswered_offer_is_withdrawn(void **state)
     world_end(&w);
 }
 
+static void test_accepts_that_overtake_each_other(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    world_add_agent(&w, "a", 1, NULL, NULL);
+    world_add_agent(&w, "b", 1, NULL, NULL);
+    w.agents[0].deaf = w.agents[1].deaf = true;
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run,B=run"));
+    w.agents[0].deaf = w.agents[1].deaf = false;
+    w.holding = "A";
+    struct fake_agent *first = NULL; /* who was offered fence 1 */
+    for (int i = 0; i < 2; i++) {
+        Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
+        SET(accept, fence, 2);
+        world_send(&w, &w.agents[i], PEN__FROM_AGENT__BODY_ACCEPT, accept);
+        if (last_sent(&w, PEN__TO_AGENT__BODY_START) != NULL && first == NULL)
+            first = &w.agents[1 - i];
+    }
+    assert_non_null(first);
+    Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
+    SET(accept, fence, 1);
+    world_send(&w, first, PEN__FROM_AGENT__BODY_ACCEPT, accept);
+    const Pen__ToAgent *sent = last_sent(&w, PEN__TO_AGENT__BODY_START);
+    assert_int_equal(sent->start->fence, 3); /* above 2 */
+    assert_int_equal(sent->start->offer, 1);
+    assert_int_equal(sent->start->capsule->fence, 3);
+    sent = last_sent(&w, PEN__TO_AGENT__BODY_REVOKE);
+    assert_non_null(sent); /* the slot that it keeps for 1 */
+    assert_int_equal(sent->revoke->fence, 1);
+    world_perform(&w);
+    world_finish(&w, "A", 0);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    assert_int_equal(first->jobs_count, 0);
+    free(id);
+    world_end(&w);
+}
+
 static void test_copied_spool_is_quarantined(void **state)
 {
     (void)state;
@@ -546,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_slots_are_filled_in_order),
         cmocka_unit_test(test_unanswered_offer_is_withdrawn),
+        cmocka_unit_test(test_accepts_that_overtake_each_other),
         cmocka_unit_test(test_copied_spool_is_quarantined),
         cmocka_unit_test(test_wiped_spool),
         cmocka_unit_test(test_two_processes_with_one_key),
