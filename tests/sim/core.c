@@ -105,8 +105,7 @@ void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescrip
             break;
         if (stored->row.deleted)
             continue;
-        void *row =
-            protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
+        void *row = protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
         CHECK(row != NULL);
         each(sim, row, context);
         mem_free_message(row);
@@ -150,8 +149,7 @@ static void check_memory(struct sim *sim, struct pen_engine *engine, const char 
         live += stored->row.live && !stored->row.deleted ? 1 : 0;
     }
     if (live != comparison.seen)
-        sim_fail(sim, "%s: %zu live rows in the store, %zu in memory", what, live,
-                 comparison.seen);
+        sim_fail(sim, "%s: %zu live rows in the store, %zu in memory", what, live, comparison.seen);
 }
 
 static void compare_stores(struct sim *sim, const struct pen_map *folded)
@@ -275,8 +273,7 @@ static void forget_memory(struct sim *sim)
 static void arm_tick(struct sim *sim)
 {
     int64_t deadline = pen_engine_deadline(sim->core.engine);
-    if (sim->options.plant == PLANT_LOST_TIMER && sim->core.life > 1 &&
-        sim->core.inbox_count == 0)
+    if (sim->options.plant == PLANT_LOST_TIMER && sim->core.life > 1 && sim->core.inbox_count == 0)
         deadline = INT64_MAX;
     if (deadline == INT64_MAX) {
         pen_heap_disarm(&sim->queue, &sim->core.tick);

@@ -87,8 +87,7 @@ static void tell_log(struct sim *sim, uint64_t fence, uint64_t wanted)
 
 void data_open(struct sim *sim, const Pen__AttemptOpen *open)
 {
-    struct data_attempt *attempt =
-        pen_map_get(&sim->core.opened, pen_key_number(open->fence));
+    struct data_attempt *attempt = pen_map_get(&sim->core.opened, pen_key_number(open->fence));
     if (attempt == NULL) {
         attempt = mem_zero(sizeof *attempt);
         mem_put(&sim->core.opened, pen_key_number(open->fence), attempt);

@@ -142,8 +142,10 @@ static void perform(struct sim *sim, struct host *host, const struct pen_session
         sim_trace(sim, "%s is told: %s", host->name, effect->text);
         if (effect->refused_code == PEN__REFUSED_CODE__SUPERSEDED) {
             if (!host->rival)
-                sim_fail(sim, "SESSION: %s is alone with its key and is told that another process "
-                              "serves with it: its agent would end", host->name);
+                sim_fail(sim,
+                         "SESSION: %s is alone with its key and is told that another process "
+                         "serves with it: its agent would end",
+                         host->name);
             host->crashed = true;
         }
         break;
@@ -179,8 +181,8 @@ static void perform_all(struct sim *sim, struct host *host, const struct pen_ses
 {
     bool early = sim->options.plant == PLANT_START_BEFORE_SYNC;
     for (size_t i = 0; i < out->effects_count; i++) {
-        bool later = out->effects[i].after_sync &&
-                     !(early && out->effects[i].kind == PEN_OUT_START);
+        bool later =
+            out->effects[i].after_sync && !(early && out->effects[i].kind == PEN_OUT_START);
         if (later == after_sync)
             perform(sim, host, &out->effects[i]);
     }

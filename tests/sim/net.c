@@ -24,8 +24,7 @@ static bool link_lives(const struct sim *sim, uint64_t number)
 
 bool net_open(struct sim *sim, const struct host *host)
 {
-    return sim->core.up && !host->cut_in && !host->cut_out &&
-           host->clogged_until_ms <= sim->now_ms;
+    return sim->core.up && !host->cut_in && !host->cut_out && host->clogged_until_ms <= sim->now_ms;
 }
 
 /* ---- connecting */
@@ -139,8 +138,8 @@ static void fire_to_agent(struct sim *sim, struct sim_event *event)
     mem_free_message(message);
 }
 
-static void queue_one(struct sim *sim, struct host *host, sim_fire_f fire, const struct pen_buf *bytes,
-                      uint64_t link, int64_t at_ms)
+static void queue_one(struct sim *sim, struct host *host, sim_fire_f fire,
+                      const struct pen_buf *bytes, uint64_t link, int64_t at_ms)
 {
     struct sim_event *event = sim_at(sim, at_ms - sim->now_ms, fire);
     event->host = host->index;
@@ -211,13 +210,12 @@ void net_to_agent(struct sim *sim, const Pen__AgentSend *send)
             !pen_str_equal(host->agent_id, send->agent_id) ||
             (send->link != 0 && send->link != host->link))
             continue;
-        sim_trace(sim, "controller -> %s %s fence %" PRIu64, host->name,
-                  to_agent_name(send->message),
-                  send->message->body_case == PEN__TO_AGENT__BODY_START
-                      ? send->message->start->fence
-                  : send->message->body_case == PEN__TO_AGENT__BODY_EVENT_ACK
-                      ? send->message->event_ack->fence
-                      : 0);
+        sim_trace(
+            sim, "controller -> %s %s fence %" PRIu64, host->name, to_agent_name(send->message),
+            send->message->body_case == PEN__TO_AGENT__BODY_START ? send->message->start->fence
+            : send->message->body_case == PEN__TO_AGENT__BODY_EVENT_ACK
+                ? send->message->event_ack->fence
+                : 0);
         carry(sim, host, true, send->message->body_case == PEN__TO_AGENT__BODY_WELCOME,
               send->message, host->link);
     }

@@ -32,9 +32,8 @@ static void report(struct sim *sim, struct host *host, const struct run *run,
     if (kind == PEN_IN_BEGAN)
         input.began = (struct pen_session_began){1, 1, sim->now_ms, "namespaces"};
     if (kind == PEN_IN_EXITED) {
-        int32_t code = sim->options.plant == PLANT_WRONG_EXIT && sim_chance(sim, 100)
-                           ? 0
-                           : run->exit_code;
+        int32_t code =
+            sim->options.plant == PLANT_WRONG_EXIT && sim_chance(sim, 100) ? 0 : run->exit_code;
         if (run->killed)
             SET(&shim_exit, killed, true);
         else

@@ -26,8 +26,8 @@
 #include "controller/engine/memory.h"
 
 enum {
-    SIM_HOSTS = 4,        /* hosts of the installation */
-    SIM_HOSTS_MAX = 6,    /* with the copies of hosts */
+    SIM_HOSTS = 4,     /* hosts of the installation */
+    SIM_HOSTS_MAX = 6, /* with the copies of hosts */
     SIM_PIPELINES = 4,
     SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
     SIM_FAILED = 3,       /* exit status of a violation */
@@ -36,21 +36,22 @@ enum {
 /* Bugs that the simulator's own seams can have, to show that it finds them: --plant N. */
 enum sim_plant {
     PLANT_NONE = 0,
-    PLANT_ACK_BEFORE_COMMIT,  /* effects are performed, then the commit is lost */
-    PLANT_START_BEFORE_SYNC,  /* the agent starts before its journal is durable */
-    PLANT_TOMB_NOT_DURABLE,   /* the agent loses its tombs at each restart */
-    PLANT_LOST_EVENT_RECORD,  /* results are not journalled */
-    PLANT_FORGOTTEN_ROW,      /* the store forgets some rows of attempts */
-    PLANT_STALE_ROW,          /* the store keeps the older body of a row now and then */
-    PLANT_LOST_TIMER,         /* no tick after a restart */
-    PLANT_DOUBLE_BEGIN,       /* an adopted start that had not begun is begun, and proven not to */
-    PLANT_WRONG_EXIT,         /* a failed exit is reported as 0 */
-    PLANT_EARLY_LOG,          /* data says that a log is stored before it is */
-    PLANT_FENCE_REUSED,       /* the fence counter goes back at a restart */
+    PLANT_ACK_BEFORE_COMMIT, /* effects are performed, then the commit is lost */
+    PLANT_START_BEFORE_SYNC, /* the agent starts before its journal is durable */
+    PLANT_TOMB_NOT_DURABLE,  /* the agent loses its tombs at each restart */
+    PLANT_LOST_EVENT_RECORD, /* results are not journalled */
+    PLANT_FORGOTTEN_ROW,     /* the store forgets some rows of attempts */
+    PLANT_STALE_ROW,         /* the store keeps the older body of a row now and then */
+    PLANT_LOST_TIMER,        /* no tick after a restart */
+    PLANT_DOUBLE_BEGIN,      /* an adopted start that had not begun is begun, and proven not to */
+    PLANT_WRONG_EXIT,        /* a failed exit is reported as 0 */
+    PLANT_EARLY_LOG,         /* data says that a log is stored before it is */
+    PLANT_FENCE_REUSED,      /* the fence counter goes back at a restart */
     PLANT_COUNT,
 };
 
-/* What may go wrong in this seed; 0 switches a fault off. Every *_s is a mean in virtual seconds. */
+/* What may go wrong in this seed; 0 switches a fault off. Every *_s is a mean in virtual seconds.
+ */
 struct sim_mix {
     uint32_t loss_pm, duplicate_pm, late_pm; /* per mille of messages */
     uint32_t delay_ms;                       /* mean */

@@ -1,0 +1,183 @@
+/* tests/sim/faults.c - each seed draws its own mix of faults; the quiet phase repairs everything */
+#include "common/base/check.h"
+#include "tests/sim/sim.h"
+
+/* Half of the seeds go without. */
+static uint32_t maybe(struct sim *sim, uint32_t low, uint32_t high)
+{
+    uint32_t value = low + (uint32_t)sim_below(sim, high - low + 1);
+    return sim_chance(sim, 500) ? value : 0;
+}
+
+void faults_draw(struct sim *sim)
+{
+    struct sim_mix *mix = &sim->mix;
+    *mix = (struct sim_mix){
+        .loss_pm = maybe(sim, 1, 300),
+        .duplicate_pm = maybe(sim, 1, 300),
+        .late_pm = maybe(sim, 1, 50),
+        .delay_ms = maybe(sim, 1, 800),
+        .disorder = sim_chance(sim, 500),
+        .clog_s = maybe(sim, 20, 300),
+        .cut_s = maybe(sim, 60, 900),
+        .core_crash_pm = maybe(sim, 1, 20),
+        .core_stop_s = maybe(sim, 60, 1200),
+        .agent_crash_pm = maybe(sim, 1, 60),
+        .agent_stop_s = maybe(sim, 60, 600),
+        .reboot_s = maybe(sim, 120, 1200),
+        .shim_death_s = maybe(sim, 30, 600),
+        .drift_pm = maybe(sim, 1, 10),
+        .action_fails_pm = maybe(sim, 10, 300),
+        .people_s = 5 + (uint32_t)sim_below(sim, 40),
+    };
+    if (sim_chance(sim, 300)) { /* rare in life, and hiding: what they break cannot be proven */
+        mix->wipe_s = maybe(sim, 600, 3600);
+        mix->roll_back_s = maybe(sim, 300, 1800);
+        mix->clone_s = maybe(sim, 600, 3600);
+    }
+    if (sim->options.calm)
+        *mix = (struct sim_mix){.people_s = mix->people_s};
+}
+
+/* A fault that comes again and again: number is the mean in ms, flag is not used. */
+static void again(struct sim *sim, uint32_t mean_s, sim_fire_f fire)
+{
+    if (mean_s > 0 && !sim->quiet)
+        sim_at(sim, sim_around(sim, (int64_t)mean_s * 1000), fire);
+}
+
+static struct host *some_host(struct sim *sim)
+{
+    struct host *host = &sim->hosts[sim_below(sim, SIM_HOSTS_MAX)];
+    return host->exists ? host : &sim->hosts[0];
+}
+
+static void fire_core_stop(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        core_crash(sim, "between turns");
+    again(sim, sim->mix.core_stop_s, fire_core_stop);
+}
+
+static void fire_agent_stop(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        host_crash_agent(sim, some_host(sim), "between turns");
+    again(sim, sim->mix.agent_stop_s, fire_agent_stop);
+}
+
+static void fire_reboot(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        host_power_off(sim, some_host(sim), "between turns");
+    again(sim, sim->mix.reboot_s, fire_reboot);
+}
+
+static void fire_shim_death(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        shim_die(sim, some_host(sim));
+    again(sim, sim->mix.shim_death_s, fire_shim_death);
+}
+
+static void fire_wipe(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        host_wipe(sim, some_host(sim));
+    again(sim, sim->mix.wipe_s, fire_wipe);
+}
+
+static void fire_roll_back(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        host_roll_back(sim, some_host(sim));
+    again(sim, sim->mix.roll_back_s, fire_roll_back);
+}
+
+static void fire_clone(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        host_clone(sim, some_host(sim));
+    again(sim, sim->mix.clone_s, fire_clone);
+}
+
+static void fire_clog(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet) {
+        sim->counts[COUNT_CLOGS]++;
+        some_host(sim)->clogged_until_ms = sim->now_ms + (int64_t)sim_below(sim, 15000);
+    }
+    again(sim, sim->mix.clog_s, fire_clog);
+}
+
+static void heal(struct sim *sim, struct host *host)
+{
+    if (!host->cut_in && !host->cut_out)
+        return;
+    host->cut_in = host->cut_out = false;
+    sim_trace(sim, "%s is connected again", host->name);
+    if (sim_chance(sim, 500)) /* keep-alive has ended the connection meanwhile */
+        net_drop_link(sim, host, true, sim_chance(sim, 500));
+}
+
+static void fire_heal(struct sim *sim, struct sim_event *event)
+{
+    heal(sim, &sim->hosts[event->host]);
+}
+
+static void fire_cut(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet) {
+        struct host *host = some_host(sim);
+        uint64_t kind = sim_below(sim, 3);
+        host->cut_in = kind != 0;
+        host->cut_out = kind != 1;
+        sim->counts[COUNT_CUTS]++;
+        sim_trace(sim, "%s is cut off%s%s", host->name, host->cut_in ? " in" : "",
+                  host->cut_out ? " out" : "");
+        static const int64_t means_ms[] = {10000, 60000, 600000, 3600000};
+        int64_t ends_ms = 100 + sim_around(sim, means_ms[sim_below(sim, 4)]);
+        sim_at(sim, ends_ms, fire_heal)->host = host->index;
+    }
+    again(sim, sim->mix.cut_s, fire_cut);
+}
+
+void faults_begin(struct sim *sim)
+{
+    const struct sim_mix *mix = &sim->mix;
+    again(sim, mix->core_stop_s, fire_core_stop);
+    again(sim, mix->agent_stop_s, fire_agent_stop);
+    again(sim, mix->reboot_s, fire_reboot);
+    again(sim, mix->shim_death_s, fire_shim_death);
+    again(sim, mix->wipe_s, fire_wipe);
+    again(sim, mix->roll_back_s, fire_roll_back);
+    again(sim, mix->clone_s, fire_clone);
+    again(sim, mix->clog_s, fire_clog);
+    again(sim, mix->cut_s, fire_cut);
+}
+
+void faults_end(struct sim *sim)
+{
+    uint32_t fails = sim->mix.action_fails_pm;
+    sim->mix = (struct sim_mix){.delay_ms = 5, .action_fails_pm = fails, .people_s = 0};
+    core_start(sim);
+    for (int i = 0; i < SIM_HOSTS_MAX; i++) {
+        struct host *host = &sim->hosts[i];
+        if (!host->exists)
+            continue;
+        heal(sim, host);
+        host->clogged_until_ms = sim->now_ms;
+        if (!host->powered)
+            host_power_on(sim, host);
+        host_start_agent(sim, host);
+    }
+}
