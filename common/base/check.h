@@ -11,8 +11,7 @@
 /* Print the failed condition with its place, and abort. */
 _Noreturn void pen_check_failed(const char *condition, const char *file, int line);
 
-#define CHECK(condition)                                                                           \
-    ((condition) ? (void)0 : pen_check_failed(#condition, __FILE__, __LINE__))
+#define CHECK(condition) ((condition) ? (void)0 : pen_check_failed(#condition, __FILE__, __LINE__))
 
 /* "If a then b", to be used inside CHECK. */
 #define IMPLIES(a, b) (!(a) || (b))

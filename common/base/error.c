@@ -85,8 +85,8 @@ int pen_error_prefix(struct pen_error *err, const char *format, ...)
 const char *pen_code_name(int code)
 {
     static const char *const names[] = {
-        "ok",       "invalid", "not-found", "conflict",    "no-memory", "io",          "limit",
-        "denied",   "stale",   "timeout",   "unavailable", "corrupt",   "unsupported", "no-space",
+        "ok",     "invalid", "not-found", "conflict",    "no-memory", "io",          "limit",
+        "denied", "stale",   "timeout",   "unavailable", "corrupt",   "unsupported", "no-space",
     };
     int index = -code;
     if (index < 0 || index >= (int)(sizeof names / sizeof names[0]))

@@ -17,19 +17,19 @@
 
 enum pen_code {
     PEN_OK = 0,
-    PEN_EINVAL = -1,       /* the input breaks a rule */
-    PEN_ENOTFOUND = -2,    /* the named thing does not exist */
-    PEN_ECONFLICT = -3,    /* not in this state, or a second claim on the same thing */
-    PEN_ENOMEM = -4,       /* no memory */
-    PEN_EIO = -5,          /* a system call failed */
-    PEN_ELIMIT = -6,       /* more than a limit allows */
-    PEN_EDENIED = -7,      /* not allowed */
-    PEN_ESTALE = -8,       /* superseded: a newer fence, session or version exists */
-    PEN_ETIMEOUT = -9,     /* took longer than allowed */
+    PEN_EINVAL = -1,        /* the input breaks a rule */
+    PEN_ENOTFOUND = -2,     /* the named thing does not exist */
+    PEN_ECONFLICT = -3,     /* not in this state, or a second claim on the same thing */
+    PEN_ENOMEM = -4,        /* no memory */
+    PEN_EIO = -5,           /* a system call failed */
+    PEN_ELIMIT = -6,        /* more than a limit allows */
+    PEN_EDENIED = -7,       /* not allowed */
+    PEN_ESTALE = -8,        /* superseded: a newer fence, session or version exists */
+    PEN_ETIMEOUT = -9,      /* took longer than allowed */
     PEN_EUNAVAILABLE = -10, /* not now; try again */
-    PEN_ECORRUPT = -11,    /* stored bytes are not what was written */
+    PEN_ECORRUPT = -11,     /* stored bytes are not what was written */
     PEN_EUNSUPPORTED = -12, /* known, but not something we do */
-    PEN_ENOSPACE = -13,    /* the disk is full */
+    PEN_ENOSPACE = -13,     /* the disk is full */
 };
 
 enum { PEN_ERROR_MESSAGE_MAX = 512 };
@@ -48,9 +48,9 @@ int pen_fail(struct pen_error *err, int code, const char *format, ...)
 int pen_fail_api(struct pen_error *err, int code, const char *api_name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Fill err from errno: PEN_ENOSPACE for a full disk or quota, PEN_ENOMEM for no memory, PEN_ENOTFOUND
- * for a missing file, PEN_EDENIED for missing rights, else PEN_EIO. The text of errno is added to the
- * message. Returns the code. */
+/* Fill err from errno: PEN_ENOSPACE for a full disk or quota, PEN_ENOMEM for no memory,
+ * PEN_ENOTFOUND for a missing file, PEN_EDENIED for missing rights, else PEN_EIO. The text of errno
+ * is added to the message. Returns the code. */
 int pen_fail_errno(struct pen_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -189,7 +189,7 @@ void pen_size_format_brief(uint64_t bytes, char ret_text[PEN_SIZE_TEXT_SIZE])
         uint64_t factor = sizes[i].factor;
         if (bytes >= factor) {
             (void)snprintf(ret_text, PEN_SIZE_TEXT_SIZE, "%" PRIu64 ".%" PRIu64 " %s",
-                           bytes / factor, bytes % factor * 10 / factor, sizes[i].name);
+                           bytes / factor, bytes % factor * 10 / factor % 10, sizes[i].name);
             return;
         }
     }

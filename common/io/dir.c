@@ -137,7 +137,8 @@ static int flatten(int root_fd, const char *name, uint64_t *number, struct pen_e
         char moved[48];
         (void)snprintf(moved, sizeof moved, ".penstock-remove-%" PRIu64, *number);
         /* Moving a folder needs the right to write to it, for its "..". */
-        (void)fchmodat(dirfd(dir), child, S_IRWXU, AT_SYMLINK_NOFOLLOW);
+        if (fchmodat(dirfd(dir), child, S_IRWXU, AT_SYMLINK_NOFOLLOW) < 0)
+            errno = 0; /* the rename tells whether that mattered */
         if (renameat2(dirfd(dir), child, root_fd, moved, RENAME_NOREPLACE) == 0)
             rc = 0;
         else if (errno == EEXIST || errno == ENOENT)

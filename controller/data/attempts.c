@@ -194,7 +194,7 @@ int pen_data_attempt_input(struct pen_data *self, struct attempt *attempt,
         if (rc < 0)
             return rc;
     }
-    struct input_blob probe;
+    struct input_blob probe = {0};
     memcpy(probe.sha256, sha256, PEN_SHA256_SIZE);
     const struct input_blob *found =
         attempt->inputs == NULL
