@@ -587,7 +587,7 @@ static unsigned long number(const char *text)
     char *end = NULL;
     unsigned long value = strtoul(text, &end, 10);
     if (end == text || *end != '\0') {
-        fprintf(stderr, "penstock-sim: '%s' is no number\n", text);
+        fprintf(stderr, "penstock-sim-engine: '%s' is no number\n", text);
         exit(2);
     }
     return value;
@@ -600,7 +600,8 @@ static unsigned long rounds = 400;
 static void on_abort(int number_of_signal)
 {
     (void)number_of_signal;
-    fprintf(stderr, "seed %lu failed; repeat: penstock-sim --first %lu --seeds 1 --rounds %lu\n",
+    fprintf(stderr,
+            "seed %lu failed; repeat: penstock-sim-engine --first %lu --seeds 1 --rounds %lu\n",
             current_seed, current_seed, rounds);
 }
 
@@ -615,7 +616,7 @@ int main(int argc, char **argv)
                                 : strcmp(argv[i], "--rounds") == 0 ? &rounds
                                                                    : NULL;
         if (option == NULL || i + 1 == argc) {
-            fprintf(stderr, "usage: penstock-sim [--seeds N] [--first SEED] [--rounds N]\n");
+            fprintf(stderr, "usage: penstock-sim-engine [--seeds N] [--first SEED] [--rounds N]\n");
             return 2;
         }
         *option = number(argv[i + 1]);
