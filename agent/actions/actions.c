@@ -30,6 +30,7 @@ struct job {
     size_t inputs_left;
     char *failure; /* to report at the next turn */
     bool pack_failure;
+    bool adopted; /* begun by an earlier process */
 };
 
 struct pen_actions {
@@ -228,6 +229,7 @@ void pen_actions_start(struct pen_actions *self, const Pen__Capsule *capsule)
 void pen_actions_adopt(struct pen_actions *self, const Pen__Capsule *capsule)
 {
     struct job *job = job_add(self, capsule, PHASE_RUNNING);
+    job->adopted = true;
     pen_exec_adopt(self->exec, job->fence);
 }
 
@@ -261,7 +263,7 @@ static void on_exec(void *context, const struct pen_exec_report *what)
         [PEN_EXEC_START_FAILED] = PEN_ACTION_SETUP_FAILED,
     };
     if (what->kind == PEN_EXEC_LOG)
-        (void)pen_logs_captured(self->logs, what->fence, what->number, false, NULL);
+        (void)pen_logs_captured(self->logs, what->fence, what->number, false, job->adopted, NULL);
     if (what->kind == PEN_EXEC_VANISHED)
         report(self,
                &(struct pen_action_report){.kind = PEN_ACTION_LOG,
@@ -353,10 +355,10 @@ static void remove_trash(struct pen_actions *self)
 
 void pen_actions_ended(struct pen_actions *self, uint64_t fence, uint64_t log_size)
 {
-    (void)pen_logs_captured(self->logs, fence, log_size, true, NULL);
+    struct job *job = job_get(self, fence);
+    (void)pen_logs_captured(self->logs, fence, log_size, true, job == NULL || job->adopted, NULL);
     pen_workspace_done(self->workspaces, fence);
     remove_trash(self);
-    struct job *job = job_get(self, fence);
     if (job != NULL)
         job_remove(self, job);
 }

@@ -25,6 +25,7 @@ struct log {
     uint64_t captured, sent, acked;
     uint64_t credit;
     bool complete;
+    bool probing; /* a first message after a connection is out: its answer tells where to go on */
     int fd;
     int64_t paused_until_ms; /* 0: no */
     int64_t pause_ms;
@@ -112,6 +113,8 @@ static void pump(struct pen_logs *self, struct log *log)
         size_t size = wanted < sizeof self->bytes ? (size_t)wanted : sizeof self->bytes;
         if (size > room)
             size = (size_t)room;
+        if (log->probing && in_flight > 0)
+            return;
         if (size == 0 || !open_log(self, log))
             return;
         ssize_t got = pread(log->fd, self->bytes, size, (off_t)log->sent);
@@ -129,7 +132,7 @@ static void pump(struct pen_logs *self, struct log *log)
 }
 
 int pen_logs_captured(struct pen_logs *self, uint64_t fence, uint64_t size, bool complete,
-                      struct pen_error *err)
+                      bool adopted, struct pen_error *err)
 {
     struct log *log = log_get(self, fence);
     if (log == NULL && size == 0)
@@ -141,6 +144,7 @@ int pen_logs_captured(struct pen_logs *self, uint64_t fence, uint64_t size, bool
             return pen_fail(err, PEN_ENOMEM, "no memory for a log");
         }
         log->fence = fence;
+        log->probing = adopted; /* an earlier process may have sent some of it */
         log->fd = -1;
         log->credit = self->credit;
     }
@@ -172,8 +176,10 @@ void pen_logs_acked(struct pen_logs *self, uint64_t fence, uint64_t offset, uint
         log->acked = offset;
         log->acked_by_ms = pen_clock_monotonic_ms() + ACK_TIMEOUT_MS;
     }
-    if (log->sent < log->acked)
+    /* The controller drops a message that begins below what it has, with all that is in it. */
+    if (log->sent < log->acked || log->probing)
         log->sent = log->acked;
+    log->probing = false;
     if (log->complete && log->acked == log->captured)
         pen_fd_close(&log->fd);
     pump(self, log);
@@ -185,6 +191,7 @@ void pen_logs_resend(struct pen_logs *self, uint64_t fence, uint64_t offset)
     if (log == NULL || offset > log->captured)
         return;
     log->pause_ms = 0;
+    log->probing = false;
     log->sent = offset;
     if (log->acked > offset) /* the controller was restored to an earlier time */
         log->acked = offset;
@@ -213,6 +220,7 @@ void pen_logs_connected(struct pen_logs *self, uint64_t credit_bytes)
         struct log *log = pen_map_value(node);
         log->credit = self->credit;
         log->sent = log->acked;
+        log->probing = true;
         log->paused_until_ms = log->pause_ms = 0;
         pump(self, log);
     }

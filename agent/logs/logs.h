@@ -37,9 +37,10 @@ void pen_logs_close(struct pen_logs **self_p);
 /* Where the shim writes; free it. NULL when out of memory. */
 char *pen_logs_path(const struct pen_logs *self, uint64_t fence);
 
-/* So many bytes are captured; complete: there will be no more. Sends. Errors: PEN_ENOMEM. */
+/* So many bytes are captured; complete: there will be no more; adopted: an earlier process may have
+ * sent some of them. Sends. Errors: PEN_ENOMEM. */
 int pen_logs_captured(struct pen_logs *self, uint64_t fence, uint64_t size, bool complete,
-                      struct pen_error *err);
+                      bool adopted, struct pen_error *err);
 /* The size of the file as it is now: for an adopted attempt. */
 uint64_t pen_logs_file_size(const struct pen_logs *self, uint64_t fence);
 
