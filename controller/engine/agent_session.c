@@ -316,6 +316,9 @@ static void drop_reservation(struct pen_engine *engine, struct agent *self, uint
 
 static void accept(struct pen_engine *engine, struct agent *self, uint64_t fence)
 {
+    const struct attempt *granted = find_attempt(engine, fence);
+    if (granted != NULL && granted->agent == self)
+        return; /* said before; a refusal would end what it was granted for */
     struct action *action = pen_map_get(&engine->offers, pen_key_number(fence));
     if (action == NULL || action->offered_to != self) {
         refuse_fence(engine, self, fence, "the offer was withdrawn");

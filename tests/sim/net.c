@@ -6,6 +6,7 @@
  * first message of a connection.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,8 +184,31 @@ static void carry(struct sim *sim, struct host *host, bool to_agent, bool openin
     }
 }
 
+static void trace_from_agent(struct sim *sim, const struct host *host,
+                             const Pen__FromAgent *message)
+{
+    if (!sim->options.trace)
+        return;
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(
+        &pen__from_agent__descriptor, (unsigned)message->body_case);
+    bool hello = message->body_case == PEN__FROM_AGENT__BODY_HELLO;
+    bool beat = message->body_case == PEN__FROM_AGENT__BODY_HEARTBEAT;
+    size_t count = hello ? message->hello->n_inventory : beat ? message->heartbeat->n_inventory : 0;
+    char list[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < count && used < sizeof list - 32; i++) {
+        const Pen__InventoryItem *item =
+            hello ? message->hello->inventory[i] : message->heartbeat->inventory[i];
+        used += (size_t)snprintf(list + used, sizeof list - used, " %" PRIu64 ":%d/%" PRIu64,
+                                 item->fence, (int)item->phase, item->last_seq);
+    }
+    sim_trace(sim, "%s -> %s session %" PRIu64 "%s", host->name, field == NULL ? "?" : field->name,
+              message->session_no, list);
+}
+
 void net_to_core(struct sim *sim, struct host *host, const Pen__FromAgent *message)
 {
+    trace_from_agent(sim, host, message);
     if (host->link != 0)
         carry(sim, host, false, message->body_case == PEN__FROM_AGENT__BODY_HELLO, message,
               host->link);
