@@ -66,7 +66,7 @@ static inline void stop(struct world *self)
 static inline int set_up(void **state)
 {
     struct world *self = calloc(1, sizeof *self);
-    strcpy(self->dir, "/tmp/penstock-test-data-XXXXXX");
+    (void)snprintf(self->dir, sizeof self->dir, "/tmp/penstock-test-data-XXXXXX");
     assert_non_null(mkdtemp(self->dir));
     assert_int_equal(pen_curve_pair_make(&self->server, NULL), 0);
     assert_int_equal(pen_curve_pair_make(&self->agent, NULL), 0);
@@ -119,10 +119,11 @@ static inline void open_attempt(struct world *self, struct opening with)
     Pen__AttemptOpen open = PEN__ATTEMPT_OPEN__INIT;
     open.has_fence = true;
     open.fence = with.fence;
-    open.agent_id = strcpy(agent, with.agent);
+    (void)snprintf(agent, sizeof agent, "%s", with.agent);
+    open.agent_id = agent;
     open.n_outputs = with.output != NULL;
     if (with.output != NULL)
-        strcpy(output, with.output);
+        (void)snprintf(output, sizeof output, "%s", with.output);
     open.outputs = outputs;
     open.n_inputs = with.input != NULL;
     open.inputs = &with.input;
@@ -167,7 +168,9 @@ static inline void send_text(struct dealer *dealer, uint64_t fence, uint64_t off
                              const char *text)
 {
     char copy[256];
-    send_log(dealer, fence, offset, strcpy(copy, text), strlen(text));
+    assert_true(strlen(text) < sizeof copy);
+    memcpy(copy, text, strlen(text) + 1);
+    send_log(dealer, fence, offset, copy, strlen(text));
 }
 
 static inline Pen__DataToAgent *expect(struct dealer *dealer, Pen__DataToAgent__BodyCase body)
