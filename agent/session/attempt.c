@@ -252,10 +252,23 @@ static int on_exited(struct pen_session *self, struct attempt *attempt,
     return 0;
 }
 
+/* Whether its commands may still run: only then can they be found gone, or fail to begin. */
+static int check_live(const struct attempt *attempt, struct pen_error *err)
+{
+    if (attempt->state == PEN_ATTEMPT_STARTING || attempt->state == PEN_ATTEMPT_RUNNING ||
+        attempt->state == PEN_ATTEMPT_KILLING)
+        return 0;
+    return pen_fail(err, PEN_ECONFLICT, "attempt %" PRIu64 " cannot vanish while it is %s",
+                    attempt->fence, pen_attempt_state_name(attempt->state));
+}
+
 static int on_vanished(struct pen_session *self, struct attempt *attempt,
                        const struct pen_session_input *input, struct pen_session_out *out,
                        struct pen_error *err)
 {
+    int rc = check_live(attempt, err);
+    if (rc < 0)
+        return rc;
     bool began = attempt->began || input->flag;
     const char *reason = began ? "the process that kept the attempt was killed, and everything "
                                  "below it with it"
@@ -269,6 +282,9 @@ static int on_setup_failed(struct pen_session *self, struct attempt *attempt,
                            const struct pen_session_input *input, struct pen_session_out *out,
                            struct pen_error *err)
 {
+    int rc = check_live(attempt, err);
+    if (rc < 0)
+        return rc;
     bool killed = attempt->state == PEN_ATTEMPT_KILLING;
     Pen__Finished *finished =
         finished_make(self, killed ? PEN__FINISH_KIND__KILLED : PEN__FINISH_KIND__FAILED_SETUP,

@@ -204,18 +204,17 @@ static int on_cancel(struct pen_session *self, const Pen__Cancel *cancel, int64_
 static void know(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
                  uint64_t known_seq, int64_t now_ms)
 {
-    if (attempt->other_boot && attempt->state != PEN_ATTEMPT_FINISHED) {
+    attempt_ack(self, out, attempt, known_seq);
+    if (attempt->other_boot && attempt->state < PEN_ATTEMPT_FINISHED) {
         /* Events after known_seq are lost with the end of the journal, or were never made. */
         if (known_seq > attempt->last_seq)
             attempt->last_seq = known_seq;
         Pen__Finished *finished =
             finished_make(self, PEN__FINISH_KIND__INTERRUPTED,
                           "the host was restarted while the attempt was on it");
-        int rc = attempt_finish(self, out, attempt, finished, now_ms, NULL);
-        if (rc < 0)
-            return;
+        (void)attempt_finish(self, out, attempt, finished, now_ms, NULL); /* sends it */
+        return;
     }
-    attempt_ack(self, out, attempt, known_seq);
     send_unacked(self, out, attempt, attempt->acked_seq + 1, now_ms);
 }
 
