@@ -284,9 +284,10 @@ static int on_release(struct pen_session *self, const Pen__Release *release, int
     return 0;
 }
 
-static int on_refused(struct pen_session *self, const Pen__Refused *refused, int64_t now_ms,
+static int on_refused(struct pen_session *self, const Pen__ToAgent *frame, int64_t now_ms,
                       struct pen_session_out *out)
 {
+    const Pen__Refused *refused = frame->refused;
     struct pen_session_effect *effect;
     struct attempt *attempt;
     switch (refused->code) {
@@ -301,6 +302,11 @@ static int on_refused(struct pen_session *self, const Pen__Refused *refused, int
             session_attempt_settle(self, out, attempt, now_ms);
         return 0;
     case PEN__REFUSED_CODE__SUPERSEDED:
+        /* A Hello that was repeated for want of an answer opens two sessions: the newer one is
+         * ours, too. */
+        if (frame->session_no != 0 && frame->session_no != self->session_no)
+            return 0;
+        /* fall through */
     case PEN__REFUSED_CODE__QUARANTINED:
     case PEN__REFUSED_CODE__DENIED:
         self->welcomed = false;
@@ -372,7 +378,7 @@ int step_frame(struct pen_session *self, const struct pen_session_input *input,
     if (frame->body_case == PEN__TO_AGENT__BODY_WELCOME)
         return on_welcome(self, frame, input->now_ms, out, err);
     if (frame->body_case == PEN__TO_AGENT__BODY_REFUSED)
-        return on_refused(self, frame->refused, input->now_ms, out);
+        return on_refused(self, frame, input->now_ms, out);
     if (!self->welcomed)
         return pen_fail(err, PEN_ESTALE, "a message outside of a session");
     if (frame->has_session_no && frame->session_no != 0 && frame->session_no != self->session_no)

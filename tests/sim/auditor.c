@@ -270,7 +270,10 @@ static void check_truth(struct sim *sim, const struct seen_action *action)
         found = run->state == RUN_EXITED && !run->killed && run->exit_code == 0;
         const uint64_t *log = pen_map_get(&sim->core.logs, pen_key_number(action->fence));
         if (found && (log == NULL || *log < run->log_size))
-            sim_fail(sim, "TRUTH: fence %" PRIu64 " succeeded without its log", action->fence);
+            sim_fail(sim,
+                     "TRUTH: fence %" PRIu64 " succeeded without its log: %" PRIu64
+                     " bytes of %" PRIu64,
+                     action->fence, log == NULL ? 0 : *log, run->log_size);
         if (found)
             break;
     }

@@ -2,8 +2,8 @@
  *
  * A link is one connection of one agent process with one life of the controller. Messages on it can
  * be lost, doubled (the copy may come hours later, while the link lasts), overtaken, or held up. A
- * Hello opens a link, so it alone is neither copied nor overtaken: no transport does that to the
- * first message of a connection.
+ * Hello and its answers, Welcome and Refused, are neither copied nor overtaken by one another: no
+ * transport does that to the first messages of a connection.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -240,7 +240,8 @@ void net_to_agent(struct sim *sim, const Pen__AgentSend *send)
             : send->message->body_case == PEN__TO_AGENT__BODY_EVENT_ACK
                 ? send->message->event_ack->fence
                 : 0);
-        carry(sim, host, true, send->message->body_case == PEN__TO_AGENT__BODY_WELCOME,
-              send->message, host->link);
+        bool session = send->message->body_case == PEN__TO_AGENT__BODY_WELCOME ||
+                       send->message->body_case == PEN__TO_AGENT__BODY_REFUSED;
+        carry(sim, host, true, session, send->message, host->link);
     }
 }
