@@ -27,7 +27,7 @@
 enum {
     FRAMES_A_TURN = 256, /* then the journal and the shims have their turn */
     DISK_CHECK_MS = 10 * 1000,
-    DENIED_RETRY_MS = 30 * 1000,
+    RUN_FOLDER_MAX = 8192,
 };
 
 struct pen_app {
@@ -418,6 +418,38 @@ static int no_record(void *context, Pen__JournalRecord *record, struct pen_error
     return 0;
 }
 
+/* The run folder of this boot stays where it is, whatever the environment says at the next start:
+ * looking for a living shim in another place would find it dead. DIR/run-folder holds "BOOT PATH".
+ */
+static int find_run_dir(struct pen_app *self, const char *spool_id, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) char *path = pen_strdup_printf("%s/run-folder", self->data);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    if (path == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the run folder");
+    size_t boot_size = strlen(self->boot_id);
+    int rc = pen_file_exists(path) ? pen_file_read(path, RUN_FOLDER_MAX, &text, err) : 0;
+    if (rc < 0)
+        return rc;
+    const char *known = pen_buf_text(&text);
+    if (pen_str_starts_with(known, self->boot_id) && known[boot_size] == ' ') {
+        self->run_dir = strdup(known + boot_size + 1);
+        return self->run_dir == NULL ? pen_fail(err, PEN_ENOMEM, "no memory for the run folder")
+                                     : pen_dir_make(self->run_dir, 0700, err);
+    }
+    bool tmpfs = false;
+    rc = pen_exec_choose_run_dir(spool_id, self->data, &self->run_dir, &tmpfs, err);
+    if (rc < 0)
+        return rc;
+    if (!tmpfs)
+        pen_log(PEN_LOG_WARNING, "no tmpfs for run files: they go to disk", "run=%s",
+                self->run_dir);
+    pen_buf_clear(&text);
+    pen_buf_printf(&text, "%s %s", self->boot_id, self->run_dir);
+    rc = pen_buf_ok(&text, err);
+    return rc < 0 ? rc : pen_file_replace(path, text.data, text.size, 0600, err);
+}
+
 /* The journal has to be read twice: its id names the run folder, which the shims are started in,
  * whose isolation the session tells the controller. */
 static int open_spool(struct pen_app *self, struct pen_error *err)
@@ -436,13 +468,9 @@ static int open_spool(struct pen_app *self, struct pen_error *err)
         return rc;
     const char *spool_id = pen_journal_spool_id(self->journal);
     PEN_CLEANUP(pen_free) char *shim = find_shim();
-    bool tmpfs = false;
-    rc = pen_exec_choose_run_dir(spool_id, self->data, &self->run_dir, &tmpfs, err);
+    rc = find_run_dir(self, spool_id, err);
     if (rc < 0)
         return rc;
-    if (!tmpfs)
-        pen_log(PEN_LOG_WARNING, "no tmpfs for run files: they go to disk", "run=%s",
-                self->run_dir);
     struct pen_actions_options options = {
         .data_dir = self->data,
         .run_dir = self->run_dir,

@@ -81,7 +81,7 @@ void pen_exec_release(struct pen_exec *self, uint64_t fence);
 /* Shims that are alive or being made. */
 size_t pen_exec_count(const struct pen_exec *self);
 
-/* The folder for run files: the first of /run, $XDG_RUNTIME_DIR, /dev/shm that is a tmpfs we can
+/* The folder for run files: the first of $XDG_RUNTIME_DIR, /run, /dev/shm that is a tmpfs we can
  * write to, else fallback/run. Made with mode 0700, and checked to be ours. ret_tmpfs tells which.
  */
 int pen_exec_choose_run_dir(const char *spool_id, const char *fallback, char **ret_path,

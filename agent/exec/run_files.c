@@ -92,7 +92,7 @@ static char *folder_below(const char *base, const char *spool_id)
 int pen_exec_choose_run_dir(const char *spool_id, const char *fallback, char **ret_path,
                             bool *ret_tmpfs, struct pen_error *err)
 {
-    const char *bases[] = {"/run", getenv("XDG_RUNTIME_DIR"), "/dev/shm"};
+    const char *bases[] = {getenv("XDG_RUNTIME_DIR"), "/run", "/dev/shm"};
     char *path = NULL;
     for (size_t i = 0; path == NULL && i < sizeof bases / sizeof bases[0]; i++)
         path = folder_below(bases[i], spool_id);

@@ -40,6 +40,7 @@ struct peer {
 struct world {
     char dir[64];
     char data[96];
+    char runtime[64]; /* on a tmpfs, as run files want it */
     void *context;
     struct peer control, bulk;
     struct pen_curve_pair keys;
@@ -351,7 +352,9 @@ static void agent_start(struct world *world, bool with_token, const char *extra)
     (void)snprintf(token, sizeof token, "PENSTOCK_TOKEN=%s", pen_buf_text(&world->token));
     const char *argv[] = {program, "--controller", controller, "--data", world->data, "--slots",
                           "2",     extra,          NULL};
-    const char *environment[] = {"PATH=/usr/bin:/bin", with_token ? token : NULL, NULL};
+    char runtime[128];
+    (void)snprintf(runtime, sizeof runtime, "XDG_RUNTIME_DIR=%s", world->runtime);
+    const char *environment[] = {"PATH=/usr/bin:/bin", runtime, with_token ? token : NULL, NULL};
     struct pen_proc_spec spec = {.argv = argv,
                                  .environment = environment,
                                  .stdin_fd = -1,
@@ -381,6 +384,8 @@ static int set_up(void **state)
     world->pidfd = -1;
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-agent-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
+    (void)snprintf(world->runtime, sizeof world->runtime, "/dev/shm/pen-agent-XXXXXX");
+    assert_non_null(mkdtemp(world->runtime));
     (void)snprintf(world->data, sizeof world->data, "%s/agent", world->dir);
     char store[96];
     (void)snprintf(store, sizeof store, "%s/store", world->dir);
@@ -412,6 +417,7 @@ static int tear_down(void **state)
     pen_message_destroy(&world->message);
     pen_message_destroy(&world->artifact);
     assert_int_equal(pen_dir_remove_tree(world->dir, NULL), 0);
+    assert_int_equal(pen_dir_remove_tree(world->runtime, NULL), 0);
     free(world);
     return 0;
 }
