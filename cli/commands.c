@@ -48,8 +48,20 @@ static const struct pen_cli_option logs_options[] = {
     {0},
 };
 
+static const struct pen_cli_option stop_options[] = {
+    {"--abandon", 0, NULL, "Break off what runs instead of waiting for its end."},
+    {"--reason", 'm', "TEXT", "Why; kept with the execution."},
+    {0},
+};
+
+static const struct pen_cli_option retry_options[] = {
+    {"--all-actions", 0, NULL, "From the stage's first action on, instead of what failed."},
+    {0},
+};
+
 static const struct pen_cli_option approve_options[] = {
     {"--summary", 'm', "TEXT", "A remark that is kept with the decision."},
+    {"--execution", 0, "ID", "Of this execution: several may wait in PARALLEL mode."},
     {0},
 };
 
@@ -110,6 +122,13 @@ const struct pen_cli_command pen_cli_commands[] = {
      "penstock start site --watch\npenstock start site --revision Source=0f3a1c... --variable "
      "TARGET=staging",
      1, 1, start_options, pen_cmd_start},
+    {"stop", "NAME EXECUTION", "Stop an execution",
+     "What runs may end first; with --abandon it is broken off. A second stop with --abandon cuts "
+     "the waiting short.",
+     "penstock stop site 4f1c... --reason 'wrong branch'", 2, 2, stop_options, pen_cmd_stop},
+    {"retry", "NAME STAGE EXECUTION", "Run a failed or stopped stage of an execution again",
+     "Actions that succeeded are not repeated, unless --all-actions is given.",
+     "penstock retry site Deploy 4f1c...", 3, 3, retry_options, pen_cmd_retry},
     {"status", "[NAME]", "Show the stages and actions of a pipeline, or all pipelines", NULL,
      "penstock status site", 0, 1, NULL, pen_cmd_status},
     {"watch", "NAME [EXECUTION]", "Follow an execution, the latest unless named, to its end",

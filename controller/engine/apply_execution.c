@@ -186,11 +186,13 @@ int apply_execution_ended(struct pen_engine *engine, const Pen__Fact *fact, stru
 
 /* ---- stages */
 
-/* Whoever failed or was stopped here before cannot be retried from now on. */
+/* Whoever failed or was stopped here before cannot be retried from now on; one that got through
+ * here and failed further on still can. */
 static void forget_former(struct pen_engine *engine, const struct stage_state *stage)
 {
     struct execution *former = find_execution(engine, stage->row->latest_execution_id);
-    if (former != NULL && execution_ended(former))
+    const struct stage_run *run = former == NULL ? NULL : current_run(former);
+    if (run != NULL && execution_ended(former) && pen_str_equal(run->row->stage, stage->row->stage))
         execution_forget(engine, former);
 }
 

@@ -108,22 +108,33 @@ void execution_advance(struct pen_engine *engine, struct execution *self)
 
 /* ---- start */
 
+static const char *mode_of(const struct pipeline *pipeline)
+{
+    const char *mode = pipeline->current->row->declaration->execution_mode;
+    return mode != NULL ? mode : "SUPERSEDED";
+}
+
+/* Whether one more execution may be under way. */
+static int check_room(const struct pipeline *pipeline, const char *mode, struct pen_error *err)
+{
+    if (pen_str_equal(mode, "SUPERSEDED") || pipeline->running < PEN_LIMIT_PIPELINE_EXECUTIONS)
+        return 0;
+    return pen_fail_api(err, PEN_ELIMIT, "ConcurrentPipelineExecutionsLimitExceededException",
+                        "pipeline '%s' has %zu executions under way, the most that %s mode allows",
+                        pipeline->row->name, pipeline->running, mode);
+}
+
 int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
                     char ret_id[37], struct pen_error *err)
 {
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    const char *mode =
-        declaration->execution_mode != NULL ? declaration->execution_mode : "SUPERSEDED";
-    if (strcmp(mode, "SUPERSEDED") != 0 && pipeline->running >= PEN_LIMIT_PIPELINE_EXECUTIONS)
-        return pen_fail_api(err, PEN_ELIMIT, "ConcurrentPipelineExecutionsLimitExceededException",
-                            "pipeline '%s' has %zu executions under way, the most that %s mode "
-                            "allows",
-                            pipeline->row->name, pipeline->running, mode);
+    int rc = check_room(pipeline, mode_of(pipeline), err);
+    if (rc < 0)
+        return rc;
     pen_uuid(&engine->prng, ret_id);
     Pen__ExecutionStarted *body = MAKE(Pen__ExecutionStarted, pen__execution_started__init);
     SET(body, order, engine->setting->row->last_order + 1);
     SET(body, pipeline_version, pipeline->row->version);
-    body->mode = mem_text(mode);
+    body->mode = mem_text(mode_of(pipeline));
     SET(body, trigger_type, start->trigger_type);
     body->trigger_detail = mem_text(start->trigger_detail);
     body->variables = start->variables;
@@ -346,6 +357,10 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
     if (stage == NULL)
         return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
                             "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
+    if (pen_str_equal(mode_of(pipeline), "PARALLEL"))
+        return not_retryable(err, request,
+                             "executions of a pipeline in PARALLEL mode run once; start another "
+                             "one, with the same source revisions if need be");
     if (!pen_str_equal(stage->row->latest_execution_id, request->execution_id))
         return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
                             "execution '%s' is not the latest that has entered stage '%s'",
@@ -361,6 +376,9 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
         return not_retryable(err, request, "it has neither failed nor been stopped there");
     if (stage->row->holder != NULL)
         return not_retryable(err, request, "another execution is in the stage");
+    int rc = check_room(pipeline, execution->row->mode, err);
+    if (rc < 0)
+        return rc;
     Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);
     body->stage = mem_text(request->stage);
     body->mode = mem_text(request->all_actions ? "ALL_ACTIONS" : "FAILED_ACTIONS");

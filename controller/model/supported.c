@@ -7,12 +7,6 @@
 
 /* Each function: whether the declaration, stage or action asks for it. */
 
-static bool wants_mode(const Pen__PipelineDeclaration *declaration)
-{
-    return declaration->execution_mode != NULL &&
-           strcmp(declaration->execution_mode, "SUPERSEDED") != 0;
-}
-
 static bool wants_triggers(const Pen__PipelineDeclaration *declaration)
 {
     return declaration->n_triggers > 0;
@@ -22,7 +16,6 @@ static const struct {
     bool (*wants)(const Pen__PipelineDeclaration *declaration);
     const char *what;
 } pipeline_members[] = {
-    {wants_mode, "an executionMode other than SUPERSEDED"},
     {wants_triggers, "triggers"},
 };
 

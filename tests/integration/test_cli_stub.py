@@ -245,6 +245,7 @@ def test_approve_finds_what_waits(run, stub):
     stages = []
     stub.operations["GetPipelineState"] = lambda _: {"pipelineName": "x", "stageStates": stages}
     stub.operations["PutApprovalResult"] = lambda _: {"approvedAt": 1700000000}
+    stub.operations["ListPipelineExecutions"] = lambda _: {"pipelineExecutionSummaries": []}
     assert "nothing waits" in run("approve", "x", code=3)[1]
     stages.append(approval("Gate", "Ask", "t-1"))
     assert "approved: Gate/Ask" in run("approve", "x", "--summary", "fine")[0]

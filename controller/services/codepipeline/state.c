@@ -42,9 +42,8 @@ static int put_inbounds(struct pen_call *call, json_t *stage, const Pen__StageSt
         if (rc < 0)
             return rc;
     }
-    size_t count = json_array_size(list);
-    if (count > 0)
-        pen_put_json(call, stage, "inboundExecution", json_copy(json_array_get(list, count - 1)));
+    if (json_array_size(list) > 0) /* the older member has room for the next one only */
+        pen_put_json(call, stage, "inboundExecution", json_copy(json_array_get(list, 0)));
     pen_drop_empty(stage, "inboundExecutions");
     return 0;
 }

@@ -104,6 +104,49 @@ static void test_parallel(void **state)
     world_end(&w);
 }
 
+static void retry(struct world *w, const char *id)
+{
+    Pen__RetryStage *request = MAKE(Pen__RetryStage, pen__retry_stage__init);
+    request->pipeline = mem_text("p");
+    request->stage = mem_text("Build");
+    request->execution_id = mem_text(id);
+    world_post(w, PEN__INPUT__WHAT_RETRY_STAGE, request);
+}
+
+/* At most 50 are under way, however they came: by hand, by a push or by a retry. */
+static void test_room_for_executions(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"PARALLEL", "QUEUED"};
+    for (int m = 0; m < 2; m++) {
+        struct world w;
+        world_begin(&w);
+        world_add_agent(&w, "a", 1, NULL, NULL);
+        w.failing = "B";
+        char *first = world_create(&w, declare("p", modes[m], STAGES));
+        assert_int_equal(world_status(&w, first), FAILED);
+        world_transition(&w, "p", "Build", true);
+        for (int i = 0; i < 50; i++)
+            free(world_start(&w, "p"));
+        assert_null(w.reply->error);
+        assert_null(world_start(&w, "p"));
+        assert_string_equal(w.reply->error, "ConcurrentPipelineExecutionsLimitExceededException");
+        Pen__RevisionFound *found = MAKE(Pen__RevisionFound, pen__revision_found__init);
+        found->pipeline = mem_text("p");
+        found->stage = mem_text("Source");
+        found->action = mem_text("S");
+        found->revision_id = mem_text("rev-2");
+        world_post(&w, PEN__INPUT__WHAT_REVISION_FOUND, found);
+        assert_string_equal(w.reply->error, "ConcurrentPipelineExecutionsLimitExceededException");
+        retry(&w, first);
+        assert_string_equal(w.reply->error,
+                            m == 0 ? "StageNotRetryableException"
+                                   : "ConcurrentPipelineExecutionsLimitExceededException");
+        free(first);
+        world_end(&w);
+    }
+}
+
 static void test_parallel_runs_five_actions_at_once(void **state)
 {
     (void)state;
@@ -436,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_superseded),
         cmocka_unit_test(test_queued),
         cmocka_unit_test(test_parallel),
+        cmocka_unit_test(test_room_for_executions),
         cmocka_unit_test(test_parallel_runs_five_actions_at_once),
         cmocka_unit_test(test_disabled_transition),
         cmocka_unit_test(test_approval),

@@ -391,7 +391,8 @@ static const struct fault faults[] = {
       {"triggers", "[{'providerType':'CodeStarSourceConnection','gitConfiguration':"
                    "{'sourceActionName':'Code','push':[{'branches':{'includes':['a']}}]}}]"}}},
     {NULL, NULL, {{"stages.0.actions.0", CONNECTION}}},
-    {STRUCTURE, "does not support an executionMode", {{"executionMode", "'QUEUED'"}}},
+    {NULL, NULL, {{"executionMode", "'QUEUED'"}}},
+    {NULL, NULL, {{"executionMode", "'PARALLEL'"}}},
     {STAGE,
      "Stage 'Build': this release of Penstock does not support onFailure",
      {{"stages.1.onFailure", "{'result':'RETRY'}"}}},
