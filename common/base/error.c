@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int fill(struct pen_error *err, int code, const char *api_name, const char *format,
-                va_list args)
+__attribute__((format(printf, 4, 0))) static int
+fill(struct pen_error *err, int code, const char *api_name, const char *format, va_list args)
 {
     if (err != NULL) {
         err->code = code;
