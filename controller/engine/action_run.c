@@ -36,6 +36,11 @@ static const char *namespace_value(const struct execution *execution, const char
                 return produced_value(action, key);
         }
     }
+    for (size_t i = 0; i < execution->row->n_inherited; i++) {
+        const Pen__NamespaceValue *value = execution->row->inherited[i];
+        if (pen_str_equal(value->namespace_, name) && pen_str_equal(value->name, key))
+            return value->value;
+    }
     return NULL;
 }
 

@@ -24,6 +24,17 @@ static void changed(struct pen_engine *engine, const Pen__Fact *fact, struct exe
     execution_work(engine, execution);
 }
 
+/* A rollback begins with what its target had. */
+static void take_over(Pen__ExecutionRow *row, const Pen__RollbackTarget *target)
+{
+    for (size_t i = 0; i < target->n_revisions; i++)
+        APPEND(row, revisions, mem_copy(target->revisions[i]));
+    for (size_t i = 0; i < target->n_artifacts; i++)
+        APPEND(row, artifacts, mem_copy(target->artifacts[i]));
+    for (size_t i = 0; i < target->n_values; i++)
+        APPEND(row, inherited, mem_copy(target->values[i]));
+}
+
 static Pen__ExecutionRow *new_row(const Pen__Fact *fact)
 {
     const Pen__ExecutionStarted *body = fact->execution_started;
@@ -43,6 +54,8 @@ static Pen__ExecutionRow *new_row(const Pen__Fact *fact)
         APPEND(row, variables, mem_copy(body->variables[i]));
     for (size_t i = 0; i < body->n_overrides; i++)
         APPEND(row, overrides, mem_copy(body->overrides[i]));
+    if (body->rollback_target != NULL)
+        take_over(row, body->rollback_target);
     return row;
 }
 
@@ -67,6 +80,23 @@ int apply_execution_started(struct pen_engine *engine, const Pen__Fact *fact, st
 }
 
 /* ---- the gate's queue */
+
+/* Rollbacks stand before all others. */
+static void queue_add(struct pen_engine *engine, struct stage_state *stage,
+                      const struct execution *execution)
+{
+    APPEND(stage->row, waiting, mem_text(execution->row->id));
+    size_t place = stage->row->n_waiting - 1;
+    char *own = stage->row->waiting[place];
+    for (; execution_rolls_back(execution) && place > 0; place--) {
+        const struct execution *other = find_execution(engine, stage->row->waiting[place - 1]);
+        if (other != NULL && execution_rolls_back(other))
+            break;
+        stage->row->waiting[place] = stage->row->waiting[place - 1];
+    }
+    stage->row->waiting[place] = own;
+    entity_touch(engine, &stage->entity);
+}
 
 static void queue_remove(struct pen_engine *engine, struct stage_state *stage, const char *id)
 {
@@ -122,8 +152,7 @@ int apply_execution_waiting(struct pen_engine *engine, const Pen__Fact *fact, st
     execution->row->status_summary = mem_format("Waiting to enter stage '%s'", name);
     struct stage_state *stage = find_stage(execution->pipeline, name);
     if (stage != NULL) {
-        APPEND(stage->row, waiting, mem_text(execution->row->id));
-        entity_touch(engine, &stage->entity);
+        queue_add(engine, stage, execution);
         gate_work(engine, stage);
     }
     changed(engine, fact, execution);
@@ -274,8 +303,10 @@ int apply_stage_ended(struct pen_engine *engine, const Pen__Fact *fact, struct p
     struct stage_state *stage = find_stage(execution->pipeline, body->stage);
     if (stage != NULL && pen_str_equal(stage->row->holder, execution->row->id)) {
         mem_set_text(&stage->row->holder, NULL);
-        if (body->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED)
+        if (body->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED) {
             mem_set_text(&stage->row->last_succeeded_execution_id, execution->row->id);
+            remember_rollback_target(stage, run, execution->row->stage_index);
+        }
         entity_touch(engine, &stage->entity);
         gate_work(engine, stage);
         drop_stage_if_orphan(engine, execution->pipeline, body->stage);

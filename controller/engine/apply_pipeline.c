@@ -106,6 +106,11 @@ int apply_pipeline_updated(struct pen_engine *engine, const Pen__Fact *fact, str
     for (struct pen_map_node *node = pen_map_first(&pipeline->stages); node != NULL;) {
         struct stage_state *stage = pen_map_value(node);
         node = pen_map_next(node);
+        if (stage->row->rollback_target != NULL) { /* of the former version: no way back */
+            mem_free_message(stage->row->rollback_target);
+            stage->row->rollback_target = NULL;
+            entity_touch(engine, &stage->entity);
+        }
         drop_orphan(engine, pipeline, stage);
     }
     return 0;

@@ -34,12 +34,18 @@ struct start {
     Pen__SourceOverride **overrides; /* borrowed */
     size_t overrides_count;
     Pen__RequestTokenRow *request_token; /* taken; its execution_id is filled in */
+    Pen__RollbackTarget *rollback;       /* taken; NULL: a STANDARD execution */
+    uint32_t stage_index;                /* where a rollback begins */
 };
 
 /* Start an execution and say its id. Errors: ConcurrentPipelineExecutionsLimitExceededException;
  * what start would hand over stays the caller's then. */
 int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
                     char ret_id[37], struct pen_error *err);
+
+/* The same without the limit. */
+void execution_start_unlimited(struct pen_engine *engine, struct pipeline *pipeline,
+                               struct start *start, char ret_id[37]);
 
 /* The same for what nobody asked for by hand: the variables have their defaults. */
 int execution_start_by_event(struct pen_engine *engine, struct pipeline *pipeline,
@@ -52,6 +58,13 @@ void stage_end(struct pen_engine *engine, struct stage_run *self, Pen__StageStat
 void stage_advance(struct pen_engine *engine, struct stage_run *self);
 void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_t stage_index);
 void gate_advance(struct pen_engine *engine, struct stage_state *self);
+
+/* The execution has failed in this stage: go back to the last success, if the stage wants that. */
+void rollback_by_itself(struct pen_engine *engine, const struct execution *failed,
+                        const struct stage_run *run);
+
+/* Whether a rollback is next to enter the stage. */
+bool rollback_waits(const struct pen_engine *engine, const struct stage_state *stage);
 
 /* End what is in progress: all of it, or only what no agent, person or source works on. */
 void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, const char *why);

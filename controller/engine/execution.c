@@ -96,10 +96,11 @@ void execution_advance(struct pen_engine *engine, struct execution *self)
         stage_advance(engine, run);
     } else if (run->row->status == PEN__STAGE_STATUS__STAGE_FAILED) {
         end_failed(engine, self, run);
+        rollback_by_itself(engine, self, run);
     } else {
         CHECK(run->row->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED ||
               run->row->status == PEN__STAGE_STATUS__STAGE_SKIPPED);
-        if (self->row->stage_index + 1 < self->declaration->n_stages)
+        if (self->row->stage_index + 1 < self->declaration->n_stages && !execution_rolls_back(self))
             arrive(engine, self, self->row->stage_index + 1);
         else
             execution_end(engine, self, PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED, NULL, NULL);
@@ -124,12 +125,9 @@ static int check_room(const struct pipeline *pipeline, const char *mode, struct 
                         pipeline->row->name, pipeline->running, mode);
 }
 
-int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
-                    char ret_id[37], struct pen_error *err)
+void execution_start_unlimited(struct pen_engine *engine, struct pipeline *pipeline,
+                               struct start *start, char ret_id[37])
 {
-    int rc = check_room(pipeline, mode_of(pipeline), err);
-    if (rc < 0)
-        return rc;
     pen_uuid(&engine->prng, ret_id);
     Pen__ExecutionStarted *body = MAKE(Pen__ExecutionStarted, pen__execution_started__init);
     SET(body, order, engine->setting->row->last_order + 1);
@@ -144,8 +142,20 @@ int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct
     body->request_token = start->request_token;
     if (body->request_token != NULL)
         mem_set_text(&body->request_token->execution_id, ret_id);
-    SET(body, stage_index, 0);
+    SET(body, stage_index, start->stage_index);
+    if (start->rollback != NULL)
+        body->rollback_target_id = mem_text(start->rollback->execution_id);
+    body->rollback_target = start->rollback;
     emit(engine, pipeline->row->name, ret_id, PEN__FACT__WHAT_EXECUTION_STARTED, body);
+}
+
+int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
+                    char ret_id[37], struct pen_error *err)
+{
+    int rc = check_room(pipeline, mode_of(pipeline), err);
+    if (rc < 0)
+        return rc;
+    execution_start_unlimited(engine, pipeline, start, ret_id);
     return 0;
 }
 
@@ -376,6 +386,8 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
         return not_retryable(err, request, "it has neither failed nor been stopped there");
     if (stage->row->holder != NULL)
         return not_retryable(err, request, "another execution is in the stage");
+    if (rollback_waits(engine, stage))
+        return not_retryable(err, request, "a rollback waits to enter the stage");
     int rc = check_room(pipeline, execution->row->mode, err);
     if (rc < 0)
         return rc;
@@ -385,15 +397,4 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
     reply->execution_id = mem_text(request->execution_id);
     emit_about(engine, execution, PEN__FACT__WHAT_STAGE_RETRIED, body);
     return 0;
-}
-
-int handle_rollback(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
-                    struct pen_error *err)
-{
-    (void)engine;
-    (void)reply;
-    return pen_fail_api(err, PEN_EUNSUPPORTED, "UnableToRollbackStageException",
-                        "stage '%s' cannot be rolled back: this version of Penstock has no "
-                        "rollback",
-                        input->rollback->stage);
 }

@@ -234,6 +234,8 @@ static size_t queue_position(const struct execution *execution, const struct sta
     size_t i = 0;
     while (i < stage->row->n_waiting && !pen_str_equal(stage->row->waiting[i], execution->row->id))
         i++;
+    if (i == stage->row->n_waiting && execution_rolls_back(execution))
+        return 1; /* it arrives, and rollbacks go before all others */
     return i + 1;
 }
 

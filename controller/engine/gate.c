@@ -11,6 +11,8 @@ void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_
     Pen__StageStarted *body = MAKE(Pen__StageStarted, pen__stage_started__init);
     body->stage = mem_text(execution->declaration->stages[stage_index]->name);
     SET(body, stage_index, stage_index);
+    if (execution_rolls_back(execution))
+        SET(body, rollback, 1);
     emit_about(engine, execution, PEN__FACT__WHAT_STAGE_STARTED, body);
 }
 
@@ -18,7 +20,7 @@ static bool may_be_superseded(const struct execution *execution)
 {
     return execution != NULL && pen_str_equal(execution->row->mode, "SUPERSEDED") &&
            execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS &&
-           !execution_outdated(execution);
+           !execution_rolls_back(execution) && !execution_outdated(execution);
 }
 
 /* In SUPERSEDED mode the newest that waits replaces the others. */

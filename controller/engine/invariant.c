@@ -16,11 +16,15 @@ static void check_stage(const struct pen_engine *engine, const struct stage_stat
               run->row->status == PEN__STAGE_STATUS__STAGE_STOPPING);
     }
     size_t superseding = 0;
+    size_t rollbacks = 0;
     for (size_t i = 0; i < row->n_waiting; i++) {
         const struct execution *waiting = find_execution(engine, row->waiting[i]);
         CHECK(waiting != NULL && waiting->row->waiting && !execution_ended(waiting));
         CHECK(!gate_open(engine, waiting, stage)); /* else it would have entered */
-        superseding += pen_str_equal(waiting->row->mode, "SUPERSEDED") ? 1 : 0;
+        bool rollback = execution_rolls_back(waiting);
+        CHECK(IMPLIES(rollback, rollbacks == i)); /* they go first */
+        rollbacks += rollback ? 1 : 0;
+        superseding += !rollback && pen_str_equal(waiting->row->mode, "SUPERSEDED") ? 1 : 0;
     }
     CHECK(superseding <= 1);
 }
@@ -53,8 +57,12 @@ static void check_execution(const struct execution *execution)
 {
     uint32_t in_progress = 0;
     for (size_t i = 0; i < execution->declaration->n_stages; i++)
-        if (execution->stages[i] != NULL)
+        if (execution->stages[i] != NULL) {
             check_run(execution, execution->stages[i], &in_progress);
+            CHECK(IMPLIES(execution_rolls_back(execution), i == execution->row->stage_index));
+        }
+    CHECK(IMPLIES(execution_rolls_back(execution),
+                  execution->row->stage_index > 0 && !execution_parallel(execution)));
     CHECK(in_progress == execution->in_progress);
     CHECK(IMPLIES(execution_ended(execution), in_progress == 0 && !execution->row->waiting));
     CHECK(IMPLIES(execution_parallel(execution), in_progress <= 5));

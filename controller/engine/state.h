@@ -261,11 +261,30 @@ struct stage_run *current_run(const struct execution *execution);
 bool execution_ended(const struct execution *execution);
 bool execution_parallel(const struct execution *execution);
 
+/* Whether it is a ROLLBACK execution. */
+bool execution_rolls_back(const struct execution *execution);
+
 /* The pipeline has been changed since the execution began, and it is of a kind that minds. */
 bool execution_outdated(const struct execution *execution);
 
 /* Index of an action in its stage; -1 when there is none of this name. */
 int action_index(const Pen__StageDeclaration *stage, const char *name);
+
+/* ---- rollback */
+
+/* What the stage of this index has to have to run again as it ran in this execution: from memory,
+ * and from the rows that a request brings along. The caller owns it. */
+Pen__RollbackTarget *rollback_target_of(const struct execution *execution, uint32_t index);
+Pen__RollbackTarget *rollback_target_from(const Pen__Rollback *request,
+                                          const Pen__PipelineDeclaration *declaration,
+                                          uint32_t index);
+
+/* Whether a failure of the stage leads to a rollback without anybody asking. */
+bool stage_rolls_back_by_itself(const Pen__StageDeclaration *stage);
+
+/* The run has succeeded: later failures go back to it, if they ever do and it is no rollback. */
+void remember_rollback_target(struct stage_state *stage, const struct stage_run *run,
+                              uint32_t index);
 
 /* ---- indexes */
 
