@@ -175,6 +175,13 @@ static bool log_stored(const struct attempt *self)
 
 /* ---- ending attempt and action together */
 
+/* The log is not there in whole, and nobody waits for the rest: said, never hidden. */
+static char *describe_cut_log(const struct attempt *self)
+{
+    return mem_format("Exited with status 0; of its log of %llu bytes, the end did not arrive",
+                      (unsigned long long)self->row->finished->log_size);
+}
+
 static void hand_in(Pen__ActionEnded *body, const struct attempt *self)
 {
     const struct action *action = self->action;
@@ -201,7 +208,10 @@ static void succeed(struct pen_engine *engine, struct attempt *self)
     struct action *action = self->action;
     Pen__ActionEnded *body = NULL;
     if (action != NULL) {
-        body = action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED, "Exited with status 0");
+        char *cut = log_stored(self) ? NULL : describe_cut_log(self);
+        body = action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED,
+                            cut != NULL ? cut : "Exited with status 0");
+        free(cut);
         hand_in(body, self);
     }
     attempt_move(engine, self, SUCCEEDED, NULL);

@@ -106,19 +106,21 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
 void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule)
 {
     struct run *run = shim_run(sim, host, capsule->fence);
-    if (run != NULL)
+    if (run != NULL && run->began)
         sim_fail(sim, "ONCE: %s is told by its session to start fence %" PRIu64 " again",
                  host->name, capsule->fence);
-    run = mem_zero(sizeof *run);
+    if (run == NULL) { /* else its journal was lost with the power before anything began */
+        run = mem_zero(sizeof *run);
+        mem_put(&sim->runs, pen_key_number(run_key(host, capsule->fence)), run);
+    }
     run->fence = capsule->fence;
     run->host = host->index;
     run->boot = host->boot;
     run->once = capsule->action_class == PEN__ACTION_CLASS__ONCE;
-    run->action_execution_id = mem_text(capsule->action_execution_id);
+    mem_set_text(&run->action_execution_id, capsule->action_execution_id);
     run->exit_code = sim_chance(sim, sim->mix.action_fails_pm) ? 1 : 0;
     run->log_size = 1 + sim_below(sim, 5000);
     run->state = RUN_SPAWNED;
-    mem_put(&sim->runs, pen_key_number(run_key(host, run->fence)), run);
     if (sim_below(sim, 200) == 0) {
         run->state = RUN_GONE;
         run->log_size = 0;
