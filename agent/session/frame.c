@@ -239,6 +239,7 @@ static int on_welcome(struct pen_session *self, Pen__ToAgent *frame, int64_t now
     frame->body_case = PEN__TO_AGENT__BODY__NOT_SET;
     self->session_no = welcome->session_no;
     self->welcomed = true;
+    self->hello_open = false;
     if (welcome->has_heartbeat_ms && welcome->heartbeat_ms >= 100)
         self->heartbeat_ms = welcome->heartbeat_ms;
     self->next_heartbeat_ms = now_ms + self->heartbeat_ms;
@@ -284,6 +285,13 @@ static int on_release(struct pen_session *self, const Pen__Release *release, int
     return 0;
 }
 
+static void open_again(struct pen_session *self, struct pen_session_out *out, int64_t now_ms)
+{
+    self->welcomed = false; /* the timer says Hello, not at once: no echo between the two */
+    if (now_ms >= self->hello_ms + 1000)
+        send_hello(self, out, now_ms);
+}
+
 static int on_refused(struct pen_session *self, const Pen__ToAgent *frame, int64_t now_ms,
                       struct pen_session_out *out)
 {
@@ -292,9 +300,7 @@ static int on_refused(struct pen_session *self, const Pen__ToAgent *frame, int64
     struct attempt *attempt;
     switch (refused->code) {
     case PEN__REFUSED_CODE__NO_SESSION:
-        self->welcomed = false; /* the timer says Hello, not at once: no echo between the two */
-        if (now_ms >= self->hello_ms + 1000)
-            send_hello(self, out, now_ms);
+        open_again(self, out, now_ms);
         return 0;
     case PEN__REFUSED_CODE__FENCED:
         attempt = refused->has_fence ? attempt_get(self, refused->fence) : NULL;
@@ -306,6 +312,11 @@ static int on_refused(struct pen_session *self, const Pen__ToAgent *frame, int64
          * ours, too. */
         if (frame->session_no != 0 && frame->session_no != self->session_no)
             return 0;
+        if (self->hello_repeated) { /* the newer one's Welcome was lost */
+            self->hello_open = self->hello_repeated = false;
+            open_again(self, out, now_ms);
+            return 0;
+        }
         /* fall through */
     case PEN__REFUSED_CODE__QUARANTINED:
     case PEN__REFUSED_CODE__DENIED:

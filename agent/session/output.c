@@ -229,6 +229,8 @@ static void inventory_fill(struct pen_session *self, size_t *ret_count,
 void send_hello(struct pen_session *self, struct pen_session_out *out, int64_t now_ms)
 {
     self->hello_ms = now_ms;
+    self->hello_repeated = self->hello_repeated || self->hello_open;
+    self->hello_open = true;
     self->session_no = 0;
     /* What Hello says of the journal must stay true: a journal behind it looks like a copy. */
     out->sync = true;

@@ -275,7 +275,7 @@ static int step_link(struct pen_session *self, const struct pen_session_input *i
                      struct pen_session_out *out)
 {
     self->connected = input->kind == PEN_IN_CONNECTED;
-    self->welcomed = false;
+    self->welcomed = self->hello_open = self->hello_repeated = false;
     self->session_no = 0;
     if (self->connected)
         send_hello(self, out, input->now_ms);

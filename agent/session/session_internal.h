@@ -44,6 +44,8 @@ struct pen_session {
     bool connected;
     bool welcomed;
     uint64_t session_no;
+    bool hello_open;     /* said on this link, not answered yet */
+    bool hello_repeated; /* on this link: one of the two sessions is superseded by the other */
     int64_t hello_ms;
     int64_t heard_ms;
     int64_t heartbeat_ms;
