@@ -129,6 +129,11 @@ const struct pen_cli_command pen_cli_commands[] = {
     {"retry", "NAME STAGE EXECUTION", "Run a failed or stopped stage of an execution again",
      "Actions that succeeded are not repeated, unless --all-actions is given.",
      "penstock retry site Deploy 4f1c...", 3, 3, retry_options, pen_cmd_retry},
+    {"rollback", "NAME STAGE EXECUTION", "Run a stage again as an earlier execution ran it",
+     "With the revisions, variables and artifacts of EXECUTION, which has to have succeeded in the "
+     "stage by the pipeline's current version. Prints the id of the rollback, which ends with the "
+     "stage.",
+     "penstock rollback site Deploy 4f1c...", 3, 3, NULL, pen_cmd_rollback},
     {"status", "[NAME]", "Show the stages and actions of a pipeline, or all pipelines", NULL,
      "penstock status site", 0, 1, NULL, pen_cmd_status},
     {"watch", "NAME [EXECUTION]", "Follow an execution, the latest unless named, to its end",

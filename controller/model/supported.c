@@ -21,7 +21,7 @@ static const struct {
 
 static bool wants_on_failure(const Pen__StageDeclaration *stage)
 {
-    return stage->on_failure != NULL;
+    return stage->on_failure != NULL && stage->on_failure->n_conditions > 0;
 }
 
 static bool wants_on_success(const Pen__StageDeclaration *stage)
@@ -38,7 +38,7 @@ static const struct {
     bool (*wants)(const Pen__StageDeclaration *stage);
     const char *what;
 } stage_members[] = {
-    {wants_on_failure, "onFailure"},
+    {wants_on_failure, "conditions of onFailure"},
     {wants_on_success, "onSuccess"},
     {wants_before_entry, "beforeEntry"},
 };

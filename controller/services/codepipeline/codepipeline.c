@@ -13,6 +13,7 @@ static const struct pen_operation operations[] = {
     {"ListPipelines", "codepipeline:ListPipelines", pen_list_pipelines},
     {"PutApprovalResult", "codepipeline:PutApprovalResult", pen_put_approval_result},
     {"RetryStageExecution", "codepipeline:RetryStageExecution", pen_retry_stage_execution},
+    {"RollbackStage", "codepipeline:RollbackStage", pen_rollback_stage},
     {"StartPipelineExecution", "codepipeline:StartPipelineExecution", pen_start_pipeline_execution},
     {"StopPipelineExecution", "codepipeline:StopPipelineExecution", pen_stop_pipeline_execution},
     {"UpdatePipeline", "codepipeline:UpdatePipeline", pen_update_pipeline},

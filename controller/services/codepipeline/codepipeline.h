@@ -26,5 +26,7 @@ pen_handler pen_retry_stage_execution;
 pen_handler pen_put_approval_result;
 pen_handler pen_enable_stage_transition;
 pen_handler pen_disable_stage_transition;
+/* rollback.c */
+pen_handler pen_rollback_stage;
 
 #endif

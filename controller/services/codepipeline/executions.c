@@ -104,12 +104,15 @@ static void put_summary(struct pen_call *call, json_t *list, const Pen__Executio
                        row->stop_reason);
 }
 
-/* Whether the execution succeeded in this stage; true when no stage is asked for. */
-static int passes(struct pen_call *call, const Pen__ExecutionRow *row, const char *stage,
-                  bool *ret_passes, struct pen_error *err)
+/* Whether the execution succeeded in this stage, by the pipeline as it is now; true when no stage
+ * is asked for. */
+static int passes(struct pen_call *call, const Pen__PipelineRow *pipeline,
+                  const Pen__ExecutionRow *row, const char *stage, bool *ret_passes,
+                  struct pen_error *err)
 {
-    *ret_passes = true;
-    if (stage == NULL)
+    *ret_passes = stage == NULL;
+    if (stage == NULL || row->pipeline_version != pipeline->version ||
+        row->started_ms < pipeline->created_ms)
         return 0;
     PEN_CLEANUP(pen_message_destroy) Pen__StageExecutionRow *of_stage = NULL;
     int rc = pen_read_stage_execution(call, row->id, stage, &of_stage, err);
@@ -145,7 +148,7 @@ int pen_list_pipeline_executions(struct pen_call *call, struct pen_error *err)
     for (; i < rows.count && json_array_size(list) < size; i++) {
         const Pen__ExecutionRow *row = (const Pen__ExecutionRow *)rows.rows[i];
         bool shown = false;
-        if ((rc = passes(call, row, stage, &shown, err)) < 0)
+        if ((rc = passes(call, pipeline, row, stage, &shown, err)) < 0)
             return rc;
         if (shown)
             put_summary(call, list, row);

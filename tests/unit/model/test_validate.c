@@ -393,9 +393,13 @@ static const struct fault faults[] = {
     {NULL, NULL, {{"stages.0.actions.0", CONNECTION}}},
     {NULL, NULL, {{"executionMode", "'QUEUED'"}}},
     {NULL, NULL, {{"executionMode", "'PARALLEL'"}}},
+    {NULL, NULL, {{"stages.1.onFailure", "{'result':'RETRY'}"}}},
+    {NULL, NULL, {{"stages.1.onFailure", "{'result':'ROLLBACK'}"}}},
     {STAGE,
-     "Stage 'Build': this release of Penstock does not support onFailure",
-     {{"stages.1.onFailure", "{'result':'RETRY'}"}}},
+     "Stage 'Build': this release of Penstock does not support conditions of onFailure",
+     {{"stages.1.onFailure",
+       "{'conditions':[{'result':'RETRY','rules':[{'name':'r','ruleTypeId':{'category':'Rule',"
+       "'provider':'VariableCheck'}}]}]}"}}},
     {ACTION,
      "Action 'Compile' in stage 'Build': this release of Penstock does not support "
      "environmentVariables of type SECRETS_MANAGER",
