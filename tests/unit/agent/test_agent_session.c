@@ -477,6 +477,50 @@ static void test_stale_session(void **state)
     assert_int_equal(pen_session_state(world->session, 7), PEN_ATTEMPT_NONE);
 }
 
+static int superseded(struct world *world, uint64_t session_no)
+{
+    Pen__Refused body = PEN__REFUSED__INIT;
+    body.has_code = true;
+    body.code = PEN__REFUSED_CODE__SUPERSEDED;
+    uint64_t present = world->session_no;
+    world->session_no = session_no;
+    int rc = frame(world, PEN__TO_AGENT__BODY_REFUSED, &body);
+    world->session_no = present;
+    return rc;
+}
+
+static void test_superseded(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(superseded(world, world->session_no), 0);
+    assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 1);
+}
+
+/* A Hello that is repeated opens two sessions, and messages of the first are refused: that is no
+ * rival. */
+static void test_superseded_by_itself(void **state)
+{
+    struct world *world = *state;
+    struct pen_session_input timer = {.kind = PEN_IN_TIMER};
+    connect_session(world);
+    world->now_ms += PEN_HELLO_RETRY_MS;
+    assert_int_equal(step(world, &timer), 0);
+    assert_int_equal(world->sent[0]->body_case, PEN__FROM_AGENT__BODY_HELLO);
+    assert_int_equal(welcome(world, 0, 0), 0);
+    uint64_t first = world->session_no;
+    assert_int_equal(welcome(world, 0, 0), 0);
+    assert_int_equal(superseded(world, first), 0); /* of the session before this one */
+    assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 0);
+    assert_true(pen_session_welcomed(world->session));
+    world->now_ms += PEN_HELLO_RETRY_MS;
+    assert_int_equal(superseded(world, world->session_no), 0); /* a third Welcome was lost */
+    assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 0);
+    assert_int_equal(world->sent[0]->body_case, PEN__FROM_AGENT__BODY_HELLO);
+    assert_int_equal(welcome(world, 0, 0), 0);
+    assert_int_equal(superseded(world, world->session_no), 0); /* now somebody else */
+    assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 1);
+}
+
 static void test_reconnect_resends(void **state)
 {
     struct world *world = *state;
@@ -609,6 +653,8 @@ int main(void)
         ROW(test_cancel_before_it_began),
         ROW(test_unkillable_drains),
         ROW(test_stale_session),
+        ROW(test_superseded),
+        ROW(test_superseded_by_itself),
         ROW(test_reconnect_resends),
         ROW(test_fold_at_every_record),
         ROW(test_reboot),

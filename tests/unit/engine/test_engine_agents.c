@@ -441,6 +441,29 @@ static void test_accepts_that_overtake_each_other(void **state)
     world_end(&w);
 }
 
+/* A second copy of an Accept is no reason to end what the first one was granted. */
+static void test_doubled_accept(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    world_add_agent(&w, "a", 1, NULL, NULL);
+    w.holding = "D";
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Deploy:D=once"));
+    Pen__AttemptRow *row = attempt_row(&w, 1);
+    assert_int_equal(row->state, PEN__ATTEMPT_STATE__ATTEMPT_RUNNING);
+    mem_free_message(row);
+    Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
+    SET(accept, fence, 1);
+    world_send(&w, &w.agents[0], PEN__FROM_AGENT__BODY_ACCEPT, accept);
+    assert_null(last_sent(&w, PEN__TO_AGENT__BODY_REFUSED));
+    world_perform(&w);
+    world_finish(&w, "D", 0);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
 static void test_copied_spool_is_quarantined(void **state)
 {
     (void)state;
@@ -585,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_slots_are_filled_in_order),
         cmocka_unit_test(test_unanswered_offer_is_withdrawn),
         cmocka_unit_test(test_accepts_that_overtake_each_other),
+        cmocka_unit_test(test_doubled_accept),
         cmocka_unit_test(test_copied_spool_is_quarantined),
         cmocka_unit_test(test_wiped_spool),
         cmocka_unit_test(test_two_processes_with_one_key),
