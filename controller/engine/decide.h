@@ -21,7 +21,7 @@ handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_c
     handle_delete_repository, handle_create_connection, handle_delete_connection,
     handle_create_access_key;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
-handler_f handle_revision_found, handle_source_done;
+handler_f handle_revision_found, handle_source_done, handle_push_notified;
 
 /* ---- executions and stages */
 

@@ -171,6 +171,20 @@ int handle_source_done(struct pen_engine *engine, const Pen__Input *input, Pen__
     return 0;
 }
 
+int handle_push_notified(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                         struct pen_error *err)
+{
+    (void)reply;
+    const char *id = input->push_notified->connection_id;
+    if (id == NULL || pen_map_get(&engine->connections, pen_key_text(id)) == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "ResourceNotFoundException", "no connection '%s'",
+                            id == NULL ? "" : id);
+    Pen__SourcePoke *body = MAKE(Pen__SourcePoke, pen__source_poke__init);
+    body->connection_id = mem_text(id);
+    effect(engine, PEN__EFFECT__WHAT_SOURCE_POKE, body);
+    return 0;
+}
+
 /* ---- effects */
 
 static bool detection_on(const Pen__ActionDeclaration *action, const char *key)

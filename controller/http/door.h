@@ -132,6 +132,11 @@ void http_api(struct exchange *self, const struct pen_http_head *head);
 void http_api_again(struct exchange *self, bool waited_out);
 void http_api_reply(struct exchange *self, const Pen__Reply *reply);
 
+/* ---- hook.c: POST /hooks/... */
+
+/* A git server announces a push: unsigned, but proven by the connection's hook secret. */
+void http_connection_hook(struct exchange *self, const struct pen_http_head *head);
+
 /* ---- suspend.c: exchanges that wait */
 
 void http_suspend(struct exchange *self, int64_t deadline_ms);

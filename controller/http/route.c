@@ -45,6 +45,7 @@ static void readyz(struct exchange *self, const struct pen_http_head *head)
     pen_reader_end(door->services.reader);
 }
 
+/* A path that ends in '/' stands for all below it. */
 static const struct {
     const char *path;
     const char *method;
@@ -52,9 +53,17 @@ static const struct {
     void (*handle)(struct exchange *self, const struct pen_http_head *head);
 } routes[] = {
     {"/", "POST", "POST", http_api},
+    {"/hooks/connection/", "POST", "POST", http_connection_hook},
     {"/healthz", "GET", "GET, HEAD", healthz},
     {"/readyz", "GET", "GET, HEAD", readyz},
 };
+
+static bool covers(const char *path, const char *target, size_t size)
+{
+    size_t own = strlen(path);
+    bool below = own > 1 && path[own - 1] == '/' && size > own;
+    return (below || size == own) && memcmp(path, target, own) == 0;
+}
 
 void http_route(struct exchange *self)
 {
@@ -65,8 +74,7 @@ void http_route(struct exchange *self)
     }
     size_t path_size = strcspn(self->target, "?");
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (strlen(routes[i].path) != path_size ||
-            memcmp(routes[i].path, self->target, path_size) != 0)
+        if (!covers(routes[i].path, self->target, path_size))
             continue;
         bool is_head = strcmp(self->method, "HEAD") == 0 && strcmp(routes[i].method, "GET") == 0;
         if (is_head || strcmp(self->method, routes[i].method) == 0)

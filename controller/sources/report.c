@@ -46,23 +46,30 @@ int pen_report_flush(struct pen_sources_state *self, struct pen_error *err)
 }
 
 int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
-                        const char *revision_id, bool pushed, struct pen_error *err)
+                        const char *revision_id, enum pen_news news, struct pen_error *err)
 {
+    static const struct {
+        const char *word;
+        Pen__TriggerType type;
+    } kinds[] = {
+        [PEN_NEWS_POLL] = {"poll", PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES},
+        [PEN_NEWS_PUSH] = {"push", PEN__TRIGGER_TYPE__TRIGGER_CLOUD_WATCH_EVENT},
+        [PEN_NEWS_HOOK] = {"hook", PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK_V2},
+    };
     PEN_CLEANUP(pen_free) char *detail = NULL;
     const char *repository = "";
     for (size_t i = 0; i < watch->n_configuration; i++)
         if (pen_str_equal(watch->configuration[i]->key, "RepositoryName") ||
             pen_str_equal(watch->configuration[i]->key, "FullRepositoryId"))
             repository = watch->configuration[i]->value;
-    detail = pen_strdup_printf("penstock:%s:%s", pushed ? "push" : "poll", repository);
+    detail = pen_strdup_printf("penstock:%s:%s", kinds[news].word, repository);
     Pen__RevisionFound found = PEN__REVISION_FOUND__INIT;
     found.pipeline = watch->pipeline;
     found.stage = watch->stage;
     found.action = watch->action;
     found.revision_id = (char *)(uintptr_t)revision_id;
     found.has_trigger_type = 1;
-    found.trigger_type = pushed ? PEN__TRIGGER_TYPE__TRIGGER_CLOUD_WATCH_EVENT
-                                : PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES;
+    found.trigger_type = kinds[news].type;
     found.trigger_detail = detail;
     Pen__Input input = PEN__INPUT__INIT;
     input.what_case = PEN__INPUT__WHAT_REVISION_FOUND;

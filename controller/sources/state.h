@@ -56,6 +56,14 @@ struct pen_watch {
     char *known_id; /* head that the core knows of; NULL: none */
     bool settled;   /* known_id is what it was when the watch began, or later */
     char *problem;  /* last one logged; NULL: none */
+    uint64_t poked; /* fetch that a hook has asked for; 0: none */
+};
+
+/* How a change became known. */
+enum pen_news {
+    PEN_NEWS_POLL = 1, /* looked at the right time */
+    PEN_NEWS_PUSH,     /* a repository of ours was pushed to */
+    PEN_NEWS_HOOK,     /* the git server behind a connection called */
 };
 
 struct pen_run {
@@ -108,7 +116,7 @@ struct pen_sources_state {
 /* ---- report.c: inputs for the core */
 
 int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
-                        const char *revision_id, bool pushed, struct pen_error *err);
+                        const char *revision_id, enum pen_news news, struct pen_error *err);
 /* Takes the texts and the messages in done; action_execution_id is filled in. */
 int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,
                     Pen__SourceDone *done, struct pen_error *err);
@@ -159,6 +167,9 @@ void pen_watch_destroy(struct pen_watch **watch_p);
 /* A push to a hosted repository was announced. Without a watch the announcement stays for one that
  * comes later. */
 int pen_watch_pushed(struct pen_sources_state *self, const char *name, struct pen_error *err);
+/* A git server says that there was a push: fetch all that is watched behind the connection. */
+int pen_watch_poke(struct pen_sources_state *self, const char *connection_id,
+                   struct pen_error *err);
 int pen_watch_poll(struct pen_sources_state *self, struct pen_error *err);
 /* A mirror has news, or its fetch failed: why is then not NULL. */
 int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mirror,

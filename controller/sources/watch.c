@@ -49,7 +49,7 @@ static void note(struct pen_watch *self, const char *problem)
 /* Compare the branch with what is known. A watch that began without a revision takes the head as it
  * is: creating a pipeline starts it by itself. A push is news in any case. */
 static int check(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
-                 bool pushed, struct pen_error *err)
+                 enum pen_news news, struct pen_error *err)
 {
     char id[PEN_GIT_ID_SIZE];
     struct pen_error reason = {0};
@@ -60,16 +60,16 @@ static int check(struct pen_sources_state *self, struct pen_watch *watch, const 
         return 0;
     }
     note(watch, NULL);
-    bool report = watch->settled || pushed;
+    bool report = watch->settled || news != PEN_NEWS_POLL;
     watch->settled = true;
     if (rc < 0 || pen_str_equal(watch->known_id, id))
         return 0; /* no such branch yet, or nothing new */
-    if (report && (rc = pen_report_revision(self, watch->order, id, pushed, err)) < 0)
+    if (report && (rc = pen_report_revision(self, watch->order, id, news, err)) < 0)
         return rc;
     return pen_str_set(&watch->known_id, id) ? 0 : pen_fail(err, PEN_ENOMEM, "no memory for an id");
 }
 
-static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch, bool pushed,
+static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch, enum pen_news news,
                         struct pen_error *err)
 {
     const char *name = setting(watch->order, "RepositoryName");
@@ -78,7 +78,7 @@ static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch,
         note(watch, "the name cannot be that of a repository");
         return 0;
     }
-    return check(self, watch, path, pushed, err);
+    return check(self, watch, path, news, err);
 }
 
 static int mirror_of(struct pen_sources_state *self, struct pen_watch *watch,
@@ -92,7 +92,7 @@ static int mirror_of(struct pen_sources_state *self, struct pen_watch *watch,
 static int ask(struct pen_sources_state *self, struct pen_watch *watch, struct pen_error *err)
 {
     if (is_hosted(watch))
-        return check_hosted(self, watch, false, err);
+        return check_hosted(self, watch, PEN_NEWS_POLL, err);
     struct pen_mirror *mirror = NULL;
     struct pen_error reason = {0};
     int rc = mirror_of(self, watch, &mirror, &reason);
@@ -122,7 +122,7 @@ static int begin(struct pen_sources_state *self, struct pen_watch *watch, struct
     bool pushed = name && pen_git_repository_name_valid(name) && pen_hosted_take_push(self, name);
     if (pushed)
         return pen_watch_pushed(self, name, err);
-    return check_hosted(self, watch, watch->settled, err);
+    return check_hosted(self, watch, watch->settled ? PEN_NEWS_PUSH : PEN_NEWS_POLL, err);
 }
 
 int pen_watch_add(struct pen_sources_state *self, Pen__SourceWatch *order, struct pen_error *err)
@@ -174,9 +174,29 @@ int pen_watch_pushed(struct pen_sources_state *self, const char *name, struct pe
         if (!taken)
             (void)pen_hosted_take_push(self, name);
         taken = true;
-        rc = check_hosted(self, at, true, err);
+        rc = check_hosted(self, at, PEN_NEWS_PUSH, err);
     }
     return rc;
+}
+
+int pen_watch_poke(struct pen_sources_state *self, const char *connection_id, struct pen_error *err)
+{
+    const struct pen_connection *connection = pen_connection_find(self, connection_id);
+    for (struct pen_watch *at = self->watches; connection && at; at = at->next) {
+        struct pen_mirror *mirror = NULL;
+        struct pen_error reason = {0};
+        if (is_hosted(at) ||
+            !pen_str_equal(setting(at->order, "ConnectionArn"), connection->row->arn))
+            continue;
+        int rc = mirror_of(self, at, &mirror, &reason);
+        if (rc == PEN_ENOMEM)
+            return pen_fail(err, rc, "%s", reason.message);
+        if (rc < 0)
+            note(at, reason.message);
+        else
+            at->poked = pen_mirror_want(mirror);
+    }
+    return 0;
 }
 
 int pen_watch_poll(struct pen_sources_state *self, struct pen_error *err)
@@ -197,10 +217,13 @@ int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mi
         if (is_hosted(at) || !at->order->poll || mirror_of(self, at, &its, NULL) < 0 ||
             its != mirror)
             continue;
+        enum pen_news news = at->poked > 0 ? PEN_NEWS_HOOK : PEN_NEWS_POLL;
+        if (mirror->started >= at->poked)
+            at->poked = 0;
         if (why)
             note(at, why);
         else
-            rc = check(self, at, mirror->path, false, err);
+            rc = check(self, at, mirror->path, news, err);
     }
     return rc;
 }

@@ -39,6 +39,28 @@ static void test_local_connection_is_polled(void **state)
     expect_failure("ConfigurationError", "does not appear to be a git repository");
 }
 
+/* Without a poll: only a call of the git server makes us look, and only behind its connection. */
+static void test_a_poke_looks_at_once(void **state)
+{
+    (void)state;
+    work_make();
+    git("clone", "-q", "--bare", at("work"), at("upstream/app.git"), NULL);
+    start(NEVER_MS, 60000);
+    connect_to(at("upstream"), NULL);
+    post("{\"sourceWatch\":{\"pipeline\":\"p\",\"stage\":\"s\",\"action\":\"a\",\"provider\":"
+         "\"CodeStarSourceConnection\",\"configuration\":{\"ConnectionArn\":\"arn:c\","
+         "\"FullRepositoryId\":\"app\",\"BranchName\":\"main\"},\"seenRevisionId\":\"%s\","
+         "\"poll\":true}}",
+         head_of("work/.git", "main"));
+    run_connection("one", "app"); /* the fetch that the watch began with is over */
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *done = next_done();
+    work_commit("two\n");
+    git("-C", at("work"), "push", "-q", at("upstream/app.git"), "main", NULL);
+    post("{\"sourcePoke\":{\"connectionId\":\"nobody\"}}");
+    post("{\"sourcePoke\":{\"connectionId\":\"c\"}}");
+    expect_found(head_of("work/.git", "main"), PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK_V2, WAIT_MS);
+}
+
 /* The path of the only mirror, below the root. */
 static const char *mirror_path(void)
 {
@@ -257,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_local_connection_is_polled),
+        TEST(test_a_poke_looks_at_once),
         TEST(test_a_stale_lock_is_overcome),
         TEST(test_refused_connections),
         TEST(test_ssh_gets_a_key_file_and_knows_no_stranger),

@@ -1,0 +1,141 @@
+"""Push webhooks of connections: a signed call starts what was pushed, nothing else does anything.
+
+Polls are an hour apart, so whatever starts was started by a call."""
+import hashlib
+import hmac
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from harness.system import approval_action, commands_pipeline, wait_for
+
+NAME = "hooked"
+SECRET = "correct horse battery staple"
+BODY = json.dumps({"ref": "refs/heads/main"}).encode()
+
+
+def mac(body, secret=SECRET):
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+class Upstream:
+    """A git repository outside of Penstock, as a connection's server has it."""
+
+    def __init__(self, system):
+        self.system = system
+        self.folder = system.folder / "upstream"
+        self.bare = self.folder / "team" / "app.git"
+        self.clone = system.folder / "work"
+        system.git("init", "-q", "--bare", "-b", "main", self.bare)
+        system.git("init", "-q", "-b", "main", self.clone)
+        system.git("remote", "add", "origin", self.bare, cwd=self.clone)
+        self.head = system.push(self.clone, {"file": "first\n"})
+        secret = system.folder / "hook-secret"
+        secret.write_text(SECRET + "\n")
+        system.penstock("connection", "create", "forge", "--url", self.folder,
+                        "--hook-secret-file", secret)
+        row = system.penstock_json("connection", "list")["connections"][0]
+        assert row["hasHookSecret"] and SECRET not in json.dumps(row)
+        self.arn, self.path = row["connectionArn"], "/hooks/connection/" + row["connectionId"]
+
+    def declaration(self, **more):
+        whole = commands_pipeline(NAME, "", [("Ask", [approval_action("Approve")])])
+        source = whole["stages"][0]["actions"][0]
+        source["actionTypeId"]["provider"] = "CodeStarSourceConnection"
+        source["configuration"] = {"ConnectionArn": self.arn, "FullRepositoryId": "team/app",
+                                   "BranchName": "main"}
+        return whole | more
+
+
+@pytest.fixture
+def upstream(empty_system):
+    empty_system.start_controller("--poll-interval", "1h")
+    return Upstream(empty_system)
+
+
+def call(system, path, body=BODY, method="POST", **headers):
+    request = urllib.request.Request(system.endpoints["http"] + path, data=body, method=method,
+                                     headers={name.replace("_", "-"): value
+                                              for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def running(system):
+    return len(system.executions(NAME))
+
+
+def settled(system):
+    """The first execution has its revision: what comes later is news."""
+    wait_for(lambda: system.executions(NAME)[0].get("sourceRevisions"), "the first revision")
+
+
+def test_a_signed_call_starts_what_was_pushed(upstream):
+    system = upstream.system
+    system.create_pipeline(upstream.declaration())
+    settled(system)
+    kinds = [{"x_hub_signature_256": "sha256=" + mac(BODY), "x_github_event": "push"},
+             {"x_gitea_signature": mac(BODY), "x_gitea_event": "push"},
+             {"x_gitlab_token": SECRET, "x_gitlab_event": "Push Hook"}]
+    for count, headers in enumerate(kinds, 2):
+        commit = system.push(upstream.clone, {"file": f"{count}\n"})
+        assert call(system, upstream.path, **headers) == 202
+        wait_for(lambda: running(system) == count, f"{count} executions", 20)
+        wait_for(lambda: system.executions(NAME)[0].get("sourceRevisions"), "its revision")
+        newest = system.executions(NAME)[0]
+        assert newest["sourceRevisions"][0]["revisionId"] == commit
+        assert call(system, upstream.path, **headers) == 202  # told again: nothing new
+    api = system.api()
+    trigger = api.call("ListPipelineExecutions", {"pipelineName": NAME})[
+        "pipelineExecutionSummaries"][0]["trigger"]
+    assert trigger == {"triggerType": "WebhookV2", "triggerDetail": "penstock:hook:team/app"}
+    api.close()
+    assert running(system) == 4
+
+
+def test_what_does_not_prove_itself_does_nothing(upstream):
+    system = upstream.system
+    system.create_pipeline(upstream.declaration())
+    settled(system)
+    system.push(upstream.clone, {"file": "second\n"})
+    good = "sha256=" + mac(BODY)
+    other = "sha256=" + mac(BODY, "other")
+    for headers in ({}, {"x_hub_signature_256": other}, {"x_hub_signature_256": mac(BODY)},
+                    {"x_hub_signature_256": good + "0"}, {"x_hub_signature_256": "sha256="},
+                    {"x_hub_signature_256": other, "x_gitlab_token": SECRET},
+                    {"x_gitea_signature": mac(BODY + b" ")}, {"x_gitlab_token": SECRET + "x"},
+                    {"x_gitlab_token": ""}, {"x_hub_signature_256": "sha256=" + "é" * 64}):
+        try:
+            assert call(system, upstream.path, **headers) == 403, headers
+        except UnicodeEncodeError:
+            pass
+    assert call(system, upstream.path, BODY + b"\n", x_hub_signature_256=good) == 403
+    for path in ("/hooks/connection/", "/hooks/connection/nobody", "/hooks/", "/hooks/other/x",
+                 upstream.path + "/x", upstream.path + "?x=1", upstream.path + "%00",
+                 "/hooks/connection/" + 5000 * "a"):
+        assert call(system, path, x_hub_signature_256=good) == 404, path
+    assert call(system, upstream.path, None, "GET") == 405
+    large = b" " * (1024 * 1024 + 1)
+    assert call(system, upstream.path, large, x_hub_signature_256="sha256=" + mac(large)) == 413
+    assert call(system, upstream.path, x_hub_signature_256=good, x_github_event="issues") == 202
+    assert running(system) == 1
+    largest = large[:-1]
+    assert call(system, upstream.path, largest,
+                x_hub_signature_256="sha256=" + mac(largest)) == 202
+    wait_for(lambda: running(system) == 2, "the good call to start", 20)
+
+
+def test_without_a_hook_secret_nothing_is_believed(empty_system):
+    empty_system.start_controller()
+    empty_system.penstock("connection", "create", "plain", "--url", empty_system.folder)
+    row = empty_system.penstock_json("connection", "list")["connections"][0]
+    path = "/hooks/connection/" + row["connectionId"]
+    assert call(empty_system, path, x_hub_signature_256="sha256=" + mac(BODY, "")) == 403
+    assert call(empty_system, path, x_gitlab_token="") == 403
+    empty_system.penstock("connection", "delete", "plain")
+    assert call(empty_system, path, x_gitlab_token="") == 404
