@@ -282,6 +282,8 @@ uint64_t pen_session_inventory_digest(const struct pen_session *self)
     return empty ? 0 : hash;
 }
 
+enum { INVENTORY_DIGEST_SIZE = sizeof(uint64_t) };
+
 void send_heartbeat(struct pen_session *self, struct pen_session_out *out, bool with_inventory,
                     int64_t now_ms)
 {
@@ -296,12 +298,12 @@ void send_heartbeat(struct pen_session *self, struct pen_session_out *out, bool 
     beat->number = ++self->heartbeat_number;
     beat->free_slots = pen_session_free_slots(self);
     uint64_t digest = pen_session_inventory_digest(self);
-    beat->inventory_digest.data = malloc(sizeof digest);
+    beat->inventory_digest.data = malloc(INVENTORY_DIGEST_SIZE);
     if (beat->inventory_digest.data == NULL) {
         self->out_of_memory = true;
         return;
     }
-    for (unsigned i = 0; i < sizeof digest; i++)
+    for (unsigned i = 0; i < INVENTORY_DIGEST_SIZE; i++)
         beat->inventory_digest.data[i] = (uint8_t)(digest >> (8 * i));
     beat->inventory_digest.len = sizeof digest;
     beat->has_inventory_digest = true;

@@ -110,6 +110,7 @@ static int spawn_with(struct shim *self, posix_spawn_file_actions_t *actions,
     PEN_CLEANUP(pen_free) char **environment = vector(order->environment, order->n_environment);
     if (argv == NULL || environment == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory to start the commands");
+    CHECK(argv[0] != NULL);
     int number = posix_spawn(&self->command_pid, argv[0], actions, attributes, argv, environment);
     return number == 0 ? 0 : spawn_failed(number, order, err);
 }

@@ -144,7 +144,7 @@ static int reserve_inputs(struct attempt *attempt, size_t more, struct pen_error
 static void add_input(struct attempt *attempt, const ProtobufCBinaryData *sha256,
                       uint64_t plain_size)
 {
-    CHECK(attempt->inputs_count < attempt->inputs_capacity);
+    CHECK(attempt->inputs != NULL && attempt->inputs_count < attempt->inputs_capacity);
     struct input_blob *input = &attempt->inputs[attempt->inputs_count++];
     memcpy(input->sha256, sha256->data, PEN_SHA256_SIZE);
     input->plain_size = plain_size;

@@ -83,7 +83,6 @@ static void ends_what_the_child_left_behind(void **state)
     /* The background process holds our pipe; waiting for its end would take ten minutes. */
     assert_int_equal(run("sleep 600 & echo $!", 30000, 100, &out, NULL, &status, NULL), 0);
     assert_true(out.size > 1);
-    PEN_CLEANUP(pen_fd_close) int pidfd = -1;
     char path[64];
     int64_t deadline = pen_clock_monotonic_ms() + 10000;
     bool gone = false;
