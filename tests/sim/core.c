@@ -273,8 +273,6 @@ static void forget_memory(struct sim *sim)
 static void arm_tick(struct sim *sim)
 {
     int64_t deadline = pen_engine_deadline(sim->core.engine);
-    if (sim->options.plant == PLANT_LOST_TIMER && sim->core.life > 1 && sim->core.inbox_count == 0)
-        deadline = INT64_MAX;
     if (deadline == INT64_MAX) {
         pen_heap_disarm(&sim->queue, &sim->core.tick);
         return;
@@ -317,8 +315,8 @@ void core_start(struct sim *sim)
     load(sim);
     commit(sim);
     check_memory(sim, core->engine, "RELOAD");
-    bool lives = perform(sim, false);
-    CHECK(lives);
+    if (sim->options.plant != PLANT_LOST_PLAN)
+        (void)perform(sim, false);
     pen_engine_out_clear(&core->out);
     arm_tick(sim);
 }

@@ -290,7 +290,7 @@ void host_start_agent(struct sim *sim, struct host *host)
                                         .slots = 3};
     struct pen_error err;
     if (pen_session_create(&config, &host->session, &err) < 0 ||
-        journal_load(&host->journal, host->session, sim->options.plant, &err) < 0)
+        journal_load(&host->journal, host->session, &err) < 0)
         sim_fail(sim, "%s cannot start again: %s", host->name, err.message);
     free(run_id);
     pen_session_set_spool_seq(host->session, host->journal.seq);

@@ -55,8 +55,7 @@ void journal_copy(struct journal *self, const struct journal *from)
     self->synced = self->count;
 }
 
-int journal_load(const struct journal *self, struct pen_session *session, enum sim_plant plant,
-                 struct pen_error *err)
+int journal_load(const struct journal *self, struct pen_session *session, struct pen_error *err)
 {
     for (size_t i = 0; i < self->count; i++) {
         ProtobufCMessage *record;
@@ -64,10 +63,7 @@ int journal_load(const struct journal *self, struct pen_session *session, enum s
                                  self->records[i].len, &pen_wire_stored, &record, err);
         if (rc < 0)
             return rc;
-        Pen__JournalRecord *typed = (Pen__JournalRecord *)record;
-        bool tomb = typed->what_case == PEN__JOURNAL_RECORD__WHAT_TOMB;
-        if (!tomb || plant != PLANT_TOMB_NOT_DURABLE)
-            rc = pen_session_load(session, typed, err);
+        rc = pen_session_load(session, (Pen__JournalRecord *)record, err);
         mem_free_message(record);
         if (rc < 0)
             return rc;

@@ -28,7 +28,8 @@ static void report(struct sim *sim, struct host *host, const struct run *run,
 {
     Pen__ShimExit shim_exit;
     pen__shim_exit__init(&shim_exit);
-    struct pen_session_input input = {.kind = kind, .fence = run->fence, .flag = run->began};
+    struct pen_session_input input = {
+        .kind = kind, .fence = run->fence, .flag = run->began && !run->lost_files};
     if (kind == PEN_IN_BEGAN)
         input.began = (struct pen_session_began){1, 1, sim->now_ms, "namespaces"};
     if (kind == PEN_IN_EXITED) {
@@ -127,7 +128,8 @@ void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule)
         report_soon(sim, host, run->fence, PEN_IN_SETUP_FAILED, 3);
         return;
     }
-    struct sim_event *event = sim_at(sim, 1 + sim_around(sim, 10), fire_begin);
+    struct sim_event *event =
+        sim_at(sim, 1 + sim_around(sim, sim_chance(sim, 100) ? 2000 : 10), fire_begin);
     event->host = host->index;
     event->number = run->fence;
     event->stamp = run->boot;
@@ -153,7 +155,13 @@ void shim_adopt(struct sim *sim, struct host *host, uint64_t fence)
         report_soon(sim, host, fence, PEN_IN_VANISHED, 1);
         return;
     case RUN_BEGAN:
-        report_soon(sim, host, fence, PEN_IN_BEGAN, 1);
+        if (sim->options.plant == PLANT_BEGAN_NOT_FOUND) {
+            run->state = RUN_GONE;
+            run->lost_files = true;
+            report_soon(sim, host, fence, PEN_IN_VANISHED, 1);
+        } else {
+            report_soon(sim, host, fence, PEN_IN_BEGAN, 1);
+        }
         return;
     case RUN_EXITED:
         report_soon(sim, host, fence, PEN_IN_BEGAN, 1);

@@ -38,11 +38,11 @@ enum sim_plant {
     PLANT_NONE = 0,
     PLANT_ACK_BEFORE_COMMIT, /* effects are performed, then the commit is lost */
     PLANT_START_BEFORE_SYNC, /* the agent starts before its journal is durable */
-    PLANT_TOMB_NOT_DURABLE,  /* the agent loses its tombs at each restart */
+    PLANT_BEGAN_NOT_FOUND,   /* a run is adopted as if it had never begun */
     PLANT_LOST_EVENT_RECORD, /* results are not journalled */
     PLANT_FORGOTTEN_ROW,     /* the store forgets some rows of attempts */
     PLANT_STALE_ROW,         /* the store keeps the older body of a row now and then */
-    PLANT_LOST_TIMER,        /* no tick after a restart */
+    PLANT_LOST_PLAN,         /* what is under way is not planned again after a restart */
     PLANT_DOUBLE_BEGIN,      /* an adopted start that had not begun is begun, and proven not to */
     PLANT_WRONG_EXIT,        /* a failed exit is reported as 0 */
     PLANT_EARLY_LOG,         /* data says that a log is stored before it is */
@@ -127,6 +127,7 @@ struct run {
     bool began;
     bool killed;
     bool once;
+    bool lost_files; /* planted: it looks as if it had not begun */
     char *action_execution_id;
     int32_t exit_code;
     uint64_t log_size;
@@ -231,6 +232,8 @@ struct auditor;
 
 struct sim_options {
     uint64_t seed;
+    uint64_t first_seed;
+    bool find;          /* a violation is what is wanted: status 0 */
     uint64_t steps_max; /* 0: no limit */
     int64_t busy_ms;    /* length of the safety phase */
     bool trace;
@@ -336,8 +339,7 @@ void journal_append(struct journal *self, Pen__JournalRecord *record);
 void journal_copy(struct journal *self, const struct journal *from);
 void journal_cut(struct journal *self, size_t count);
 void journal_clear(struct journal *self);
-int journal_load(const struct journal *self, struct pen_session *session, enum sim_plant plant,
-                 struct pen_error *err);
+int journal_load(const struct journal *self, struct pen_session *session, struct pen_error *err);
 
 /* ---- shim.c: what runs on hosts, and the data that it leaves */
 void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule);

@@ -20,6 +20,7 @@ static const char usage[] =
     "  --twice       tell each story twice: both must be the same\n"
     "  --calm        no faults\n"
     "  --plant N     with planted bug N, to see it found; 0 lists them\n"
+    "  --find        a violation within these seeds is wanted: ends with 0 when there is one\n"
     "  --trace       print the story\n";
 
 static struct sim *current;
@@ -106,6 +107,8 @@ static void parse(char **argv, struct arguments *ret)
             ret->options.trace = true;
         else if (strcmp(option, "--calm") == 0)
             ret->options.calm = true;
+        else if (strcmp(option, "--find") == 0)
+            ret->options.find = true;
         else if (strcmp(option, "--twice") == 0)
             ret->twice = true;
         else if (strcmp(option, "--seed") == 0) {
@@ -136,6 +139,7 @@ int main(int argc, char **argv)
     (void)argc;
     struct arguments arguments = {.options = {.seed = 1, .busy_ms = 3600 * 1000}, .seeds = 100};
     parse(argv, &arguments);
+    arguments.options.first_seed = arguments.options.seed;
     struct sigaction action = {.sa_handler = on_abort};
     CHECK(sigaction(SIGABRT, &action, NULL) == 0);
     struct totals totals = {0};
@@ -158,5 +162,5 @@ int main(int argc, char **argv)
         }
     }
     print_figures(&totals, wall_seconds() - begin);
-    return 0;
+    return arguments.options.find ? 1 : 0;
 }

@@ -75,6 +75,11 @@ void sim_fail(struct sim *sim, const char *format, ...)
             sim->steps);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
+    if (sim->options.find) {
+        fprintf(stderr, "\nfound after %" PRIu64 " seeds\n",
+                sim->options.seed - sim->options.first_seed + 1);
+        _Exit(0);
+    }
     fprintf(stderr, "\nrepeat: penstock-sim --seed %" PRIu64 " --busy %" PRId64 "%s",
             sim->options.seed, sim->options.busy_ms / 1000, sim->options.calm ? " --calm" : "");
     if (sim->options.plant != PLANT_NONE)
@@ -117,11 +122,11 @@ const char *sim_plant_name(enum sim_plant plant)
         [PLANT_NONE] = "none",
         [PLANT_ACK_BEFORE_COMMIT] = "acknowledge before commit",
         [PLANT_START_BEFORE_SYNC] = "start before the journal is durable",
-        [PLANT_TOMB_NOT_DURABLE] = "tombs lost at a restart",
+        [PLANT_BEGAN_NOT_FOUND] = "an adopted run is said never to have begun",
         [PLANT_LOST_EVENT_RECORD] = "results not journalled",
         [PLANT_FORGOTTEN_ROW] = "a row of an attempt lost",
         [PLANT_STALE_ROW] = "an old body of a row kept",
-        [PLANT_LOST_TIMER] = "timer lost on restart",
+        [PLANT_LOST_PLAN] = "nothing is planned again after a restart",
         [PLANT_DOUBLE_BEGIN] = "begun after the proof that it never began",
         [PLANT_WRONG_EXIT] = "a failure reported as success",
         [PLANT_EARLY_LOG] = "a log reported before it is stored",
