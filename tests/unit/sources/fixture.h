@@ -140,7 +140,7 @@ static inline void destroy_effect(void *body)
 }
 
 /* Post an effect given as JSON. */
-static inline void post(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void post(const char *format, ...)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     va_list args;

@@ -53,7 +53,8 @@ static void test_a_poke_looks_at_once(void **state)
          "\"poll\":true}}",
          head_of("work/.git", "main"));
     run_connection("one", "app"); /* the fetch that the watch began with is over */
-    PEN_CLEANUP(pen_message_destroy) Pen__Input *done = next_done();
+    Pen__Input *done = next_done();
+    pen_message_destroy(&done);
     work_commit("two\n");
     git("-C", at("work"), "push", "-q", at("upstream/app.git"), "main", NULL);
     post("{\"sourcePoke\":{\"connectionId\":\"nobody\"}}");
