@@ -189,6 +189,14 @@ static void apply_event(struct pen_engine *engine, struct agent *self, struct at
     }
 }
 
+/* A result is sent while it is being synced. A host that loses power in between has forgotten it,
+ * and reports after the boot that the attempt was interrupted: what it said first stands. */
+static bool is_interruption(const Pen__Event *event)
+{
+    return event->what_case == PEN__EVENT__WHAT_FINISHED &&
+           event->finished->kind == PEN__FINISH_KIND__INTERRUPTED;
+}
+
 void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event)
 {
     struct attempt *attempt = find_attempt(engine, event->fence);
@@ -207,6 +215,10 @@ void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event
     }
     if (event->seq != attempt->row->last_seq + 1) {
         send_resend(engine, self, attempt);
+        return;
+    }
+    if (attempt->row->finished != NULL && is_interruption(event)) {
+        acknowledge(engine, self, event->fence, event->seq);
         return;
     }
     if (attempt->row->finished != NULL) {

@@ -16,10 +16,11 @@
 #include "common/wire/wire.h"
 #include "tests/sim/sim.h"
 
-static bool link_lives(const struct sim *sim, uint64_t number)
+/* What was sent before the connection ended still arrives: the controller's end drains. */
+static bool link_drains(const struct sim *sim, uint64_t number)
 {
     size_t slot = number % SIM_LINKS_MAX;
-    return sim->core.up && sim->link[slot].number == number && !sim->link[slot].closed &&
+    return sim->core.up && sim->link[slot].number == number &&
            sim->link[slot].core_life == sim->core.life;
 }
 
@@ -100,7 +101,8 @@ void net_drop_all(struct sim *sim)
 static void fire_to_core(struct sim *sim, struct sim_event *event)
 {
     const struct host *host = &sim->hosts[event->host];
-    if (!link_lives(sim, event->link))
+    if (!link_drains(sim, event->link) ||
+        (event->flag && sim->link[event->link % SIM_LINKS_MAX].closed))
         return;
     if (host->cut_out) {
         sim->counts[COUNT_LOST]++;
@@ -139,8 +141,8 @@ static void fire_to_agent(struct sim *sim, struct sim_event *event)
     mem_free_message(message);
 }
 
-static void queue_one(struct sim *sim, struct host *host, sim_fire_f fire,
-                      const struct pen_buf *bytes, uint64_t link, int64_t at_ms)
+static struct sim_event *queue_one(struct sim *sim, struct host *host, sim_fire_f fire,
+                                   const struct pen_buf *bytes, uint64_t link, int64_t at_ms)
 {
     struct sim_event *event = sim_at(sim, at_ms - sim->now_ms, fire);
     event->host = host->index;
@@ -148,6 +150,7 @@ static void queue_one(struct sim *sim, struct host *host, sim_fire_f fire,
     event->link = link;
     event->data = mem_bytes((ProtobufCBinaryData){bytes->size, bytes->data}).data;
     event->size = bytes->size;
+    return event;
 }
 
 static void carry(struct sim *sim, struct host *host, bool to_agent, bool opening,
@@ -167,10 +170,9 @@ static void carry(struct sim *sim, struct host *host, bool to_agent, bool openin
     int64_t at = sim->now_ms + 1 + sim_around(sim, sim->mix.delay_ms);
     if (at < host->clogged_until_ms)
         at = host->clogged_until_ms + (int64_t)sim_below(sim, 20);
-    if (opening || !sim->mix.disorder) {
-        at = at > *last ? at : *last;
+    at = at > *last ? at : *last; /* nothing overtakes what opens a session */
+    if (opening || !sim->mix.disorder)
         *last = at;
-    }
     queue_one(sim, host, fire, &bytes, link, at);
     if (opening)
         return;
@@ -180,7 +182,7 @@ static void carry(struct sim *sim, struct host *host, bool to_agent, bool openin
     }
     if (sim_chance(sim, sim->mix.late_pm)) {
         sim->counts[COUNT_LATE]++;
-        queue_one(sim, host, fire, &bytes, link, at + sim_around(sim, 1800 * 1000));
+        queue_one(sim, host, fire, &bytes, link, at + sim_around(sim, 1800 * 1000))->flag = true;
     }
 }
 
