@@ -100,6 +100,10 @@ enum {
     /* Actions that run at once in one PARALLEL execution: the API's quota. */
     PEN_LIMIT_PARALLEL_ACTIONS = 5,
 
+    /* Branches and tags of one source action whose newest revision is remembered, so that one that
+     * is reported again starts nothing: more than move between two restarts. */
+    PEN_LIMIT_SEEN_REFS = 100,
+
     /* Moves that may follow from one input. Cancelling every execution of a pipeline at its limits
      * takes some thousands; more is a rule that never comes to rest. */
     PEN_LIMIT_FOLLOW_UPS = 1000 * 1000,

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/apply.h"
 
@@ -170,6 +171,26 @@ int apply_transition_changed(struct pen_engine *engine, const Pen__Fact *fact,
     return 0;
 }
 
+/* Branches come and go without end: of each action the latest are kept. */
+static void forget_oldest_ref(Pen__PipelineRow *row, const Pen__RevisionSeen *body)
+{
+    size_t count = 0;
+    size_t oldest = 0;
+    for (size_t i = 0; body->ref_name != NULL && i < row->n_seen; i++) {
+        if (row->seen[i]->ref_name == NULL || !pen_str_equal(row->seen[i]->stage, body->stage) ||
+            !pen_str_equal(row->seen[i]->action, body->action))
+            continue;
+        if (count++ == 0 || row->seen[i]->seen_ms < row->seen[oldest]->seen_ms)
+            oldest = i;
+    }
+    if (count < PEN_LIMIT_SEEN_REFS)
+        return;
+    mem_free_message(row->seen[oldest]);
+    row->n_seen--;
+    memmove(&row->seen[oldest], &row->seen[oldest + 1],
+            (row->n_seen - oldest) * sizeof(Pen__SeenRevision *));
+}
+
 int apply_revision_seen(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
 {
     const Pen__RevisionSeen *body = fact->revision_seen;
@@ -179,12 +200,15 @@ int apply_revision_seen(struct pen_engine *engine, const Pen__Fact *fact, struct
     Pen__SeenRevision *seen = NULL;
     for (size_t i = 0; i < pipeline->row->n_seen && seen == NULL; i++)
         if (pen_str_equal(pipeline->row->seen[i]->stage, body->stage) &&
-            pen_str_equal(pipeline->row->seen[i]->action, body->action))
+            pen_str_equal(pipeline->row->seen[i]->action, body->action) &&
+            pen_str_equal(pipeline->row->seen[i]->ref_name, body->ref_name))
             seen = pipeline->row->seen[i];
     if (seen == NULL) {
         seen = MAKE(Pen__SeenRevision, pen__seen_revision__init);
         seen->stage = mem_text(body->stage);
         seen->action = mem_text(body->action);
+        seen->ref_name = mem_text(body->ref_name);
+        forget_oldest_ref(pipeline->row, body);
         APPEND(pipeline->row, seen, seen);
     }
     mem_set_text(&seen->revision_id, body->revision_id);

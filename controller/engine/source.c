@@ -2,13 +2,15 @@
  *
  * A branch that has moved starts an execution when the revision is not the one seen last. While a
  * source action is under way that will take the newest anyway, nothing is started: once it is done,
- * the watch is told what it found and reports again if the branch has moved on.
+ * the watch is told what it found and reports again if the branch has moved on. With triggers every
+ * branch and tag is reported, and the push filters decide.
  */
 #include <string.h>
 
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/model/glob.h"
 
 static const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
                                                  const char *action)
@@ -26,24 +28,74 @@ static const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline
     return NULL;
 }
 
+/* ref_name NULL: of the action's own branch. */
 static const char *seen_revision(const struct pipeline *pipeline, const char *stage,
-                                 const char *action)
+                                 const char *action, const char *ref_name)
 {
     for (size_t i = 0; i < pipeline->row->n_seen; i++)
         if (pen_str_equal(pipeline->row->seen[i]->stage, stage) &&
-            pen_str_equal(pipeline->row->seen[i]->action, action))
+            pen_str_equal(pipeline->row->seen[i]->action, action) &&
+            pen_str_equal(pipeline->row->seen[i]->ref_name, ref_name))
             return pipeline->row->seen[i]->revision_id;
     return NULL;
 }
 
 static void mark_seen(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
-                      const char *action, const char *revision_id)
+                      const char *action, const char *ref_name, const char *revision_id)
 {
     Pen__RevisionSeen *body = MAKE(Pen__RevisionSeen, pen__revision_seen__init);
     body->stage = mem_text(stage);
     body->action = mem_text(action);
+    body->ref_name = mem_text(ref_name);
     body->revision_id = mem_text(revision_id);
     emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_REVISION_SEEN, body);
+}
+
+/* ---- triggers */
+
+/* The push filters of a source action; NULL when its own branch is what counts. */
+static const Pen__GitConfiguration *find_trigger(const struct pipeline *pipeline,
+                                                 const char *action)
+{
+    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
+    for (size_t i = 0; i < declaration->n_triggers; i++) {
+        const Pen__GitConfiguration *git = declaration->triggers[i]->git_configuration;
+        if (git != NULL && git->n_push > 0 && pen_str_equal(git->source_action_name, action))
+            return git;
+    }
+    return NULL;
+}
+
+static const char *behind(const char *text, const char *prefix)
+{
+    return pen_str_starts_with(text, prefix) ? text + strlen(prefix) : NULL;
+}
+
+/* Each file is judged alone; one that passes is enough. */
+static bool files_accepted(const Pen__GitFilterCriteria *criteria, const Pen__RevisionFound *found)
+{
+    for (size_t i = 0; i < found->n_changed_files; i++)
+        if (pen_trigger_criteria_match(criteria, found->changed_files[i]))
+            return true;
+    return criteria == NULL;
+}
+
+static bool push_accepted(const Pen__GitPushFilter *filter, const Pen__RevisionFound *found)
+{
+    const char *branch = behind(found->ref_name, "refs/heads/");
+    const char *tag = behind(found->ref_name, "refs/tags/");
+    if (filter->tags != NULL)
+        return tag != NULL && pen_trigger_criteria_match(filter->tags, tag);
+    return branch != NULL && pen_trigger_criteria_match(filter->branches, branch) &&
+           files_accepted(filter->file_paths, found);
+}
+
+static bool trigger_accepts(const Pen__GitConfiguration *trigger, const Pen__RevisionFound *found)
+{
+    for (size_t i = 0; i < trigger->n_push; i++)
+        if (push_accepted(trigger->push[i], found))
+            return true;
+    return false;
 }
 
 static const char *override_of(const struct execution *execution, const char *action)
@@ -87,12 +139,16 @@ int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pe
         return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",
                             "pipeline '%s' has no source action '%s' in stage '%s'",
                             found->pipeline, found->action, found->stage);
-    const char *seen = seen_revision(pipeline, found->stage, found->action);
+    const Pen__GitConfiguration *trigger = find_trigger(pipeline, found->action);
+    if ((trigger == NULL) != (found->ref_name == NULL))
+        return 0; /* from a watch for what the pipeline was before it was changed */
+    const char *seen = seen_revision(pipeline, found->stage, found->action, found->ref_name);
     if (pen_str_equal(seen, found->revision_id))
         return 0;
-    if (newest_is_being_fetched(pipeline, found->stage, found->action))
+    if (trigger != NULL ? !trigger_accepts(trigger, found)
+                        : newest_is_being_fetched(pipeline, found->stage, found->action))
         return 0;
-    mark_seen(engine, pipeline, found->stage, found->action, found->revision_id);
+    mark_seen(engine, pipeline, found->stage, found->action, found->ref_name, found->revision_id);
     SET(reply, new_revision, 1);
 
     Pen__SourceOverride override = PEN__SOURCE_OVERRIDE__INIT;
@@ -142,8 +198,8 @@ static void source_succeeded(struct pen_engine *engine, struct action *action,
     const char *name = action->row->action;
     bool newest = override_of(execution, name) == NULL;
     if (newest && revision != NULL && !execution_outdated(execution) &&
-        !pen_str_equal(seen_revision(pipeline, stage, name), revision)) {
-        mark_seen(engine, pipeline, stage, name, revision);
+        !pen_str_equal(seen_revision(pipeline, stage, name, NULL), revision)) {
+        mark_seen(engine, pipeline, stage, name, NULL, revision);
         const Pen__ActionDeclaration *source = find_source(pipeline, stage, name);
         if (source != NULL)
             plan_watch(engine, pipeline, source);
@@ -199,7 +255,8 @@ void plan_watch(struct pen_engine *engine, const struct pipeline *self,
                 const Pen__ActionDeclaration *action)
 {
     const char *stage = self->current->row->declaration->stages[0]->name;
-    if (!detection_on(action, "DetectChanges"))
+    bool by_trigger = find_trigger(self, action->name) != NULL;
+    if (!by_trigger && !detection_on(action, "DetectChanges"))
         return;
     Pen__SourceWatch *body = MAKE(Pen__SourceWatch, pen__source_watch__init);
     body->pipeline = mem_text(self->row->name);
@@ -213,8 +270,10 @@ void plan_watch(struct pen_engine *engine, const struct pipeline *self,
         entry->value = mem_text(action->configuration[i]->value);
         APPEND(body, configuration, entry);
     }
-    body->seen_revision_id = mem_text(seen_revision(self, stage, action->name));
+    body->seen_revision_id = mem_text(seen_revision(self, stage, action->name, NULL));
     SET(body, poll, detection_on(action, "PollForSourceChanges"));
+    if (by_trigger)
+        SET(body, all_refs, 1);
     effect(engine, PEN__EFFECT__WHAT_SOURCE_WATCH, body);
 }
 

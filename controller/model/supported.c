@@ -7,16 +7,19 @@
 
 /* Each function: whether the declaration, stage or action asks for it. */
 
-static bool wants_triggers(const Pen__PipelineDeclaration *declaration)
+static bool wants_pull_requests(const Pen__PipelineDeclaration *declaration)
 {
-    return declaration->n_triggers > 0;
+    for (size_t i = 0; i < declaration->n_triggers; i++)
+        if (declaration->triggers[i]->git_configuration->n_pull_request > 0)
+            return true;
+    return false;
 }
 
 static const struct {
     bool (*wants)(const Pen__PipelineDeclaration *declaration);
     const char *what;
 } pipeline_members[] = {
-    {wants_triggers, "triggers"},
+    {wants_pull_requests, "pullRequest filters of triggers"},
 };
 
 static bool wants_on_failure(const Pen__StageDeclaration *stage)

@@ -16,6 +16,9 @@ static inline void pen_git_commit_free(git_commit **commit)
     git_commit_free(*commit);
 }
 
+/* A copy of at most size_max bytes, UTF-8 for certain: what is not becomes '?'. NULL: no memory. */
+char *pen_git_text(const char *text, size_t size_max);
+
 /* Fill err with "what path: libgit2's last message". */
 int pen_git_fail(struct pen_error *err, int code, const char *what, const char *path);
 

@@ -45,38 +45,63 @@ int pen_report_flush(struct pen_sources_state *self, struct pen_error *err)
     return 0;
 }
 
-int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
-                        const char *revision_id, enum pen_news news, struct pen_error *err)
+static const struct {
+    const char *word;
+    Pen__TriggerType type; /* without triggers */
+} kinds[] = {
+    [PEN_NEWS_POLL] = {"poll", PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES},
+    [PEN_NEWS_PUSH] = {"push", PEN__TRIGGER_TYPE__TRIGGER_CLOUD_WATCH_EVENT},
+    [PEN_NEWS_HOOK] = {"hook", PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK_V2},
+};
+
+/* Fill in the place and the detail, and queue a copy. `more` ends the detail. */
+static int report_found(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                        Pen__RevisionFound *found, enum pen_news news, const char *more,
+                        struct pen_error *err)
 {
-    static const struct {
-        const char *word;
-        Pen__TriggerType type;
-    } kinds[] = {
-        [PEN_NEWS_POLL] = {"poll", PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES},
-        [PEN_NEWS_PUSH] = {"push", PEN__TRIGGER_TYPE__TRIGGER_CLOUD_WATCH_EVENT},
-        [PEN_NEWS_HOOK] = {"hook", PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK_V2},
-    };
-    PEN_CLEANUP(pen_free) char *detail = NULL;
     const char *repository = "";
     for (size_t i = 0; i < watch->n_configuration; i++)
         if (pen_str_equal(watch->configuration[i]->key, "RepositoryName") ||
             pen_str_equal(watch->configuration[i]->key, "FullRepositoryId"))
             repository = watch->configuration[i]->value;
-    detail = pen_strdup_printf("penstock:%s:%s", kinds[news].word, repository);
-    Pen__RevisionFound found = PEN__REVISION_FOUND__INIT;
-    found.pipeline = watch->pipeline;
-    found.stage = watch->stage;
-    found.action = watch->action;
-    found.revision_id = (char *)(uintptr_t)revision_id;
-    found.has_trigger_type = 1;
-    found.trigger_type = kinds[news].type;
-    found.trigger_detail = detail;
+    PEN_CLEANUP(pen_free)
+    char *detail = pen_strdup_printf("penstock:%s:%s%s", kinds[news].word, repository, more);
+    found->pipeline = watch->pipeline;
+    found->stage = watch->stage;
+    found->action = watch->action;
+    found->has_trigger_type = 1;
+    found->trigger_detail = detail;
     Pen__Input input = PEN__INPUT__INIT;
     input.what_case = PEN__INPUT__WHAT_REVISION_FOUND;
-    input.revision_found = &found;
+    input.revision_found = found;
     PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
     int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
     return rc < 0 ? rc : queue(self, &copy, err);
+}
+
+int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                        const char *revision_id, enum pen_news news, struct pen_error *err)
+{
+    Pen__RevisionFound found = PEN__REVISION_FOUND__INIT;
+    found.revision_id = (char *)(uintptr_t)revision_id;
+    found.trigger_type = kinds[news].type;
+    return report_found(self, watch, &found, news, "", err);
+}
+
+int pen_report_ref(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                   const struct pen_git_ref *ref, const struct pen_git_files *files,
+                   enum pen_news news, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) char *more = pen_strdup_printf(":%s", ref->name);
+    if (!more)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    Pen__RevisionFound found = PEN__REVISION_FOUND__INIT;
+    found.revision_id = (char *)(uintptr_t)ref->id;
+    found.ref_name = ref->name;
+    found.trigger_type = PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK_V2;
+    found.n_changed_files = files->count;
+    found.changed_files = (char **)(uintptr_t)files->names;
+    return report_found(self, watch, &found, news, more, err);
 }
 
 int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,

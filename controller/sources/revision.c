@@ -79,8 +79,7 @@ int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SI
     return 0;
 }
 
-/* A copy of at most size_max bytes, UTF-8 for certain: what is not becomes '?'. */
-static char *text_of(const char *text, size_t size_max)
+char *pen_git_text(const char *text, size_t size_max)
 {
     size_t size = text ? strlen(text) : 0;
     bool cut = size > size_max;
@@ -118,10 +117,10 @@ int pen_git_commit_read(const char *path, const char *id, struct pen_git_commit 
         return rc;
     const git_signature *author = git_commit_author(commit);
     struct pen_git_commit found = {
-        .message = text_of(git_commit_message(commit), MESSAGE_SIZE_MAX),
-        .summary = text_of(git_commit_summary(commit), SUMMARY_SIZE_MAX),
-        .author_name = text_of(author->name, SUMMARY_SIZE_MAX),
-        .author_email = text_of(author->email, SUMMARY_SIZE_MAX),
+        .message = pen_git_text(git_commit_message(commit), MESSAGE_SIZE_MAX),
+        .summary = pen_git_text(git_commit_summary(commit), SUMMARY_SIZE_MAX),
+        .author_name = pen_git_text(author->name, SUMMARY_SIZE_MAX),
+        .author_email = pen_git_text(author->email, SUMMARY_SIZE_MAX),
         .author_ms = author->when.time * 1000,
         .committer_ms = git_commit_committer(commit)->when.time * 1000,
     };

@@ -40,6 +40,41 @@ int pen_git_commit_read(const char *path, const char *id, struct pen_git_commit 
                         struct pen_error *err);
 void pen_git_commit_release(struct pen_git_commit *self);
 
+/* One branch or tag and the commit it leads to. */
+struct pen_git_ref {
+    char *name; /* "refs/heads/main" */
+    char id[PEN_GIT_ID_SIZE];
+};
+
+/* In order of the names. Release with pen_git_refs_release, also when it is empty. */
+struct pen_git_refs {
+    struct pen_git_ref *refs;
+    size_t count;
+};
+
+enum { PEN_GIT_REFS_MAX = 50000, PEN_GIT_CHANGED_FILES_MAX = 100 };
+
+/* All branches and tags; left out are those whose name is not UTF-8 and tags of what is no commit.
+ * Errors: PEN_ELIMIT (more than PEN_GIT_REFS_MAX), PEN_ENOTFOUND, PEN_EIO, PEN_ENOMEM. */
+int pen_git_refs_read(const char *path, struct pen_git_refs *ret_refs, struct pen_error *err);
+void pen_git_refs_release(struct pen_git_refs *self);
+/* NULL: there is none of this name. */
+const struct pen_git_ref *pen_git_refs_find(const struct pen_git_refs *self, const char *name);
+
+/* Keep them in a file, and read them back. Errors: those of the file, PEN_ECORRUPT. */
+int pen_git_refs_save(const struct pen_git_refs *self, const char *path, struct pen_error *err);
+int pen_git_refs_load(const char *path, struct pen_git_refs *ret_refs, struct pen_error *err);
+
+/* Files that differ between two commits, at most PEN_GIT_CHANGED_FILES_MAX of them. When the old
+ * one is there no more, the new one's first parent stands in; without either there are none. */
+struct pen_git_files {
+    char *names[PEN_GIT_CHANGED_FILES_MAX]; /* UTF-8 */
+    size_t count;
+};
+int pen_git_changed_files(const char *path, const char *old_id, const char *new_id,
+                          struct pen_git_files *ret_files, struct pen_error *err);
+void pen_git_files_release(struct pen_git_files *self);
+
 /* Pack the files of a commit: modes and links as they are, a submodule as an empty folder. Fills
  * ret_ref as pen_packer_finish does. Errors: PEN_EDENIED (a path or a link that would lead out),
  * PEN_ELIMIT, PEN_ECORRUPT, and those of the packer. */

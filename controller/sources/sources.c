@@ -295,7 +295,8 @@ static void *run(void *argument)
 
 static int make_folders(struct pen_sources_state *self, struct pen_error *err)
 {
-    static const char *const names[] = {"repos", "pushes", "mirrors", "mirrors/.home"};
+    static const char *const names[] = {"repos", "pushes", "mirrors", "mirrors/.home",
+                                        "mirrors/.refs"};
     PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
     pen_buf_printf(&path, "%s/mirrors/.keys", self->dir);
     int rc = pen_buf_ok(&path, err);

@@ -53,10 +53,13 @@ struct pen_mirror {
 struct pen_watch {
     struct pen_watch *next;
     Pen__SourceWatch *order;
-    char *known_id; /* head that the core knows of; NULL: none */
-    bool settled;   /* known_id is what it was when the watch began, or later */
-    char *problem;  /* last one logged; NULL: none */
-    uint64_t poked; /* fetch that a hook has asked for; 0: none */
+    char *known_id;           /* head that the core knows of; NULL: none */
+    bool settled;             /* known_id is what it was when the watch began, or later */
+    char *problem;            /* last one logged; NULL: none */
+    uint64_t poked;           /* fetch that a hook has asked for; 0: none */
+    struct pen_git_refs refs; /* order->all_refs: branches and tags that the core was told of */
+    bool refs_known;
+    bool refs_unsaved; /* the file has older ones */
 };
 
 /* How a change became known. */
@@ -117,6 +120,10 @@ struct pen_sources_state {
 
 int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *watch,
                         const char *revision_id, enum pen_news news, struct pen_error *err);
+/* The same about one of all branches and tags, with the files that changed. */
+int pen_report_ref(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                   const struct pen_git_ref *ref, const struct pen_git_files *files,
+                   enum pen_news news, struct pen_error *err);
 /* Takes the texts and the messages in done; action_execution_id is filled in. */
 int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,
                     Pen__SourceDone *done, struct pen_error *err);
@@ -179,6 +186,21 @@ int pen_watch_connection(struct pen_sources_state *self, const Pen__ConnectionRo
                          struct pen_error *err);
 /* A run has read the head of a branch. */
 void pen_watch_learn(struct pen_sources_state *self, const Pen__SourceRun *run, const char *id);
+
+/* Log a problem once, and with NULL that it is over. */
+void pen_watch_note(struct pen_watch *self, const char *problem);
+
+/* ---- watch_refs.c */
+
+/* A mirror has news: compare all branches and tags, and report what moved or is new. */
+int pen_watch_check_refs(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
+                         enum pen_news news, struct pen_error *err);
+/* The watch begins, perhaps in place of an old one: take over what that has seen, or forget what
+ * does not concern it. */
+void pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watch,
+                          struct pen_watch *old);
+/* Where what it has seen is kept; NULL: no memory. */
+char *pen_watch_refs_path(const struct pen_sources_state *self, const struct pen_watch *watch);
 
 /* ---- run.c */
 

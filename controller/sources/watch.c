@@ -28,11 +28,11 @@ void pen_watch_destroy(struct pen_watch **watch_p)
     pen_message_destroy(&self->order);
     free(self->known_id);
     free(self->problem);
+    pen_git_refs_release(&self->refs);
     free(self);
 }
 
-/* Log a problem once, and that it is over. */
-static void note(struct pen_watch *self, const char *problem)
+void pen_watch_note(struct pen_watch *self, const char *problem)
 {
     if (pen_str_equal(self->problem, problem) || (!self->problem && !problem))
         return;
@@ -56,10 +56,10 @@ static int check(struct pen_sources_state *self, struct pen_watch *watch, const 
     const char *branch = setting(watch->order, "BranchName");
     int rc = pen_git_head(path, branch ? branch : "", id, &reason);
     if (rc < 0 && rc != PEN_ENOTFOUND) {
-        note(watch, reason.message);
+        pen_watch_note(watch, reason.message);
         return 0;
     }
-    note(watch, NULL);
+    pen_watch_note(watch, NULL);
     bool report = watch->settled || news != PEN_NEWS_POLL;
     watch->settled = true;
     if (rc < 0 || pen_str_equal(watch->known_id, id))
@@ -75,7 +75,7 @@ static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch,
     const char *name = setting(watch->order, "RepositoryName");
     PEN_CLEANUP(pen_free) char *path = pen_hosted_path(self, name);
     if (!path) {
-        note(watch, "the name cannot be that of a repository");
+        pen_watch_note(watch, "the name cannot be that of a repository");
         return 0;
     }
     return check(self, watch, path, news, err);
@@ -99,7 +99,7 @@ static int ask(struct pen_sources_state *self, struct pen_watch *watch, struct p
     if (rc == PEN_ENOMEM)
         return pen_fail(err, rc, "%s", reason.message);
     if (rc < 0)
-        note(watch, reason.message);
+        pen_watch_note(watch, reason.message);
     else
         (void)pen_mirror_want(mirror);
     return 0;
@@ -136,14 +136,16 @@ int pen_watch_add(struct pen_sources_state *self, Pen__SourceWatch *order, struc
     watch->settled = !pen_str_empty(order->seen_revision_id);
     if (watch->settled && !pen_str_set(&watch->known_id, order->seen_revision_id))
         return pen_fail(err, PEN_ENOMEM, "no memory to watch a source");
+    PEN_CLEANUP(pen_watch_destroy) struct pen_watch *former = NULL;
     for (struct pen_watch **at = &self->watches; *at; at = &(*at)->next) {
         struct pen_watch *old = *at;
         if (!same_place(old, order->pipeline, order->stage, order->action))
             continue;
         *at = old->next;
-        pen_watch_destroy(&old);
+        former = old;
         break;
     }
+    pen_watch_refs_begin(self, watch, former);
     struct pen_watch *added = TAKE_PTR(watch);
     added->next = self->watches;
     self->watches = added;
@@ -192,7 +194,7 @@ int pen_watch_poke(struct pen_sources_state *self, const char *connection_id, st
         if (rc == PEN_ENOMEM)
             return pen_fail(err, rc, "%s", reason.message);
         if (rc < 0)
-            note(at, reason.message);
+            pen_watch_note(at, reason.message);
         else
             at->poked = pen_mirror_want(mirror);
     }
@@ -221,7 +223,9 @@ int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mi
         if (mirror->started >= at->poked)
             at->poked = 0;
         if (why)
-            note(at, why);
+            pen_watch_note(at, why);
+        else if (at->order->all_refs)
+            rc = pen_watch_check_refs(self, at, mirror->path, news, err);
         else
             rc = check(self, at, mirror->path, news, err);
     }

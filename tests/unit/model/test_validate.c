@@ -386,7 +386,13 @@ static const struct fault faults[] = {
        "'push':[{'branches':{'includes':['b']}}]}}]"}}},
     /* right, but not done by this release */
     {STRUCTURE,
-     "does not support triggers",
+     "does not support pullRequest filters",
+     {{"stages.0.actions.0", CONNECTION},
+      {"triggers", "[{'providerType':'CodeStarSourceConnection','gitConfiguration':"
+                   "{'sourceActionName':'Code','push':[{'branches':{'includes':['a']}}],"
+                   "'pullRequest':[{'branches':{'includes':['a']}}]}}]"}}},
+    {NULL,
+     NULL,
      {{"stages.0.actions.0", CONNECTION},
       {"triggers", "[{'providerType':'CodeStarSourceConnection','gitConfiguration':"
                    "{'sourceActionName':'Code','push':[{'branches':{'includes':['a']}}]}}]"}}},
