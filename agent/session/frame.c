@@ -240,6 +240,7 @@ static int on_welcome(struct pen_session *self, Pen__ToAgent *frame, int64_t now
     self->session_no = welcome->session_no;
     self->welcomed = true;
     self->hello_open = false;
+    self->drain_remote = false; /* else the controller says so again */
     if (welcome->has_heartbeat_ms && welcome->heartbeat_ms >= 100)
         self->heartbeat_ms = welcome->heartbeat_ms;
     self->next_heartbeat_ms = now_ms + self->heartbeat_ms;

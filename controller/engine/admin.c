@@ -186,13 +186,6 @@ static int find_agent_by(const struct pen_engine *engine, const char *wanted,
     return 0;
 }
 
-static void send_drain(struct pen_engine *engine, struct agent *agent, bool on)
-{
-    Pen__Drain *drain = MAKE(Pen__Drain, pen__drain__init);
-    SET(drain, on, on);
-    agent_send(engine, agent, PEN__TO_AGENT__BODY_DRAIN, drain);
-}
-
 int handle_change_agent(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                         struct pen_error *err)
 {
@@ -212,7 +205,7 @@ int handle_change_agent(struct pen_engine *engine, const Pen__Input *input, Pen_
         bool on = request->change == PEN__AGENT_CHANGE__AGENT_DRAIN;
         SET(body, draining, on);
         emit(engine, NULL, NULL, PEN__FACT__WHAT_AGENT_CHANGED, body);
-        send_drain(engine, agent, on);
+        agent_send_drain(engine, agent);
         return 0;
     }
     SET(body, status, PEN__AGENT_STATUS__AGENT_REVOKED);

@@ -229,6 +229,8 @@ static void open_session(struct pen_engine *engine, struct agent *self, const Pe
     if (wiped)
         agent_lose_attempts(engine, self, "The agent came back with an empty spool");
     send_welcome(engine, self);
+    if (self->row->draining)
+        agent_send_drain(engine, self);
     agent_reconcile(engine, self, true, hello->n_inventory, hello->inventory);
     agent_reindex(engine, self);
     agent_arm_timer(engine, self);
@@ -337,6 +339,8 @@ static void decline(struct pen_engine *engine, struct agent *self, uint64_t fenc
     if (action == NULL || action->offered_to != self)
         return; /* withdrawn already */
     offer_drop(engine, action);
+    if (!self->row->draining && !self->session_draining)
+        agent_send_drain(engine, self); /* perhaps it has missed that it may work again */
     agent_pause(engine, self, PEN_LIMIT_DECLINE_PAUSE_MS);
 }
 

@@ -81,6 +81,13 @@ void agent_send_revoke(struct pen_engine *engine, struct attempt *attempt)
     agent_send(engine, attempt->agent, PEN__TO_AGENT__BODY_REVOKE, body);
 }
 
+void agent_send_drain(struct pen_engine *engine, struct agent *self)
+{
+    Pen__Drain *body = MAKE(Pen__Drain, pen__drain__init);
+    SET(body, on, self->row->draining);
+    agent_send(engine, self, PEN__TO_AGENT__BODY_DRAIN, body);
+}
+
 void agent_send_release(struct pen_engine *engine, struct agent *self, uint64_t fence)
 {
     if (!self->connected)

@@ -127,6 +127,8 @@ void agent_send(struct pen_engine *engine, struct agent *self, Pen__ToAgent__Bod
 void agent_send_start(struct pen_engine *engine, struct attempt *attempt, uint64_t offered_fence);
 void agent_send_cancel(struct pen_engine *engine, struct attempt *attempt);
 void agent_send_revoke(struct pen_engine *engine, struct attempt *attempt);
+/* Say whether a person has drained the agent. */
+void agent_send_drain(struct pen_engine *engine, struct agent *self);
 void agent_send_release(struct pen_engine *engine, struct agent *self, uint64_t fence);
 void agent_send_refused(struct pen_engine *engine, const char *agent_id, uint64_t link,
                         uint64_t session_no, Pen__RefusedCode code, uint64_t fence,

@@ -204,8 +204,10 @@ static void trace_from_agent(struct sim *sim, const struct host *host,
         used += (size_t)snprintf(list + used, sizeof list - used, " %" PRIu64 ":%d/%" PRIu64,
                                  item->fence, (int)item->phase, item->last_seq);
     }
-    sim_trace(sim, "%s -> %s session %" PRIu64 "%s", host->name, field == NULL ? "?" : field->name,
-              message->session_no, list);
+    bool declines = message->body_case == PEN__FROM_AGENT__BODY_DECLINE;
+    sim_trace(sim, "%s -> %s session %" PRIu64 "%s%s", host->name,
+              field == NULL ? "?" : field->name, message->session_no, list,
+              declines ? message->decline->reason : "");
 }
 
 void net_to_core(struct sim *sim, struct host *host, const Pen__FromAgent *message)

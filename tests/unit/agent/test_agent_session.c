@@ -521,6 +521,19 @@ static void test_superseded_by_itself(void **state)
     assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 1);
 }
 
+/* That it may work again can get lost: a new session begins undrained. */
+static void test_welcome_ends_a_drain(void **state)
+{
+    struct world *world = *state;
+    Pen__Drain body = PEN__DRAIN__INIT;
+    body.has_on = body.on = true;
+    assert_int_equal(frame(world, PEN__TO_AGENT__BODY_DRAIN, &body), 0);
+    assert_int_equal(pen_session_free_slots(world->session), 0);
+    connect_session(world);
+    assert_int_equal(welcome(world, 0, 0), 0);
+    assert_int_equal(pen_session_free_slots(world->session), 2);
+}
+
 static void test_reconnect_resends(void **state)
 {
     struct world *world = *state;
@@ -655,6 +668,7 @@ int main(void)
         ROW(test_stale_session),
         ROW(test_superseded),
         ROW(test_superseded_by_itself),
+        ROW(test_welcome_ends_a_drain),
         ROW(test_reconnect_resends),
         ROW(test_fold_at_every_record),
         ROW(test_reboot),

@@ -464,6 +464,70 @@ static void test_doubled_accept(void **state)
     world_end(&w);
 }
 
+/* A host that lost power after it had sent a result reports an interruption: the result stands. */
+static void test_interruption_after_the_result(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+    w.holding = "D";
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Deploy:D=made"));
+    for (uint64_t seq = 2; seq <= 3; seq++) {
+        Pen__Event *event = MAKE(Pen__Event, pen__event__init);
+        SET(event, fence, 1);
+        SET(event, seq, seq);
+        event->what_case = PEN__EVENT__WHAT_FINISHED;
+        event->finished = MAKE(Pen__Finished, pen__finished__init);
+        SET(event->finished, kind,
+            seq == 2 ? PEN__FINISH_KIND__EXITED : PEN__FINISH_KIND__INTERRUPTED);
+        SET(event->finished, exit_code, 0);
+        SET(event->finished, log_size, 100);
+        world_send(&w, a, PEN__FROM_AGENT__BODY_EVENT, event);
+        const Pen__ToAgent *sent = last_sent(&w, PEN__TO_AGENT__BODY_EVENT_ACK);
+        assert_non_null(sent);
+        assert_int_equal(sent->event_ack->seq, seq);
+        assert_null(last_sent(&w, PEN__TO_AGENT__BODY_REFUSED));
+    }
+    Pen__AttemptRow *row = attempt_row(&w, 1);
+    assert_int_equal(row->finished->kind, PEN__FINISH_KIND__EXITED);
+    mem_free_message(row);
+    free(id);
+    world_end(&w);
+}
+
+/* An agent that reconnects is told that it is drained; one that declines, that it is not. */
+static void test_drain_is_told_again(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        Pen__ChangeAgent *request = MAKE(Pen__ChangeAgent, pen__change_agent__init);
+        request->agent_id = mem_text(a->id);
+        SET(request, change,
+            i == 0 ? PEN__AGENT_CHANGE__AGENT_DRAIN : PEN__AGENT_CHANGE__AGENT_UNDRAIN);
+        world_post(&w, PEN__INPUT__WHAT_CHANGE_AGENT, request);
+        agent_hello(&w, a);
+        const Pen__ToAgent *sent = last_sent(&w, PEN__TO_AGENT__BODY_DRAIN);
+        assert_int_equal(sent != NULL, i == 0);
+        world_perform(&w);
+    }
+    a->deaf = true;
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run"));
+    a->deaf = false;
+    Pen__Decline *decline = MAKE(Pen__Decline, pen__decline__init);
+    SET(decline, fence, 1);
+    world_send(&w, a, PEN__FROM_AGENT__BODY_DECLINE, decline);
+    const Pen__ToAgent *sent = last_sent(&w, PEN__TO_AGENT__BODY_DRAIN);
+    assert_non_null(sent);
+    assert_false(sent->drain->on);
+    world_perform(&w);
+    free(id);
+    world_end(&w);
+}
+
 static void test_copied_spool_is_quarantined(void **state)
 {
     (void)state;
@@ -609,6 +673,8 @@ int main(void)
         cmocka_unit_test(test_unanswered_offer_is_withdrawn),
         cmocka_unit_test(test_accepts_that_overtake_each_other),
         cmocka_unit_test(test_doubled_accept),
+        cmocka_unit_test(test_interruption_after_the_result),
+        cmocka_unit_test(test_drain_is_told_again),
         cmocka_unit_test(test_copied_spool_is_quarantined),
         cmocka_unit_test(test_wiped_spool),
         cmocka_unit_test(test_two_processes_with_one_key),
