@@ -201,10 +201,12 @@ static void status_print(const struct pen_cli *cli, const json_t *state)
     int64_t now_ms = pen_clock_wall_ms();
     size_t position = 0;
     bool approval = false;
+    bool any = false;
     struct pen_state_action each;
     pen_table_begin(&table, 6, headings, 2, cli->color);
     while (pen_state_next(state, &position, &each)) {
         status_row(&each, now_ms, &table);
+        any = any || each.latest != NULL;
         approval = approval || pen_state_is_approval(&each);
     }
     pen_text_clean(pen_json_text(state, "pipelineName"), &name);
@@ -215,6 +217,9 @@ static void status_print(const struct pen_cli *cli, const json_t *state)
     json_t *stage;
     json_array_foreach(pen_json_list(state, "stageStates"), index, stage)
         stage_notes(stage, now_ms);
+    if (!any)
+        (void)printf("no action of it has a state, as in PARALLEL mode: penstock history %s\n",
+                     pen_buf_text(&name));
     if (approval)
         (void)printf("an approval is wanted: penstock approve %s\n", pen_buf_text(&name));
 }

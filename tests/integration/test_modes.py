@@ -90,6 +90,7 @@ def test_parallel_runs_side_by_side(system, api):
     assert len(set(tokens)) == 3
     assert "latestExecution" not in stage(api)["actionStates"][0]  # no state in this mode
     assert waiting(api) == []
+    assert "penstock history modes" in system.penstock("status", NAME).stdout
     api.call("PutApprovalResult", {
         "pipelineName": NAME, "stageName": "Ask", "actionName": "Approve", "token": tokens[1],
         "result": {"status": "Approved", "summary": "second"}})
