@@ -98,7 +98,9 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
     sim_trace(sim, "%s: fence %" PRIu64 " begins", host->name, run->fence);
     auditor_began(sim, run);
     report_soon(sim, host, run->fence, PEN_IN_BEGAN, 1);
-    struct sim_event *end = sim_at(sim, 5 + sim_around(sim, 15000), fire_end);
+    int64_t runs_ms =
+        sim_chance(sim, 850) ? sim_around(sim, 15000) : (int64_t)sim_below(sim, 500 * 1000);
+    struct sim_event *end = sim_at(sim, 5 + runs_ms, fire_end);
     end->host = host->index;
     end->number = run->fence;
     end->stamp = run->boot;
