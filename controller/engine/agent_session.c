@@ -55,8 +55,7 @@ static void drop_offers(struct pen_engine *engine, struct agent *self)
 
 void agent_disconnect(struct pen_engine *engine, struct agent *self)
 {
-    self->connected = false;
-    self->link = 0;
+    self->connected = false; /* its link stays: a Hello from an older one is of the past */
     drop_offers(engine, self);
     agent_reindex(engine, self);
     agent_arm_timer(engine, self);
@@ -248,6 +247,13 @@ static void hello(struct pen_engine *engine, struct agent *self, const Pen__Agen
     if (pen_str_empty(request->spool_id) || pen_str_empty(request->run_id)) {
         agent_send_refused(engine, id, message->link, 0, PEN__REFUSED_CODE__UNSUPPORTED, 0,
                            "a hello without spool_id or run_id");
+        return;
+    }
+    if (message->link < self->link) {
+        /* Links are numbered as they are made. What comes late from an older one tells of a past
+         * that looks like a copy's: no ground to suspect the agent. */
+        agent_send_refused(engine, id, message->link, 0, PEN__REFUSED_CODE__SUPERSEDED, 0,
+                           "a newer connection has opened a session");
         return;
     }
     const char *clash = find_clash(engine, self, request);

@@ -528,6 +528,34 @@ static void test_drain_is_told_again(void **state)
     world_end(&w);
 }
 
+/* A Hello that arrives after that of a newer connection is no sign of a copy. */
+static void test_hello_of_an_older_link(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+    a->link += 10;
+    a->spool_seq += 10;
+    agent_hello(&w, a);
+    world_perform(&w);
+    uint64_t session_no = a->session_no;
+    a->link -= 5;
+    a->spool_seq -= 5;
+    agent_hello(&w, a);
+    const Pen__ToAgent *sent = last_sent(&w, PEN__TO_AGENT__BODY_REFUSED);
+    assert_non_null(sent);
+    assert_int_equal(sent->refused->code, PEN__REFUSED_CODE__SUPERSEDED);
+    world_perform(&w);
+    a->link += 4; /* the newer connection serves on: a hello has counted one up */
+    a->spool_seq += 5;
+    a->session_no = session_no;
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run"));
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
 static void test_copied_spool_is_quarantined(void **state)
 {
     (void)state;
@@ -675,6 +703,7 @@ int main(void)
         cmocka_unit_test(test_doubled_accept),
         cmocka_unit_test(test_interruption_after_the_result),
         cmocka_unit_test(test_drain_is_told_again),
+        cmocka_unit_test(test_hello_of_an_older_link),
         cmocka_unit_test(test_copied_spool_is_quarantined),
         cmocka_unit_test(test_wiped_spool),
         cmocka_unit_test(test_two_processes_with_one_key),
