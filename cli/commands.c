@@ -134,6 +134,11 @@ const struct pen_cli_command pen_cli_commands[] = {
      "stage by the pipeline's current version. Prints the id of the rollback, which ends with the "
      "stage.",
      "penstock rollback site Deploy 4f1c...", 3, 3, NULL, pen_cmd_rollback},
+    {"override", "NAME STAGE EXECUTION [before-entry|on-success]",
+     "Let an execution pass a condition of a stage",
+     "While its rules are checked, or after it has failed with the result FAIL. Without the last "
+     "word: the condition before entry.",
+     "penstock override site Deploy 4f1c...", 3, 4, NULL, pen_cmd_override},
     {"status", "[NAME]", "Show the stages and actions of a pipeline, or all pipelines", NULL,
      "penstock status site", 0, 1, NULL, pen_cmd_status},
     {"watch", "NAME [EXECUTION]", "Follow an execution, the latest unless named, to its end",

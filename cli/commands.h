@@ -33,6 +33,7 @@ int pen_cmd_start(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_stop(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_retry(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_rollback(struct pen_cli *cli, struct pen_error *err);
+int pen_cmd_override(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_status(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_history(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_watch(struct pen_cli *cli, struct pen_error *err);

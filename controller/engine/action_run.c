@@ -65,8 +65,8 @@ static int look_up(void *context, const char *namespace_name, const char *key,
     return 0;
 }
 
-static int expand(const struct execution *execution, const char *text, char **ret_text,
-                  struct pen_error *err)
+int execution_expand(const struct execution *execution, const char *text, char **ret_text,
+                     struct pen_error *err)
 {
     if (text == NULL || !pen_variables_present(text)) {
         *ret_text = mem_text(text);
@@ -101,7 +101,7 @@ static int resolve_configuration(const struct execution *execution,
             entry->value = mem_text(value);
             continue;
         }
-        int rc = expand(execution, value, &entry->value, err);
+        int rc = execution_expand(execution, value, &entry->value, err);
         if (rc < 0)
             return pen_error_prefix(err, "configuration '%s'", entry->key);
     }
@@ -114,7 +114,7 @@ static int resolve_commands(const struct execution *execution,
 {
     for (size_t i = 0; i < declaration->n_commands; i++) {
         char *text = NULL;
-        int rc = expand(execution, declaration->commands[i], &text, err);
+        int rc = execution_expand(execution, declaration->commands[i], &text, err);
         if (rc < 0)
             return pen_error_prefix(err, "command %zu", i + 1);
         APPEND(row, resolved_commands, text);
@@ -128,7 +128,7 @@ static int resolve_commands(const struct execution *execution,
         Pen__NameValue *value = MAKE(Pen__NameValue, pen__name_value__init);
         APPEND(row, resolved_environment, value);
         value->name = mem_text(variable->name);
-        int rc = expand(execution, variable->value, &value->value, err);
+        int rc = execution_expand(execution, variable->value, &value->value, err);
         if (rc < 0)
             return pen_error_prefix(err, "environment variable '%s'", variable->name);
     }

@@ -325,6 +325,31 @@ static void drop_actions(struct pen_engine *engine, struct stage_run *run, bool 
     }
 }
 
+/* What was passed stays so; the rest is checked again when it is due. */
+static void drop_conditions(struct stage_run *run)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < run->row->n_conditions; i++) {
+        Pen__ConditionRun *condition = run->row->conditions[i];
+        if (condition->status == PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN ||
+            (condition->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED &&
+             condition->kind == PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY))
+            run->row->conditions[kept++] = condition;
+        else
+            mem_free_message(condition);
+    }
+    run->row->n_conditions = kept;
+}
+
+static void count_retry(Pen__StageExecutionRow *row, bool automatic)
+{
+    SET(row, attempt, row->attempt + 1);
+    if (automatic)
+        SET(row, automatic_retries, row->automatic_retries + 1);
+    else
+        SET(row, manual_retries, row->manual_retries + 1);
+}
+
 int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
 {
     struct execution *execution;
@@ -340,15 +365,13 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
         return pen_fail(err, PEN_ECORRUPT, "stage '%s' of '%s' cannot be retried", body->stage,
                         fact->execution_id);
     drop_actions(engine, run, pen_str_equal(body->mode, "ALL_ACTIONS"));
+    drop_conditions(run);
     SET(run->row, status, PEN__STAGE_STATUS__STAGE_IN_PROGRESS);
     run->row->has_ended_ms = 0;
     run->row->ended_ms = 0;
-    SET(run->row, attempt, run->row->attempt + 1);
     SET(run->row, run_order, 0);
-    if (body->automatic)
-        SET(run->row, automatic_retries, run->row->automatic_retries + 1);
-    else
-        SET(run->row, manual_retries, run->row->manual_retries + 1);
+    if (!body->overridden) /* else the same try goes on */
+        count_retry(run->row, body->automatic);
     entity_touch(engine, &run->entity);
     if (execution_ended(execution))
         execution->pipeline->running++;

@@ -16,7 +16,7 @@ typedef int handler_f(struct pen_engine *engine, const Pen__Input *input, Pen__R
 handler_f handle_create_pipeline, handle_update_pipeline, handle_delete_pipeline,
     handle_change_transition;
 handler_f handle_start_execution, handle_stop_execution, handle_retry_stage, handle_rollback;
-handler_f handle_put_approval, handle_resolve_attempt, handle_explain;
+handler_f handle_override_condition, handle_put_approval, handle_resolve_attempt, handle_explain;
 handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_create_repository,
     handle_delete_repository, handle_create_connection, handle_delete_connection,
     handle_create_access_key;
@@ -59,6 +59,21 @@ void stage_advance(struct pen_engine *engine, struct stage_run *self);
 void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_t stage_index);
 void gate_advance(struct pen_engine *engine, struct stage_state *self);
 
+/* ---- conditions */
+
+enum verdict { CONDITION_PASSED = 1, CONDITION_MISSED, CONDITION_WAITS };
+
+/* Check the stage's condition of this kind, as far as that goes now. */
+enum verdict condition_check(struct pen_engine *engine, struct stage_run *run,
+                             Pen__ConditionKind kind);
+
+/* The stage is to end: so does a condition in progress. */
+void condition_abandon(struct pen_engine *engine, struct stage_run *run, const char *why);
+
+/* Whether one more execution may be under way.
+ * Errors: ConcurrentPipelineExecutionsLimitExceededException. */
+int check_room(const struct pipeline *pipeline, const char *mode, struct pen_error *err);
+
 /* The execution has failed in this stage: go back to the last success, if the stage wants that. */
 void rollback_by_itself(struct pen_engine *engine, const struct execution *failed,
                         const struct stage_run *run);
@@ -70,6 +85,10 @@ bool rollback_waits(const struct pen_engine *engine, const struct stage_state *s
 void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, const char *why);
 
 /* ---- actions and attempts */
+
+/* The text with its variables' values. The caller owns it. Errors: PEN_EINVAL, PEN_ENOTFOUND. */
+int execution_expand(const struct execution *execution, const char *text, char **ret_text,
+                     struct pen_error *err);
 
 void action_start(struct pen_engine *engine, struct stage_run *run, size_t index);
 

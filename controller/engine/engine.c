@@ -65,8 +65,12 @@ static void destroy_parts(struct pen_engine *self)
         struct execution *execution = pen_map_value(node);
         for (size_t i = 0; execution->declaration != NULL && i < execution->declaration->n_stages;
              i++)
-            if (execution->stages[i] != NULL)
-                entity_destroy(&execution->stages[i]->entity);
+            if (execution->stages[i] != NULL) {
+                struct stage_run *run = execution->stages[i];
+                for (size_t k = 0; k < run->rules_count; k++)
+                    entity_destroy(&run->rules[k]->entity);
+                entity_destroy(&run->entity);
+            }
     }
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;
          node = pen_map_next(node)) {
@@ -88,7 +92,8 @@ static void destroy_loading(struct pen_engine *self)
         struct entity *next = entity->next_dirty;
         if (entity->kind == PEN__ROW_KIND__ROW_PIPELINE_VERSION ||
             entity->kind == PEN__ROW_KIND__ROW_STAGE_STATE ||
-            entity->kind == PEN__ROW_KIND__ROW_STAGE_EXECUTION)
+            entity->kind == PEN__ROW_KIND__ROW_STAGE_EXECUTION ||
+            entity->kind == PEN__ROW_KIND__ROW_RULE_EXECUTION)
             entity_destroy(entity);
         entity = next;
     }
@@ -205,7 +210,8 @@ static int link_all(struct pen_engine *self, struct pen_error *err)
 {
     if (self->setting == NULL && self->loading != NULL)
         return pen_fail(err, PEN_ECORRUPT, "the database has rows, but not the first of them");
-    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_ACCESS_KEY; kind++) {
+    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_RULE_EXECUTION;
+         kind++) {
         int rc = link_kind(self, (Pen__RowKind)kind, err);
         if (rc < 0)
             return rc;
@@ -272,6 +278,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_ROLLBACK] = handle_rollback,
     [PEN__INPUT__WHAT_RESOLVE_ATTEMPT] = handle_resolve_attempt,
     [PEN__INPUT__WHAT_EXPLAIN] = handle_explain,
+    [PEN__INPUT__WHAT_OVERRIDE_CONDITION] = handle_override_condition,
     [PEN__INPUT__WHAT_CREATE_TOKEN] = handle_create_token,
     [PEN__INPUT__WHAT_CHANGE_AGENT] = handle_change_agent,
     [PEN__INPUT__WHAT_CREATE_REPOSITORY] = handle_create_repository,
@@ -305,6 +312,9 @@ static void fire(struct pen_engine *self, struct timer *timer)
         break;
     case TIMER_ATTEMPT:
         attempt_settle(self, timer->owner, true);
+        break;
+    case TIMER_RULE:
+        execution_work(self, ((struct rule *)timer->owner)->run->execution);
         break;
     case TIMER_TELL:
         assign_tell_all(self);
@@ -480,8 +490,12 @@ int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const st
          node = pen_map_next(node)) {
         const struct execution *execution = pen_map_value(node);
         for (size_t i = 0; i < execution->declaration->n_stages; i++)
-            if (execution->stages[i] != NULL)
-                list_add(&list, &execution->stages[i]->entity);
+            if (execution->stages[i] != NULL) {
+                const struct stage_run *run = execution->stages[i];
+                list_add(&list, &run->entity);
+                for (size_t k = 0; k < run->rules_count; k++)
+                    list_add(&list, &run->rules[k]->entity);
+            }
     }
     if (list.count > 0)
         qsort(list.entities, list.count, sizeof list.entities[0], compare_entities);

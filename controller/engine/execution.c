@@ -30,7 +30,14 @@ static void end_failed(struct pen_engine *engine, struct execution *self,
         if (run->current[i] != NULL &&
             run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_FAILED)
             failed = run->current[i];
-    char *summary = failed == NULL
+    const Pen__ConditionRun *missed = NULL;
+    for (size_t i = 0; i < run->row->n_conditions; i++)
+        if (run->row->conditions[i]->status == PEN__CONDITION_STATUS__CONDITION_FAILED &&
+            run->row->conditions[i]->kind != PEN__CONDITION_KIND__CONDITION_ON_FAILURE)
+            missed = run->row->conditions[i];
+    char *summary = missed != NULL
+                        ? mem_format("Stage '%s' failed: %s", run->row->stage, missed->summary)
+                    : failed == NULL
                         ? mem_format("Stage '%s' failed", run->row->stage)
                         : mem_format("Action '%s' of stage '%s' failed: %s", failed->row->action,
                                      run->row->stage,
@@ -115,8 +122,7 @@ static const char *mode_of(const struct pipeline *pipeline)
     return mode != NULL ? mode : "SUPERSEDED";
 }
 
-/* Whether one more execution may be under way. */
-static int check_room(const struct pipeline *pipeline, const char *mode, struct pen_error *err)
+int check_room(const struct pipeline *pipeline, const char *mode, struct pen_error *err)
 {
     if (pen_str_equal(mode, "SUPERSEDED") || pipeline->running < PEN_LIMIT_PIPELINE_EXECUTIONS)
         return 0;

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "controller/model/cron.h"
 
 /* ---- agents: may this one get an offer? */
 
@@ -412,6 +413,29 @@ static void explain_action(const struct pen_engine *engine, const struct action 
                action->row->phase_since_ms, clears, false);
 }
 
+/* Only a window makes a rule wait. */
+static void explain_rule(const struct rule *rule, Pen__Reply *reply)
+{
+    if (rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+        return;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    char opens[PEN_TIME_TEXT_SIZE];
+    pen_time_say(rule->row->opens_ms, opens);
+    pen_buf_printf(&text, "Rule '%s' waits for its window, which opens at %s", rule->row->rule,
+                   opens);
+    if (rule->row->deadline_ms < rule->row->opens_ms) {
+        pen_time_say(rule->row->deadline_ms, opens);
+        pen_buf_printf(&text, "; its time is over before, at %s", opens);
+    }
+    add_reason(reply, rule->run->execution,
+               mem_format("%s/%s", rule->row->pipeline, rule->row->stage), "window_closed", &text,
+               rule->row->started_ms,
+               rule->row->kind == PEN__CONDITION_KIND__CONDITION_ON_FAILURE
+                   ? "the window opens"
+                   : "the window opens, or a person overrides it: penstock override",
+               false);
+}
+
 /* Actions of the stage that were not started yet wait for those before them. */
 static void explain_unstarted(const struct stage_run *run, Pen__Reply *reply)
 {
@@ -457,6 +481,9 @@ void explain_execution(const struct pen_engine *engine, const struct execution *
     for (size_t i = 0; i < run->declaration->n_actions; i++)
         if (run->current[i] != NULL)
             explain_action(engine, run->current[i], reply);
-    if (execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS)
+    for (size_t i = 0; i < run->rules_count; i++)
+        explain_rule(run->rules[i], reply);
+    if (execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS &&
+        run->rules_count == 0)
         explain_unstarted(run, reply);
 }

@@ -34,6 +34,12 @@ static void check_run(const struct execution *execution, const struct stage_run 
 {
     bool under_way = run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS ||
                      run->row->status == PEN__STAGE_STATUS__STAGE_STOPPING;
+    size_t checking = 0;
+    for (size_t i = 0; i < run->row->n_conditions; i++)
+        checking +=
+            run->row->conditions[i]->status == PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS ? 1 : 0;
+    CHECK(checking == (run->rules_count > 0 ? 1 : 0));
+    CHECK(IMPLIES(checking > 0, under_way && execution->in_progress == 0));
     for (size_t i = 0; i < run->declaration->n_actions; i++) {
         const struct action *action = run->current[i];
         if (action == NULL)

@@ -77,6 +77,27 @@ static int link_run(struct pen_engine *engine, struct stage_run *self, struct pe
     return missing(err, &self->entity, "a stage");
 }
 
+static int link_rule(struct pen_engine *engine, struct rule *self, struct pen_error *err)
+{
+    const struct execution *execution = find_execution(engine, self->row->execution_id);
+    self->run = execution == NULL || execution->declaration == NULL
+                    ? NULL
+                    : find_run(execution, self->row->stage);
+    if (self->run == NULL || self->run->rules_count == PEN_RULES_PER_CONDITION_MAX)
+        return missing(err, &self->entity, "a stage");
+    size_t place = self->run->rules_count++; /* in order, however they were loaded */
+    for (; place > 0 && self->run->rules[place - 1]->row->order > self->row->order; place--)
+        self->run->rules[place] = self->run->rules[place - 1];
+    self->run->rules[place] = self;
+    self->timer = (struct timer){.kind = TIMER_RULE, .owner = self};
+    if (self->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS || self->row->opens_ms == 0)
+        return 0;
+    timer_arm(engine, &self->timer,
+              self->row->opens_ms < self->row->deadline_ms ? self->row->opens_ms
+                                                           : self->row->deadline_ms);
+    return 0;
+}
+
 static int link_action(struct pen_engine *engine, struct action *self, struct pen_error *err)
 {
     struct execution *execution = find_execution(engine, self->row->execution_id);
@@ -139,6 +160,8 @@ int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error
         return link_execution(engine, (struct execution *)self, err);
     case PEN__ROW_KIND__ROW_STAGE_EXECUTION:
         return link_run(engine, (struct stage_run *)self, err);
+    case PEN__ROW_KIND__ROW_RULE_EXECUTION:
+        return link_rule(engine, (struct rule *)self, err);
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
         return link_action(engine, (struct action *)self, err);
     case PEN__ROW_KIND__ROW_ATTEMPT:

@@ -112,11 +112,37 @@ int handle_rollback(struct pen_engine *engine, const Pen__Input *input, Pen__Rep
 
 /* ---- a failure asks for it */
 
+static bool has_ended(const struct stage_run *run, Pen__ConditionKind kind,
+                      Pen__ConditionStatus status)
+{
+    const Pen__ConditionRun *condition = condition_run(run, kind);
+    return condition != NULL && condition->status == status;
+}
+
+/* What has failed decides: actions, or a condition, which says itself what follows. */
+static bool wants_rollback(const struct stage_run *run)
+{
+    const Pen__StageDeclaration *stage = run->declaration;
+    if (has_ended(run, PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY,
+                  PEN__CONDITION_STATUS__CONDITION_FAILED))
+        return false; /* nothing has been done here */
+    if (has_ended(run, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS,
+                  PEN__CONDITION_STATUS__CONDITION_FAILED))
+        return pen_str_equal(stage->on_success->conditions[0]->result, "ROLLBACK");
+    if (stage->on_failure == NULL)
+        return false;
+    if (stage->on_failure->n_conditions == 0)
+        return pen_str_equal(stage->on_failure->result, "ROLLBACK");
+    return has_ended(run, PEN__CONDITION_KIND__CONDITION_ON_FAILURE,
+                     PEN__CONDITION_STATUS__CONDITION_SUCCEEDED) &&
+           pen_str_equal(stage->on_failure->conditions[0]->result, "ROLLBACK");
+}
+
 void rollback_by_itself(struct pen_engine *engine, const struct execution *failed,
                         const struct stage_run *run)
 {
     if (execution_rolls_back(failed) || execution_parallel(failed) || execution_outdated(failed) ||
-        !stage_rolls_back_by_itself(run->declaration))
+        !wants_rollback(run))
         return;
     const struct stage_state *stage = find_stage(failed->pipeline, run->row->stage);
     const Pen__RollbackTarget *target = stage == NULL ? NULL : stage->row->rollback_target;

@@ -82,12 +82,17 @@ Pen__RollbackTarget *rollback_target_from(const Pen__Rollback *request,
     return target;
 }
 
-/* Whether a failure of the stage may lead to a rollback without anybody asking. */
 bool stage_rolls_back_by_itself(const Pen__StageDeclaration *stage)
 {
-    const Pen__FailureConditions *failure = stage->on_failure;
-    return failure != NULL && failure->n_conditions == 0 &&
-           pen_str_equal(failure->result, "ROLLBACK");
+    const Pen__Condition *success =
+        condition_declared(stage, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS);
+    const Pen__Condition *failure =
+        condition_declared(stage, PEN__CONDITION_KIND__CONDITION_ON_FAILURE);
+    if (success != NULL && pen_str_equal(success->result, "ROLLBACK"))
+        return true;
+    if (failure != NULL)
+        return pen_str_equal(failure->result, "ROLLBACK");
+    return stage->on_failure != NULL && pen_str_equal(stage->on_failure->result, "ROLLBACK");
 }
 
 void remember_rollback_target(struct stage_state *stage, const struct stage_run *run,

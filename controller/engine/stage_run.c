@@ -43,8 +43,11 @@ static bool any_failed(const struct stage_run *self)
 static bool retry_by_itself(struct pen_engine *engine, struct stage_run *self)
 {
     const Pen__FailureConditions *on_failure = self->declaration->on_failure;
-    if (on_failure == NULL || !pen_str_equal(on_failure->result, "RETRY") ||
-        on_failure->n_conditions > 0 || self->row->automatic_retries > 0)
+    if (on_failure == NULL || self->row->automatic_retries > 0)
+        return false;
+    const char *result =
+        on_failure->n_conditions > 0 ? on_failure->conditions[0]->result : on_failure->result;
+    if (!pen_str_equal(result, "RETRY"))
         return false;
     const char *mode = on_failure->retry_configuration != NULL
                            ? on_failure->retry_configuration->retry_mode
@@ -74,12 +77,47 @@ static bool start_group(struct pen_engine *engine, struct stage_run *self)
     return lacking;
 }
 
+/* Before the first action. True: it may go on. */
+static bool enter(struct pen_engine *engine, struct stage_run *self)
+{
+    enum verdict verdict =
+        condition_check(engine, self, PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY);
+    if (verdict == CONDITION_MISSED)
+        stage_end(engine, self,
+                  pen_str_equal(self->declaration->before_entry->conditions[0]->result, "SKIP")
+                      ? PEN__STAGE_STATUS__STAGE_SKIPPED
+                      : PEN__STAGE_STATUS__STAGE_FAILED);
+    return verdict == CONDITION_PASSED;
+}
+
+/* All actions have succeeded. */
+static void leave(struct pen_engine *engine, struct stage_run *self)
+{
+    enum verdict verdict = condition_check(engine, self, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS);
+    if (verdict != CONDITION_WAITS)
+        stage_end(engine, self,
+                  verdict == CONDITION_PASSED ? PEN__STAGE_STATUS__STAGE_SUCCEEDED
+                                              : PEN__STAGE_STATUS__STAGE_FAILED);
+}
+
+/* An action has failed, and nothing runs any more. */
+static void fail(struct pen_engine *engine, struct stage_run *self)
+{
+    enum verdict verdict = condition_check(engine, self, PEN__CONDITION_KIND__CONDITION_ON_FAILURE);
+    if (verdict == CONDITION_WAITS)
+        return;
+    if (verdict == CONDITION_MISSED || !retry_by_itself(engine, self))
+        stage_end(engine, self, PEN__STAGE_STATUS__STAGE_FAILED);
+}
+
 void stage_advance(struct pen_engine *engine, struct stage_run *self)
 {
     const struct execution *execution = self->execution;
+    if (!enter(engine, self))
+        return;
     if (any_failed(self)) {
-        if (execution->in_progress == 0 && !retry_by_itself(engine, self))
-            stage_end(engine, self, PEN__STAGE_STATUS__STAGE_FAILED);
+        if (execution->in_progress == 0)
+            fail(engine, self);
         return;
     }
     if (self->row->run_order > 0 && start_group(engine, self))
@@ -88,7 +126,7 @@ void stage_advance(struct pen_engine *engine, struct stage_run *self)
         return;
     uint32_t group = next_group(self);
     if (group == 0) {
-        stage_end(engine, self, PEN__STAGE_STATUS__STAGE_SUCCEEDED);
+        leave(engine, self);
         return;
     }
     Pen__StageGroupStarted *body = MAKE(Pen__StageGroupStarted, pen__stage_group_started__init);
@@ -99,6 +137,7 @@ void stage_advance(struct pen_engine *engine, struct stage_run *self)
 
 void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, const char *why)
 {
+    condition_abandon(engine, self, why);
     for (size_t i = 0; i < self->declaration->n_actions; i++) {
         struct action *action = self->current[i];
         if (action == NULL || action->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)

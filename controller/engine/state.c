@@ -33,6 +33,8 @@ static const struct row_kind kinds[] = {
     [PEN__ROW_KIND__ROW_REPOSITORY] = {&pen__repository_row__descriptor, sizeof(struct repository)},
     [PEN__ROW_KIND__ROW_CONNECTION] = {&pen__connection_row__descriptor, sizeof(struct connection)},
     [PEN__ROW_KIND__ROW_ACCESS_KEY] = {&pen__access_key_row__descriptor, sizeof(struct access_key)},
+    [PEN__ROW_KIND__ROW_RULE_EXECUTION] = {&pen__rule_execution_row__descriptor,
+                                           sizeof(struct rule)},
 };
 
 const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind)
@@ -165,6 +167,14 @@ static void describe_execution_parts(struct entity *self)
         self->order = row->order;
         break;
     }
+    case PEN__ROW_KIND__ROW_RULE_EXECUTION: {
+        Pen__RuleExecutionRow *row = (void *)self->message;
+        self->key = mem_text(row->id);
+        self->pipeline = row->pipeline;
+        self->execution = row->execution_id;
+        self->order = row->order;
+        break;
+    }
     case PEN__ROW_KIND__ROW_ATTEMPT: {
         Pen__AttemptRow *row = (void *)self->message;
         self->key = mem_format("%020llu", (unsigned long long)row->fence);
@@ -285,6 +295,10 @@ bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message)
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
         return ((const Pen__ActionExecutionRow *)message)->id != NULL &&
                ((const Pen__ActionExecutionRow *)message)->type != NULL;
+    case PEN__ROW_KIND__ROW_RULE_EXECUTION: {
+        const Pen__RuleExecutionRow *row = (const Pen__RuleExecutionRow *)message;
+        return row->id != NULL && row->execution_id != NULL && row->type != NULL;
+    }
     case PEN__ROW_KIND__ROW_AGENT:
         return ((const Pen__AgentRow *)message)->id != NULL;
     case PEN__ROW_KIND__ROW_TOKEN:
@@ -363,6 +377,33 @@ bool execution_outdated(const struct execution *execution)
 {
     return !execution_parallel(execution) &&
            execution->row->pipeline_version != execution->pipeline->row->version;
+}
+
+Pen__ConditionRun *condition_run(const struct stage_run *run, Pen__ConditionKind kind)
+{
+    for (size_t i = 0; i < run->row->n_conditions; i++)
+        if (run->row->conditions[i]->kind == kind)
+            return run->row->conditions[i];
+    return NULL;
+}
+
+const Pen__Condition *condition_declared(const Pen__StageDeclaration *stage,
+                                         Pen__ConditionKind kind)
+{
+    switch ((int)kind) {
+    case PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY:
+        return stage->before_entry != NULL && stage->before_entry->n_conditions > 0
+                   ? stage->before_entry->conditions[0]
+                   : NULL;
+    case PEN__CONDITION_KIND__CONDITION_ON_SUCCESS:
+        return stage->on_success != NULL && stage->on_success->n_conditions > 0
+                   ? stage->on_success->conditions[0]
+                   : NULL;
+    default:
+        return stage->on_failure != NULL && stage->on_failure->n_conditions > 0
+                   ? stage->on_failure->conditions[0]
+                   : NULL;
+    }
 }
 
 int action_index(const Pen__StageDeclaration *stage, const char *name)

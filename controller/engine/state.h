@@ -19,6 +19,7 @@
 #include "controller/engine/engine.h"
 #include "controller/engine/memory.h"
 #include "controller/model/labels.h"
+#include "controller/model/rules.h"
 
 /* The head of every entity. */
 struct entity {
@@ -85,9 +86,11 @@ struct stage_run {
     struct execution *execution;
     const Pen__StageDeclaration *declaration;
     struct action **current; /* by index of the action; NULL where none counts */
+    struct rule *rules[PEN_RULES_PER_CONDITION_MAX]; /* of the condition in progress */
+    size_t rules_count;
 };
 
-enum timer_kind { TIMER_ACTION = 1, TIMER_AGENT, TIMER_ATTEMPT, TIMER_TELL };
+enum timer_kind { TIMER_ACTION = 1, TIMER_AGENT, TIMER_ATTEMPT, TIMER_TELL, TIMER_RULE };
 
 /* Embedded; `owner` is the entity that `kind` says. */
 struct timer {
@@ -107,6 +110,13 @@ struct action {
     struct agent *offered_to;
     uint64_t offered_fence; /* candidate */
     struct timer timer;     /* approval deadline, or the offer's */
+};
+
+struct rule {
+    struct entity entity;
+    Pen__RuleExecutionRow *row;
+    struct stage_run *run;
+    struct timer timer; /* its window opens, or its time is over */
 };
 
 struct attempt {
@@ -264,6 +274,13 @@ bool execution_parallel(const struct execution *execution);
 /* Whether it is a ROLLBACK execution. */
 bool execution_rolls_back(const struct execution *execution);
 
+/* The condition of this kind, as it was checked last; NULL: it was not. */
+Pen__ConditionRun *condition_run(const struct stage_run *run, Pen__ConditionKind kind);
+
+/* What the stage declares of this kind; NULL: nothing. */
+const Pen__Condition *condition_declared(const Pen__StageDeclaration *stage,
+                                         Pen__ConditionKind kind);
+
 /* The pipeline has been changed since the execution began, and it is of a kind that minds. */
 bool execution_outdated(const struct execution *execution);
 
@@ -279,7 +296,7 @@ Pen__RollbackTarget *rollback_target_from(const Pen__Rollback *request,
                                           const Pen__PipelineDeclaration *declaration,
                                           uint32_t index);
 
-/* Whether a failure of the stage leads to a rollback without anybody asking. */
+/* Whether the stage may ask for a rollback without anybody else asking. */
 bool stage_rolls_back_by_itself(const Pen__StageDeclaration *stage);
 
 /* The run has succeeded: later failures go back to it, if they ever do and it is no rollback. */

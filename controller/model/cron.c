@@ -1,6 +1,8 @@
 /* When a cron expression is open: days by the proleptic Gregorian calendar, counted from 1970. */
 #include "controller/model/cron.h"
 
+#include <stdio.h>
+
 #include "common/base/check.h"
 
 enum { DAY_S = 24 * 3600, DAYS_PER_ERA = 146097, DAYS_0000_TO_1970 = 719468 };
@@ -227,4 +229,15 @@ bool pen_cron_close(const struct pen_cron *self, const struct pen_zone *zone, in
                     int64_t *ret_ms)
 {
     return search(self, zone, open_ms, close_local, ret_ms);
+}
+
+void pen_time_say(int64_t ms, char ret_text[PEN_TIME_TEXT_SIZE])
+{
+    int64_t seconds = floor_seconds(ms);
+    int64_t days = seconds / DAY_S - (seconds % DAY_S < 0 ? 1 : 0);
+    int of_day = (int)(seconds - days * DAY_S);
+    struct date date = date_of(days);
+    (void)snprintf(ret_text, PEN_TIME_TEXT_SIZE, "%04d-%02d-%02d %02d:%02d:%02d UTC",
+                   (int)date.year % 10000, (int)date.month, (int)date.day, of_day / 3600 % 24,
+                   of_day / 60 % 60, of_day % 60);
 }

@@ -80,6 +80,10 @@ bool pen_cron_next(const struct pen_cron *self, const struct pen_zone *zone, int
 bool pen_cron_close(const struct pen_cron *self, const struct pen_zone *zone, int64_t open_ms,
                     int64_t *ret_ms);
 
+/* "2026-11-23 09:00:00 UTC"; the year as many digits as it has, within the range of years. */
+enum { PEN_TIME_TEXT_SIZE = 32 };
+void pen_time_say(int64_t ms, char ret_text[PEN_TIME_TEXT_SIZE]);
+
 /* The zones that need no database: NULL, "", "UTC", "GMT", "Etc/UTC" and "UTC+HH:MM", "UTC-HH:MM",
  * up to 18 hours. Errors: PEN_EUNSUPPORTED for any other name. */
 int pen_zone_parse_fixed(const char *text, int32_t *ret_offset_s, struct pen_error *err);

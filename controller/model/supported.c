@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/model/providers.h"
+#include "controller/model/rules.h"
 
 /* Each function: whether the declaration, stage or action asks for it. */
 
@@ -20,30 +21,6 @@ static const struct {
     const char *what;
 } pipeline_members[] = {
     {wants_pull_requests, "pullRequest filters of triggers"},
-};
-
-static bool wants_on_failure(const Pen__StageDeclaration *stage)
-{
-    return stage->on_failure != NULL && stage->on_failure->n_conditions > 0;
-}
-
-static bool wants_on_success(const Pen__StageDeclaration *stage)
-{
-    return stage->on_success != NULL;
-}
-
-static bool wants_before_entry(const Pen__StageDeclaration *stage)
-{
-    return stage->before_entry != NULL;
-}
-
-static const struct {
-    bool (*wants)(const Pen__StageDeclaration *stage);
-    const char *what;
-} stage_members[] = {
-    {wants_on_failure, "conditions of onFailure"},
-    {wants_on_success, "onSuccess"},
-    {wants_before_entry, "beforeEntry"},
 };
 
 static bool wants_secrets(const Pen__ActionDeclaration *action)
@@ -86,13 +63,7 @@ static int check_action(const Pen__StageDeclaration *stage, const Pen__ActionDec
 
 static int check_stage(const Pen__StageDeclaration *stage, struct pen_error *err)
 {
-    for (size_t i = 0; i < COUNT(stage_members); i++) {
-        if (stage_members[i].wants(stage))
-            return pen_fail_api(err, PEN_EUNSUPPORTED, "InvalidStageDeclarationException",
-                                "Stage '%s': this release of Penstock does not support %s",
-                                stage->name, stage_members[i].what);
-    }
-    int code = 0;
+    int code = pen_rules_check(stage, err);
     for (size_t i = 0; code == 0 && i < stage->n_actions; i++)
         code = check_action(stage, stage->actions[i], err);
     return code;

@@ -47,6 +47,7 @@ static const ProtobufCMessageDescriptor *type_of(Pen__RowKind kind)
     case PEN__ROW_KIND__ROW_ACCESS_KEY:
         return &pen__access_key_row__descriptor;
     case PEN__ROW_KIND__ROW_RULE_EXECUTION:
+        return &pen__rule_execution_row__descriptor;
     case PEN__ROW_KIND__ROW_WEBHOOK:
     default:
         return NULL;

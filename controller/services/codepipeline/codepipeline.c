@@ -10,6 +10,8 @@ static const struct pen_operation operations[] = {
     {"GetPipelineState", "codepipeline:GetPipelineState", pen_get_pipeline_state},
     {"ListActionExecutions", "codepipeline:ListActionExecutions", pen_list_action_executions},
     {"ListPipelineExecutions", "codepipeline:ListPipelineExecutions", pen_list_pipeline_executions},
+    {"ListRuleExecutions", "codepipeline:ListRuleExecutions", pen_list_rule_executions},
+    {"OverrideStageCondition", "codepipeline:OverrideStageCondition", pen_override_stage_condition},
     {"ListPipelines", "codepipeline:ListPipelines", pen_list_pipelines},
     {"PutApprovalResult", "codepipeline:PutApprovalResult", pen_put_approval_result},
     {"RetryStageExecution", "codepipeline:RetryStageExecution", pen_retry_stage_execution},

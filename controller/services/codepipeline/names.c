@@ -44,6 +44,18 @@ const char *pen_action_status_name(Pen__ActionStatus status)
     return NAME_OF(names, status);
 }
 
+const char *pen_condition_status_name(Pen__ConditionStatus status)
+{
+    static const char *const names[] = {
+        [PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS] = "InProgress",
+        [PEN__CONDITION_STATUS__CONDITION_SUCCEEDED] = "Succeeded",
+        [PEN__CONDITION_STATUS__CONDITION_FAILED] = "Failed",
+        [PEN__CONDITION_STATUS__CONDITION_ABANDONED] = "Abandoned",
+        [PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN] = "Overridden",
+    };
+    return NAME_OF(names, status);
+}
+
 const char *pen_trigger_type_name(Pen__TriggerType type)
 {
     static const char *const names[] = {

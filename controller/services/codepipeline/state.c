@@ -87,7 +87,7 @@ static int put_latest_stage(struct pen_call *call, json_t *stage, const Pen__Sta
     pen_put_string(call, latest, "status", pen_stage_status_name(row->status));
     pen_put_string(call, latest, "type", execution_type(row));
     put_retries(call, stage, row);
-    return 0;
+    return pen_put_condition_states(call, stage, row, err);
 }
 
 /* Whether the core could say more about it than its row does. */

@@ -77,6 +77,19 @@ static void put_stage(const Pen__Fact *fact, struct pen_buf *out)
                        fact->stage_retried->automatic ? " automatically" : "",
                        or_nothing(fact->stage_retried->mode));
         break;
+    case PEN__FACT__WHAT_CONDITION_STARTED:
+        pen_buf_printf(out, "condition of %zu rules is checked", fact->condition_started->n_rules);
+        break;
+    case PEN__FACT__WHAT_RULE_ENDED:
+        word = pen_action_status_name(fact->rule_ended->status);
+        pen_buf_printf(out, "rule %s", word == NULL ? "ended" : word);
+        put_with(out, "", fact->rule_ended->summary);
+        break;
+    case PEN__FACT__WHAT_CONDITION_ENDED:
+        word = pen_condition_status_name(fact->condition_ended->status);
+        pen_buf_printf(out, "condition %s", word == NULL ? "ended" : word);
+        put_with(out, "", fact->condition_ended->summary);
+        break;
     default: /* TRANSITION_CHANGED */
         put_with(out,
                  fact->transition_changed->disabled ? "transition disabled" : "transition enabled",
@@ -184,7 +197,8 @@ void pen_fact_text(const Pen__Fact *fact, struct pen_buf *ret_text)
     unsigned number = (unsigned)fact->what_case;
     if (number >= PEN__FACT__WHAT_EXECUTION_STARTED && number <= PEN__FACT__WHAT_EXECUTION_ENDED)
         put_execution(fact, ret_text);
-    else if ((number >= PEN__FACT__WHAT_STAGE_STARTED && number <= PEN__FACT__WHAT_STAGE_RETRIED) ||
+    else if ((number >= PEN__FACT__WHAT_STAGE_STARTED &&
+              number <= PEN__FACT__WHAT_CONDITION_ENDED) ||
              number == PEN__FACT__WHAT_TRANSITION_CHANGED)
         put_stage(fact, ret_text);
     else if (number >= PEN__FACT__WHAT_ACTION_STARTED && number <= PEN__FACT__WHAT_ACTION_REQUEUED)
@@ -253,6 +267,15 @@ void pen_fact_subject(const Pen__Fact *fact, struct pen_fact_subject *ret_subjec
         break;
     case PEN__FACT__WHAT_STAGE_RETRIED:
         ret_subject->stage = fact->stage_retried->stage;
+        break;
+    case PEN__FACT__WHAT_CONDITION_STARTED:
+        ret_subject->stage = fact->condition_started->stage;
+        break;
+    case PEN__FACT__WHAT_RULE_ENDED:
+        ret_subject->stage = fact->rule_ended->stage;
+        break;
+    case PEN__FACT__WHAT_CONDITION_ENDED:
+        ret_subject->stage = fact->condition_ended->stage;
         break;
     case PEN__FACT__WHAT_TRANSITION_CHANGED:
         ret_subject->stage = fact->transition_changed->stage;

@@ -402,7 +402,7 @@ static const struct fault faults[] = {
     {NULL, NULL, {{"stages.1.onFailure", "{'result':'RETRY'}"}}},
     {NULL, NULL, {{"stages.1.onFailure", "{'result':'ROLLBACK'}"}}},
     {STAGE,
-     "Stage 'Build': this release of Penstock does not support conditions of onFailure",
+     "Stage 'Build': rule 'r' of onFailure: its configuration lacks 'Variable'",
      {{"stages.1.onFailure",
        "{'conditions':[{'result':'RETRY','rules':[{'name':'r','ruleTypeId':{'category':'Rule',"
        "'provider':'VariableCheck'}}]}]}"}}},

@@ -1,0 +1,104 @@
+#include "common/base/check.h"
+#include "common/base/str.h"
+#include "controller/engine/apply.h"
+
+static int find(struct pen_engine *engine, const Pen__Fact *fact, const char *stage,
+                struct stage_run **ret_run, struct pen_error *err)
+{
+    const struct execution *execution = find_execution(engine, fact->execution_id);
+    struct stage_run *run = execution == NULL ? NULL : find_run(execution, stage);
+    if (run == NULL)
+        return pen_fail(err, PEN_ECORRUPT, "fact %llu is about stage '%s', which is not there",
+                        (unsigned long long)fact->seq, stage);
+    *ret_run = run;
+    return 0;
+}
+
+static void changed(struct pen_engine *engine, struct stage_run *run)
+{
+    entity_touch(engine, &run->entity);
+    execution_work(engine, run->execution);
+}
+
+int apply_condition_started(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
+{
+    const Pen__ConditionStarted *body = fact->condition_started;
+    struct stage_run *run;
+    int rc = find(engine, fact, body->stage, &run, err);
+    if (rc < 0)
+        return rc;
+    if (run->rules_count > 0 || body->n_rules == 0 || body->n_rules > PEN_RULES_PER_CONDITION_MAX ||
+        condition_run(run, body->kind) != NULL)
+        return pen_fail(err, PEN_ECORRUPT, "fact %llu starts a condition that cannot start",
+                        (unsigned long long)fact->seq);
+    Pen__ConditionRun *condition = MAKE(Pen__ConditionRun, pen__condition_run__init);
+    SET(condition, kind, body->kind);
+    SET(condition, status, PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS);
+    SET(condition, changed_ms, fact->at_ms);
+    APPEND(run->row, conditions, condition);
+    for (size_t i = 0; i < body->n_rules; i++) {
+        APPEND(condition, rule_execution_ids, mem_text(body->rules[i]->id));
+        SET(engine->setting->row, last_order, body->rules[i]->order);
+        struct entity *rule =
+            entity_add(engine, PEN__ROW_KIND__ROW_RULE_EXECUTION, mem_copy(body->rules[i]));
+        if ((rc = entity_link(engine, rule, err)) < 0)
+            return rc;
+        entity_touch(engine, rule);
+    }
+    changed(engine, run);
+    return 0;
+}
+
+int apply_rule_ended(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
+{
+    const Pen__RuleEnded *body = fact->rule_ended;
+    struct stage_run *run;
+    int rc = find(engine, fact, body->stage, &run, err);
+    if (rc < 0)
+        return rc;
+    struct rule *rule = NULL;
+    for (size_t i = 0; i < run->rules_count && rule == NULL; i++)
+        if (pen_str_equal(run->rules[i]->row->id, body->rule_execution_id))
+            rule = run->rules[i];
+    if (rule == NULL || rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+        return pen_fail(err, PEN_ECORRUPT, "fact %llu ends rule '%s', which is not in progress",
+                        (unsigned long long)fact->seq, body->rule_execution_id);
+    timer_disarm(engine, &rule->timer);
+    SET(rule->row, status, body->status);
+    SET(rule->row, updated_ms, fact->at_ms);
+    mem_set_text(&rule->row->updated_by, fact->by);
+    mem_set_text(&rule->row->summary, body->summary);
+    mem_set_text(&rule->row->error_code, body->error_code);
+    mem_set_text(&rule->row->error_message, body->error_message);
+    entity_touch(engine, &rule->entity);
+    changed(engine, run);
+    return 0;
+}
+
+int apply_condition_ended(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
+{
+    const Pen__ConditionEnded *body = fact->condition_ended;
+    struct stage_run *run;
+    int rc = find(engine, fact, body->stage, &run, err);
+    if (rc < 0)
+        return rc;
+    Pen__ConditionRun *condition = condition_run(run, body->kind);
+    bool ends =
+        condition != NULL && condition->status == PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS;
+    for (size_t i = 0; ends && i < run->rules_count; i++)
+        ends = run->rules[i]->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS;
+    bool overridden = condition != NULL && run->rules_count == 0 &&
+                      condition->status == PEN__CONDITION_STATUS__CONDITION_FAILED &&
+                      body->status == PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN;
+    if (!ends && !overridden)
+        return pen_fail(err, PEN_ECORRUPT, "fact %llu ends a condition that cannot end",
+                        (unsigned long long)fact->seq);
+    SET(condition, status, body->status);
+    SET(condition, changed_ms, fact->at_ms);
+    mem_set_text(&condition->summary, body->summary);
+    for (size_t i = 0; i < run->rules_count; i++)
+        entity_retire(engine, &run->rules[i]->entity, false);
+    run->rules_count = 0;
+    changed(engine, run);
+    return 0;
+}

@@ -1,0 +1,183 @@
+/* Conditions of stages: their part of GetPipelineState, ListRuleExecutions, OverrideStageCondition
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+#include "common/base/str.h"
+#include "common/wire/wire.h"
+#include "controller/services/codepipeline/codepipeline.h"
+#include "controller/services/codepipeline/names.h"
+#include "controller/services/output.h"
+#include "controller/services/page.h"
+#include "controller/services/read.h"
+
+enum { RULES_PAGE_MAX = 100 };
+
+static void put_error(struct pen_call *call, json_t *object, const Pen__RuleExecutionRow *row)
+{
+    if (row->error_code == NULL && row->error_message == NULL)
+        return;
+    json_t *details = pen_put_object(call, object, "errorDetails");
+    pen_put_string(call, details, "code", row->error_code);
+    pen_put_string(call, details, "message", row->error_message);
+}
+
+/* ---- GetPipelineState */
+
+static int put_rule_state(struct pen_call *call, json_t *list, const char *id,
+                          struct pen_error *err)
+{
+    PEN_CLEANUP(pen_message_destroy) Pen__RuleExecutionRow *row = NULL;
+    int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_RULE_EXECUTION, id, &row, err);
+    if (rc < 0 || row == NULL)
+        return rc;
+    json_t *state = pen_add_object(call, list);
+    pen_put_string(call, state, "ruleName", row->rule);
+    json_t *latest = pen_put_object(call, state, "latestExecution");
+    pen_put_string(call, latest, "ruleExecutionId", row->id);
+    pen_put_string(call, latest, "status", pen_action_status_name(row->status));
+    pen_put_string(call, latest, "summary", row->summary);
+    pen_put_time(call, latest, "lastStatusChange", row->updated_ms);
+    pen_put_string(call, latest, "lastUpdatedBy", row->updated_by);
+    put_error(call, latest, row);
+    return 0;
+}
+
+int pen_put_condition_states(struct pen_call *call, json_t *stage,
+                             const Pen__StageExecutionRow *row, struct pen_error *err)
+{
+    static const char *const members[] = {
+        [PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY] = "beforeEntryConditionState",
+        [PEN__CONDITION_KIND__CONDITION_ON_SUCCESS] = "onSuccessConditionState",
+        [PEN__CONDITION_KIND__CONDITION_ON_FAILURE] = "onFailureConditionState",
+    };
+    for (size_t i = 0; i < row->n_conditions; i++) {
+        const Pen__ConditionRun *condition = row->conditions[i];
+        if ((size_t)condition->kind >= sizeof members / sizeof members[0])
+            continue;
+        const char *status = pen_condition_status_name(condition->status);
+        json_t *state = pen_put_object(call, stage, members[condition->kind]);
+        json_t *latest = pen_put_object(call, state, "latestExecution");
+        pen_put_string(call, latest, "status", status);
+        pen_put_string(call, latest, "summary", condition->summary);
+        json_t *only = pen_add_object(call, pen_put_list(call, state, "conditionStates"));
+        latest = pen_put_object(call, only, "latestExecution");
+        pen_put_string(call, latest, "status", status);
+        pen_put_string(call, latest, "summary", condition->summary);
+        pen_put_time(call, latest, "lastStatusChange", condition->changed_ms);
+        json_t *rules = pen_put_list(call, only, "ruleStates");
+        for (size_t k = 0; k < condition->n_rule_execution_ids; k++) {
+            int rc = put_rule_state(call, rules, condition->rule_execution_ids[k], err);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+/* ---- ListRuleExecutions */
+
+static void put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecutionRow *row)
+{
+    json_t *detail = pen_add_object(call, list);
+    pen_put_string(call, detail, "pipelineExecutionId", row->execution_id);
+    pen_put_string(call, detail, "ruleExecutionId", row->id);
+    pen_put_integer(call, detail, "pipelineVersion", row->pipeline_version);
+    pen_put_string(call, detail, "stageName", row->stage);
+    pen_put_string(call, detail, "ruleName", row->rule);
+    pen_put_time(call, detail, "startTime", row->started_ms);
+    pen_put_time(call, detail, "lastUpdateTime", row->updated_ms);
+    pen_put_string(call, detail, "updatedBy", row->updated_by);
+    pen_put_string(call, detail, "status", pen_action_status_name(row->status));
+    json_t *input = pen_put_object(call, detail, "input");
+    json_t *type = pen_put_object(call, input, "ruleTypeId");
+    pen_put_string(call, type, "category", row->type->category);
+    pen_put_string(call, type, "owner", row->type->owner);
+    pen_put_string(call, type, "provider", row->type->provider);
+    pen_put_string(call, type, "version", row->type->version);
+    json_t *resolved = pen_put_object(call, input, "resolvedConfiguration");
+    for (size_t i = 0; i < row->n_resolved_configuration; i++)
+        pen_put_string(call, resolved, row->resolved_configuration[i]->key,
+                       row->resolved_configuration[i]->value);
+    json_t *result =
+        pen_put_object(call, pen_put_object(call, detail, "output"), "executionResult");
+    pen_put_string(call, result, "externalExecutionSummary", row->summary);
+    put_error(call, result, row);
+}
+
+static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_error *err)
+{
+    const char *name = pen_in_string(call->input, "pipelineName");
+    const json_t *filter = json_object_get(call->input, "filter");
+    const json_t *latest = json_object_get(filter, "latestInPipelineExecution");
+    const char *id = pen_in_string(filter, "pipelineExecutionId");
+    const char *of_latest = pen_in_string(latest, "pipelineExecutionId");
+    if (id != NULL && of_latest != NULL && strcmp(id, of_latest) != 0)
+        return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                            "filter.pipelineExecutionId and filter.latestInPipelineExecution name "
+                            "different executions: give one of them.");
+    if (pen_str_equal(pen_in_string(latest, "startTimeRange"), "Latest"))
+        return pen_fail_api(err, PEN_EUNSUPPORTED, "ValidationException",
+                            "filter.latestInPipelineExecution.startTimeRange: this release lists "
+                            "rule executions of the range 'All' only.");
+    id = id != NULL ? id : of_latest;
+    PEN_CLEANUP(pen_message_destroy) Pen__PipelineRow *pipeline = NULL;
+    PEN_CLEANUP(pen_message_destroy) Pen__ExecutionRow *execution = NULL;
+    uint64_t before = 0;
+    pen_buf_printf(scope, "%s/%s", name, id == NULL ? "" : id);
+    int rc = pen_buf_ok(scope, err);
+    if (rc < 0 || (rc = pen_read_pipeline(call, name, &pipeline, err)) < 0 ||
+        (id != NULL && (rc = pen_read_execution(call, name, id, &execution, err)) < 0) ||
+        (rc = pen_page_get_number(call, pen_buf_text(scope), &before, err)) < 0)
+        return rc;
+    size_t size = pen_page_size(call, RULES_PAGE_MAX);
+    const struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_RULE_EXECUTION,
+                                         .pipeline = name,
+                                         .execution = id,
+                                         .before_order = before,
+                                         .limit = size + 1};
+    PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
+    if ((rc = pen_read_list(call, &query, &rows, err)) < 0)
+        return rc;
+    size_t shown = rows.count < size ? rows.count : size;
+    json_t *list = pen_put_list(call, pen_output(call), "ruleExecutionDetails");
+    for (size_t i = 0; i < shown; i++)
+        put_detail(call, list, (const Pen__RuleExecutionRow *)rows.rows[i]);
+    if (rows.count > shown) {
+        char place[24];
+        (void)snprintf(place, sizeof place, "%" PRIu64,
+                       ((const Pen__RuleExecutionRow *)rows.rows[shown - 1])->order);
+        pen_page_put(call, pen_buf_text(scope), place);
+    }
+    return 0;
+}
+
+int pen_list_rule_executions(struct pen_call *call, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf scope = {0};
+    return list_rules(call, &scope, err);
+}
+
+/* ---- OverrideStageCondition */
+
+int pen_override_stage_condition(struct pen_call *call, struct pen_error *err)
+{
+    Pen__OverrideCondition *override = NULL;
+    Pen__Input *input = pen_input_new(PEN__INPUT__WHAT_OVERRIDE_CONDITION,
+                                      &pen__override_condition__descriptor, &override);
+    if (input != NULL) {
+        bool entry = pen_str_equal(pen_in_string(call->input, "conditionType"), "BEFORE_ENTRY");
+        override->has_kind = true;
+        override->kind = entry ? PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY
+                               : PEN__CONDITION_KIND__CONDITION_ON_SUCCESS;
+        if (!pen_str_set(&override->pipeline, pen_in_string(call->input, "pipelineName")) ||
+            !pen_str_set(&override->stage, pen_in_string(call->input, "stageName")) ||
+            !pen_str_set(&override->execution_id,
+                         pen_in_string(call->input, "pipelineExecutionId")))
+            pen_message_destroy(&input);
+    }
+    return pen_call_post(call, input, pen_reply_nothing, err);
+}

@@ -1,0 +1,113 @@
+"""Conditions of stages in a running system: states, history, windows, overrides."""
+import datetime
+
+import pytest
+
+from harness.api import ApiError
+from harness.system import commands_action, commands_pipeline, wait_for
+
+
+def rule(name, provider, **configuration):
+    return {"name": name, "configuration": configuration,
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": provider,
+                           "version": "1"}}
+
+
+def condition(result, *rules):
+    return {"conditions": [{"result": result, "rules": list(rules)}]}
+
+
+def never_soon():
+    """A window that opens in some eleven hours."""
+    hour = (datetime.datetime.now(datetime.timezone.utc).hour + 11) % 24
+    return f"0 0 {hour} * * ?"
+
+
+def declaration(stage):
+    pipeline = commands_pipeline("mill", "code", [
+        ("Build", [commands_action("Make", ["true"])]),
+        ("Later", [commands_action("After", ["true"])]),
+    ])
+    pipeline["stages"][1].update(stage)
+    return pipeline
+
+
+def begin(system, stage):
+    clone = system.repository("code")
+    system.push(clone, {"version": "one\n"})
+    system.create_pipeline(declaration(stage))
+    found = wait_for(lambda: system.executions("mill"), "the first execution")
+    return found[0]["pipelineExecutionId"]
+
+
+def stage_state(api, member):
+    stage = api.call("GetPipelineState", {"name": "mill"})["stageStates"][1]
+    return stage.get(member, {})
+
+
+def test_window_is_shown_explained_and_overridden(system_with_agent):
+    system = system_with_agent
+    identity = begin(system, {"beforeEntry": condition(
+        "FAIL", rule("Hours", "DeploymentWindow", Cron=never_soon(), TimeZone="UTC+01:00"),
+        rule("Same", "VariableCheck", Variable="#{codepipeline.PipelineExecutionId}",
+             Operator="NE", Value="x"))})
+    api = system.api()
+    wait_for(lambda: stage_state(api, "beforeEntryConditionState"), "the condition")
+    assert "opens at" in system.penstock("why", "mill").stdout
+    system.controller.stop()
+    system.start_controller()
+    system.wait_agents(1)
+    api = system.api()
+    state = stage_state(api, "beforeEntryConditionState")
+    assert state["latestExecution"]["status"] == "InProgress"
+    rules = {r["ruleName"]: r["latestExecution"] for r in
+             state["conditionStates"][0]["ruleStates"]}
+    assert {n: r["status"] for n, r in rules.items()} == {"Hours": "InProgress",
+                                                          "Same": "Succeeded"}
+    assert "opens at" in rules["Hours"]["summary"]
+    system.penstock("override", "mill", "Build", identity)
+    system.wait_execution("mill", identity)
+    state = stage_state(api, "beforeEntryConditionState")
+    assert state["latestExecution"]["status"] == "Overridden"
+    page = api.call("ListRuleExecutions", {"pipelineName": "mill", "maxResults": 1})
+    rest = api.call("ListRuleExecutions", {"pipelineName": "mill",
+                                           "nextToken": page["nextToken"]})
+    rows = page["ruleExecutionDetails"] + rest["ruleExecutionDetails"]
+    assert [(r["ruleName"], r["status"]) for r in rows] == [("Same", "Succeeded"),
+                                                            ("Hours", "Abandoned")]
+    assert rows[0]["input"]["resolvedConfiguration"]["Variable"] == identity
+    with pytest.raises(ApiError) as caught:
+        api.call("OverrideStageCondition", {
+            "pipelineName": "mill", "stageName": "Build", "pipelineExecutionId": identity,
+            "conditionType": "ON_SUCCESS"})
+    assert caught.value.name == "ConditionNotOverridableException"
+
+
+def test_success_fails_then_is_overridden(system_with_agent):
+    system = system_with_agent
+    identity = begin(system, {"onSuccess": condition(
+        "FAIL", rule("No", "VariableCheck", Variable="a", Operator="EQ", Value="b"))})
+    system.wait_execution("mill", identity, ("Failed",))
+    state = stage_state(system.api(), "onSuccessConditionState")
+    assert state["latestExecution"]["status"] == "Failed"
+    system.penstock("override", "mill", "Build", identity, "on-success")
+    system.wait_execution("mill", identity)
+
+
+@pytest.mark.parametrize("stage,word", [
+    ({"beforeEntry": condition("FAIL", rule("R", "CloudWatchAlarm", AlarmName="x"))},
+     "CloudWatchAlarm"),
+    ({"beforeEntry": condition("FAIL", rule("R", "VariableCheck", Variable="a",
+                                            Operator="MATCHES", Value="b"))}, "MATCHES"),
+    ({"beforeEntry": condition("SKIP", rule("R", "DeploymentWindow", Cron="* * * * * ?"))},
+     "SKIP"),
+    ({"onSuccess": condition("FAIL", rule("R", "DeploymentWindow", Cron="* * 25 * * ?"))},
+     "hours"),
+    ({"onSuccess": condition("FAIL", rule("R", "DeploymentWindow", Cron="* * * * * ?",
+                                          TimeZone="Europe/Paris"))}, "Europe/Paris"),
+])
+def test_refused_by_name(system, stage, word):
+    with pytest.raises(ApiError) as caught:
+        system.api().call("CreatePipeline", {"pipeline": declaration(stage)})
+    assert caught.value.name == "InvalidStageDeclarationException"
+    assert word in caught.value.message

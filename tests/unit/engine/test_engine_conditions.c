@@ -1,0 +1,460 @@
+/* Conditions of a stage: before entry, on success, on failure; windows, overrides. */
+#include "tests/unit/engine/world.h"
+
+#define SUCCEEDED PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED
+#define FAILED    PEN__EXECUTION_STATUS__EXECUTION_FAILED
+#define RUNNING   PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS
+#define STOPPED   PEN__EXECUTION_STATUS__EXECUTION_STOPPED
+
+#define ENTRY   PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY
+#define SUCCESS PEN__CONDITION_KIND__CONDITION_ON_SUCCESS
+#define FAILURE PEN__CONDITION_KIND__CONDITION_ON_FAILURE
+
+#define STAGES "Source:S=source|Deploy:D=run@1,E=run@2|Later:L=run"
+
+static void configure(Pen__RuleDeclaration *rule, const char *key, const char *value)
+{
+    Pen__RuleDeclaration__ConfigurationEntry *entry = MAKE(
+        Pen__RuleDeclaration__ConfigurationEntry, pen__rule_declaration__configuration_entry__init);
+    entry->key = mem_text(key);
+    entry->value = mem_text(value);
+    APPEND(rule, configuration, entry);
+}
+
+static Pen__RuleDeclaration *rule_new(const char *name, const char *provider)
+{
+    Pen__RuleDeclaration *rule = MAKE(Pen__RuleDeclaration, pen__rule_declaration__init);
+    rule->name = mem_text(name);
+    rule->rule_type_id = MAKE(Pen__RuleTypeId, pen__rule_type_id__init);
+    rule->rule_type_id->provider = mem_text(provider);
+    return rule;
+}
+
+static Pen__RuleDeclaration *variable(const char *name, const char *text, const char *how,
+                                      const char *value)
+{
+    Pen__RuleDeclaration *rule = rule_new(name, "VariableCheck");
+    configure(rule, "Variable", text);
+    configure(rule, "Operator", how);
+    configure(rule, "Value", value);
+    return rule;
+}
+
+static Pen__RuleDeclaration *window(const char *name, const char *cron, int32_t minutes)
+{
+    Pen__RuleDeclaration *rule = rule_new(name, "DeploymentWindow");
+    configure(rule, "Cron", cron);
+    if (minutes > 0)
+        SET(rule, timeout_in_minutes, minutes);
+    return rule;
+}
+
+/* Give the stage Deploy a condition; takes the rules, the second of which may be NULL. */
+static Pen__PipelineDeclaration *with(Pen__PipelineDeclaration *declaration,
+                                      Pen__ConditionKind kind, const char *result,
+                                      Pen__RuleDeclaration *one, Pen__RuleDeclaration *two)
+{
+    Pen__StageDeclaration *stage = declaration->stages[1];
+    Pen__Condition *condition = MAKE(Pen__Condition, pen__condition__init);
+    condition->result = mem_text(result);
+    APPEND(condition, rules, one);
+    if (two != NULL)
+        APPEND(condition, rules, two);
+    if (kind == ENTRY) {
+        stage->before_entry = MAKE(Pen__BeforeEntryConditions, pen__before_entry_conditions__init);
+        APPEND(stage->before_entry, conditions, condition);
+    } else if (kind == SUCCESS) {
+        stage->on_success = MAKE(Pen__SuccessConditions, pen__success_conditions__init);
+        APPEND(stage->on_success, conditions, condition);
+    } else {
+        stage->on_failure = MAKE(Pen__FailureConditions, pen__failure_conditions__init);
+        APPEND(stage->on_failure, conditions, condition);
+    }
+    return declaration;
+}
+
+static Pen__StageExecutionRow *stage_of(struct world *w, const char *id)
+{
+    char *key = mem_format("%s/Deploy", id);
+    Pen__StageExecutionRow *row = world_row(w, PEN__ROW_KIND__ROW_STAGE_EXECUTION, key,
+                                            &pen__stage_execution_row__descriptor);
+    free(key);
+    assert_non_null(row);
+    return row;
+}
+
+static void assert_condition(struct world *w, const char *id, Pen__ConditionKind kind,
+                             Pen__ConditionStatus status, Pen__StageStatus stage)
+{
+    Pen__StageExecutionRow *row = stage_of(w, id);
+    const Pen__ConditionRun *found = NULL;
+    for (size_t i = 0; i < row->n_conditions; i++)
+        if (row->conditions[i]->kind == kind)
+            found = row->conditions[i];
+    assert_non_null(found);
+    assert_int_equal(found->status, status);
+    assert_int_equal(row->status, stage);
+    mem_free_message(row);
+}
+
+/* The newest execution of this rule; to be freed. */
+static Pen__RuleExecutionRow *rule_row(struct world *w, const char *rule)
+{
+    Pen__RuleExecutionRow *found = NULL;
+    for (struct pen_map_node *n = pen_map_first(&w->store); n != NULL; n = pen_map_next(n)) {
+        const struct pen_row *row = ((struct stored *)pen_map_value(n))->row;
+        if (row->kind != PEN__ROW_KIND__ROW_RULE_EXECUTION)
+            continue;
+        Pen__RuleExecutionRow *unpacked =
+            pen__rule_execution_row__unpack(NULL, row->body_size, row->body);
+        assert_true(row->live || unpacked->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS);
+        if (same(unpacked->rule, rule) && (found == NULL || unpacked->order > found->order)) {
+            mem_free_message(found);
+            found = unpacked;
+        } else {
+            mem_free_message(unpacked);
+        }
+    }
+    assert_non_null(found);
+    return found;
+}
+
+static void assert_rule(struct world *w, const char *rule, Pen__ActionStatus status)
+{
+    Pen__RuleExecutionRow *row = rule_row(w, rule);
+    assert_int_equal(row->status, status);
+    mem_free_message(row);
+}
+
+static void override(struct world *w, const char *id, Pen__ConditionKind kind)
+{
+    Pen__OverrideCondition *request = MAKE(Pen__OverrideCondition, pen__override_condition__init);
+    request->pipeline = mem_text("p");
+    request->stage = mem_text("Deploy");
+    request->execution_id = mem_text(id);
+    SET(request, kind, kind);
+    world_post(w, PEN__INPUT__WHAT_OVERRIDE_CONDITION, request);
+}
+
+static void stop(struct world *w, const char *id)
+{
+    Pen__StopExecution *request = MAKE(Pen__StopExecution, pen__stop_execution__init);
+    request->pipeline = mem_text("p");
+    request->execution_id = mem_text(id);
+    world_post(w, PEN__INPUT__WHAT_STOP_EXECUTION, request);
+}
+
+static void retry(struct world *w, const char *id)
+{
+    Pen__RetryStage *request = MAKE(Pen__RetryStage, pen__retry_stage__init);
+    request->pipeline = mem_text("p");
+    request->stage = mem_text("Deploy");
+    request->execution_id = mem_text(id);
+    world_post(w, PEN__INPUT__WHAT_RETRY_STAGE, request);
+    assert_null(w->reply->error);
+}
+
+/* Hours later: the agent, which was not heard meanwhile, says hello. */
+static void wait_hours(struct world *w, int hours)
+{
+    world_tick(w, hours * INT64_C(3600000));
+    agent_hello(w, &w->agents[0]);
+    world_perform(w);
+}
+
+static void begin(struct world *w)
+{
+    world_begin(w);
+    world_add_agent(w, "a", 4, NULL, NULL);
+}
+
+static void test_operators(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *how, *value;
+        bool holds;
+    } table[] = {
+        {"#{Src.CommitId}", "EQ", "rev-1", true},     {"#{Src.CommitId}", "EQ", "rev", false},
+        {"#{Src.CommitId}", "NE", "rev", true},       {"#{Src.CommitId}", "NE", "rev-1", false},
+        {"#{Src.CommitId}", "CONTAINS", "v-", true},  {"#{Src.CommitId}", "CONTAINS", "x", false},
+        {"a #{Src.CommitId}", "EQ", "a rev-1", true}, {"x", "EQ", "#{Src.CommitId}", false},
+        {"#{Src.Nothing}", "NE", "rev", false},       {"#{Nobody.Nothing}", "NE", "rev", false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct world w;
+        begin(&w);
+        char *id = world_create(
+            &w, with(declare("p", NULL, STAGES), ENTRY, "FAIL",
+                     variable("r", table[i].variable, table[i].how, table[i].value), NULL));
+        assert_int_equal(world_status(&w, id), table[i].holds ? SUCCEEDED : FAILED);
+        assert_rule(&w, "r",
+                    table[i].holds ? PEN__ACTION_STATUS__ACTION_SUCCEEDED
+                                   : PEN__ACTION_STATUS__ACTION_FAILED);
+        Pen__ActionExecutionRow *first = world_action(&w, id, "D");
+        assert_true((first != NULL) == table[i].holds);
+        mem_free_message(first);
+        free(id);
+        world_end(&w);
+    }
+}
+
+static void test_entry_fails_and_is_overridden(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *id =
+        world_create(&w, with(declare("p", NULL, STAGES), ENTRY, "FAIL",
+                              variable("good", "1", "EQ", "1"), variable("bad", "1", "EQ", "2")));
+    assert_int_equal(world_status(&w, id), FAILED);
+    assert_condition(&w, id, ENTRY, PEN__CONDITION_STATUS__CONDITION_FAILED,
+                     PEN__STAGE_STATUS__STAGE_FAILED);
+    Pen__ExecutionRow *row =
+        world_row(&w, PEN__ROW_KIND__ROW_EXECUTION, id, &pen__execution_row__descriptor);
+    assert_string_equal(row->status_summary,
+                        "Stage 'Deploy' failed: Rule 'bad' failed: '1' is not EQ '2'");
+    mem_free_message(row);
+    retry(&w, id); /* a retry checks it again */
+    assert_int_equal(world_status(&w, id), FAILED);
+    override(&w, id, SUCCESS);
+    assert_string_equal(w.reply->error, "ConditionNotOverridableException");
+    world_restart(&w);
+    override(&w, id, ENTRY);
+    assert_null(w.reply->error);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    assert_condition(&w, id, ENTRY, PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN,
+                     PEN__STAGE_STATUS__STAGE_SUCCEEDED);
+    Pen__StageExecutionRow *stage = stage_of(&w, id);
+    assert_int_equal(stage->manual_retries, 1); /* an override is no retry */
+    mem_free_message(stage);
+    override(&w, id, ENTRY);
+    assert_string_equal(w.reply->error, "ConditionNotOverridableException");
+    free(id);
+    world_end(&w);
+}
+
+static void test_entry_skips(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    w.holding = "L";
+    char *id = world_create(
+        &w, with(declare("p", NULL, STAGES), ENTRY, "SKIP", variable("r", "1", "EQ", "2"), NULL));
+    assert_null(world_action(&w, id, "D"));
+    assert_condition(&w, id, ENTRY, PEN__CONDITION_STATUS__CONDITION_FAILED,
+                     PEN__STAGE_STATUS__STAGE_SKIPPED);
+    override(&w, id, ENTRY);
+    assert_string_equal(w.reply->error, "ConditionNotOverridableException");
+    world_finish(&w, "L", 0);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
+/* The world begins at 00:16:40 on the first day. */
+static void test_window_opens(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *id = world_create(&w, with(declare("p", NULL, STAGES), ENTRY, "FAIL",
+                                     window("w", "0 0 3 * * ?", 0), variable("v", "1", "EQ", "1")));
+    assert_int_equal(world_status(&w, id), RUNNING);
+    assert_rule(&w, "w", PEN__ACTION_STATUS__ACTION_IN_PROGRESS);
+    assert_true(world_explains(&w, "p", "window_closed"));
+    assert_non_null(strstr(w.reply->reasons[0]->sentence, "1970-01-01 03:00:00 UTC"));
+    world_restart(&w);
+    w.holding = "D";
+    wait_hours(&w, 2);
+    assert_null(world_action(&w, id, "D"));
+    wait_hours(&w, 1);
+    Pen__ActionExecutionRow *first = world_action(&w, id, "D");
+    assert_non_null(first);
+    assert_int_equal(first->started_ms, 3 * 3600 * 1000);
+    mem_free_message(first);
+    assert_condition(&w, id, ENTRY, PEN__CONDITION_STATUS__CONDITION_SUCCEEDED,
+                     PEN__STAGE_STATUS__STAGE_IN_PROGRESS);
+    world_finish(&w, "D", 0);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
+static void test_window_times_out(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *id = world_create(
+        &w, with(declare("p", NULL, STAGES), ENTRY, "FAIL", window("w", "0 0 3 * * ?", 30), NULL));
+    world_tick(&w, 29 * 60 * 1000);
+    assert_int_equal(world_status(&w, id), RUNNING);
+    world_tick(&w, 60 * 1000);
+    assert_int_equal(world_status(&w, id), FAILED);
+    Pen__RuleExecutionRow *row = rule_row(&w, "w");
+    assert_string_equal(row->error_code, "TimedOut");
+    mem_free_message(row);
+    free(id);
+    world_end(&w);
+}
+
+static void test_window_overridden(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *id = world_create(
+        &w, with(declare("p", NULL, STAGES), ENTRY, "FAIL", window("w", "0 0 3 * * ?", 0), NULL));
+    override(&w, "another", ENTRY);
+    assert_string_equal(w.reply->error, "NotLatestPipelineExecutionException");
+    override(&w, id, ENTRY);
+    assert_null(w.reply->error);
+    assert_rule(&w, "w", PEN__ACTION_STATUS__ACTION_ABANDONED);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
+/* A stop, a change and a deletion of the pipeline end what waits for a window. */
+static void test_window_given_up(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct world w;
+        begin(&w);
+        char *id = world_create(&w, with(declare("p", NULL, STAGES), ENTRY, "FAIL",
+                                         window("w", "0 0 3 * * ?", 0), NULL));
+        if (how == 0) {
+            stop(&w, id);
+        } else if (how == 1) {
+            Pen__UpdatePipeline *update = MAKE(Pen__UpdatePipeline, pen__update_pipeline__init);
+            update->declaration = declare("p", NULL, STAGES);
+            world_post(&w, PEN__INPUT__WHAT_UPDATE_PIPELINE, update);
+        } else {
+            Pen__DeletePipeline *gone = MAKE(Pen__DeletePipeline, pen__delete_pipeline__init);
+            gone->name = mem_text("p");
+            world_post(&w, PEN__INPUT__WHAT_DELETE_PIPELINE, gone);
+        }
+        assert_int_equal(world_status(&w, id),
+                         how == 0 ? STOPPED : PEN__EXECUTION_STATUS__EXECUTION_CANCELLED);
+        assert_rule(&w, "w", PEN__ACTION_STATUS__ACTION_ABANDONED);
+        if (how == 0) { /* and a retry waits once more */
+            retry(&w, id);
+            assert_rule(&w, "w", PEN__ACTION_STATUS__ACTION_IN_PROGRESS);
+        }
+        wait_hours(&w, 3);
+        assert_int_equal(world_status(&w, id),
+                         how == 0 ? SUCCEEDED : PEN__EXECUTION_STATUS__EXECUTION_CANCELLED);
+        free(id);
+        world_end(&w);
+    }
+}
+
+static void test_success_fails(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *id = world_create(
+        &w, with(declare("p", NULL, STAGES), SUCCESS, "FAIL", variable("r", "1", "EQ", "2"), NULL));
+    assert_int_equal(world_status(&w, id), FAILED);
+    mem_free_message(world_action(&w, id, "E"));
+    assert_null(world_action(&w, id, "L"));
+    override(&w, id, SUCCESS);
+    assert_null(w.reply->error);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    assert_condition(&w, id, SUCCESS, PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN,
+                     PEN__STAGE_STATUS__STAGE_SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
+/* How many executions of this trigger there are. */
+static size_t count_of(struct world *w, Pen__TriggerType trigger)
+{
+    size_t count = 0;
+    for (struct pen_map_node *n = pen_map_first(&w->store); n != NULL; n = pen_map_next(n)) {
+        const struct pen_row *row = ((struct stored *)pen_map_value(n))->row;
+        if (row->kind != PEN__ROW_KIND__ROW_EXECUTION)
+            continue;
+        Pen__ExecutionRow *unpacked = pen__execution_row__unpack(NULL, row->body_size, row->body);
+        count += unpacked->trigger_type == trigger ? 1 : 0;
+        mem_free_message(unpacked);
+    }
+    return count;
+}
+
+static void test_success_rolls_back(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *good = world_create(&w, with(declare("p", NULL, STAGES), SUCCESS, "ROLLBACK",
+                                       variable("r", "#{Src.CommitId}", "EQ", "rev-1"), NULL));
+    assert_int_equal(world_status(&w, good), SUCCEEDED);
+    w.revision = "rev-2";
+    char *bad = world_start(&w, "p");
+    assert_int_equal(world_status(&w, bad), FAILED);
+    assert_int_equal(count_of(&w, PEN__TRIGGER_TYPE__TRIGGER_AUTOMATED_ROLLBACK), 1);
+    free(good);
+    free(bad);
+    world_end(&w);
+}
+
+/* On failure the result follows when the rules hold: once for a retry. */
+static void test_failure(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *result;
+        bool holds;
+        uint32_t retries;
+        size_t rollbacks;
+    } table[] = {
+        {"RETRY", true, 1, 0},
+        {"RETRY", false, 0, 0},
+        {"ROLLBACK", true, 0, 1},
+        {"ROLLBACK", false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct world w;
+        begin(&w);
+        free(world_create(&w, with(declare("p", NULL, STAGES), FAILURE, table[i].result,
+                                   variable("r", "1", table[i].holds ? "EQ" : "NE", "1"), NULL)));
+        w.failing = "E";
+        char *id = world_start(&w, "p");
+        assert_int_equal(world_status(&w, id), FAILED);
+        Pen__StageExecutionRow *row = stage_of(&w, id);
+        assert_int_equal(row->automatic_retries, table[i].retries);
+        mem_free_message(row);
+        assert_int_equal(count_of(&w, PEN__TRIGGER_TYPE__TRIGGER_AUTOMATED_ROLLBACK),
+                         table[i].rollbacks);
+        assert_condition(&w, id, FAILURE,
+                         table[i].holds ? PEN__CONDITION_STATUS__CONDITION_SUCCEEDED
+                                        : PEN__CONDITION_STATUS__CONDITION_FAILED,
+                         PEN__STAGE_STATUS__STAGE_FAILED);
+        override(&w, id, FAILURE);
+        assert_non_null(w.reply->error);
+        free(id);
+        world_end(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_operators),
+        cmocka_unit_test(test_entry_fails_and_is_overridden),
+        cmocka_unit_test(test_entry_skips),
+        cmocka_unit_test(test_window_opens),
+        cmocka_unit_test(test_window_times_out),
+        cmocka_unit_test(test_window_overridden),
+        cmocka_unit_test(test_window_given_up),
+        cmocka_unit_test(test_success_fails),
+        cmocka_unit_test(test_success_rolls_back),
+        cmocka_unit_test(test_failure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
