@@ -383,6 +383,8 @@ static UNUSED void world_end(struct world *w)
     for (size_t i = 0; i < w->facts_count; i++)
         mem_free_message(w->facts[i]);
     free(w->facts);
+    for (size_t i = w->effects_done; i < w->effects_count; i++)
+        mem_free_message(w->effects[i]);
     free(w->effects);
     free(w->inbox);
     mem_free_message(w->reply);
