@@ -133,7 +133,7 @@ void pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watc
     PEN_CLEANUP(pen_free) char *path = pen_watch_refs_path(self, watch);
     PEN_CLEANUP(pen_free) char *old_path = old ? pen_watch_refs_path(self, old) : NULL;
     bool same = path && pen_str_equal(path, old_path);
-    if (watch->order->all_refs && same && old->refs_known) {
+    if (old && same && watch->order->all_refs && old->refs_known) {
         watch->refs = old->refs;
         watch->refs_known = true;
         watch->refs_unsaved = old->refs_unsaved;
