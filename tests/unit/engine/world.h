@@ -83,8 +83,8 @@ struct world {
     struct fake_agent agents[WORLD_AGENTS];
     size_t agents_count;
     /* behaviour */
-    const char *failing;  /* actions with this name exit with 3 */
-    const char *holding;  /* actions with this name run until world_finish */
+    const char *failing;  /* actions with these names exit with 3: "A" or "A,B" */
+    const char *holding;  /* actions with these names run until world_finish */
     const char *revision; /* what the branch points to */
     bool sources_hold;    /* source runs are not answered */
     const char *source_error;
@@ -92,6 +92,9 @@ struct world {
     const char *counted;
     uint64_t steps;
     uint64_t restart_at_step; /* restart right after this commit, effects lost; 0: never */
+    bool restart_always;      /* the same after every commit, but replies are not lost */
+    bool restarting;
+    void (*observes)(struct world *w, const Pen__Effect *effect); /* each, as it is performed */
     size_t source_runs;
     char *last_source_revision;
     size_t watches;
@@ -103,6 +106,7 @@ struct world {
 };
 
 static void world_perform(struct world *w);
+static void world_perform_one(struct world *w, Pen__Effect *effect);
 static void agent_hello(struct world *w, struct fake_agent *a);
 
 /* ---- store */
@@ -248,12 +252,19 @@ static void world_step(struct world *w, Pen__Input *input)
         fail_msg("step: %s", err.message);
     world_commit(w);
     w->steps++;
-    bool dies = w->steps == w->restart_at_step;
+    bool always = w->restart_always && !w->restarting;
+    bool dies = always || w->steps == w->restart_at_step;
     if (!dies)
         world_take_effects(w);
+    for (size_t i = 0; always && i < w->out.effects_count; i++)
+        if (w->out.effects[i]->what_case == PEN__EFFECT__WHAT_REPLY)
+            world_perform_one(w, w->out.effects[i]);
     pen_engine_out_clear(&w->out);
-    if (dies)
+    if (dies) {
+        w->restarting = true;
         world_restart(w);
+        w->restarting = false;
+    }
 }
 
 /* ---- inputs */

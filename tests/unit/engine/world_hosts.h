@@ -134,6 +134,19 @@ static bool same(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+/* Whether the name is in a list like "A,B". */
+static bool listed(const char *list, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *at = list; at != NULL && *at != '\0';) {
+        size_t end = strcspn(at, ",");
+        if (end == size && strncmp(at, name, size) == 0)
+            return true;
+        at += end + (at[end] == ',');
+    }
+    return false;
+}
+
 static void agent_start(struct world *w, struct fake_agent *a, const Pen__Start *start)
 {
     if (agent_job(a, start->fence) != NULL)
@@ -159,9 +172,9 @@ static void agent_start(struct world *w, struct fake_agent *a, const Pen__Start 
     job_event(a, job, PEN__EVENT__WHAT_STARTED, started);
     agent_send_event(w, a, job, 1);
     job = agent_job(a, start->fence);
-    if (job != NULL && !w->simulated && !same(job->action, w->holding))
+    if (job != NULL && !w->simulated && !listed(w->holding, job->action))
         agent_end_job(w, a, start->fence, PEN__FINISH_KIND__EXITED,
-                      same(job->action, w->failing) ? 3 : 0);
+                      listed(w->failing, job->action) ? 3 : 0);
 }
 
 static void agent_revoke(struct world *w, struct fake_agent *a, uint64_t fence)
@@ -296,6 +309,8 @@ static void data_open(struct world *w, const Pen__AttemptOpen *open)
 
 static void world_perform_one(struct world *w, Pen__Effect *effect)
 {
+    if (w->observes != NULL)
+        w->observes(w, effect);
     switch ((int)effect->what_case) {
     case PEN__EFFECT__WHAT_REPLY:
         mem_free_message(w->reply);
