@@ -148,7 +148,7 @@ const struct pen_cli_command pen_cli_commands[] = {
      "penstock watch site", 1, 2, watch_options, pen_cmd_watch},
     {"history", "NAME [EXECUTION]", "List the executions of a pipeline, or the actions of one",
      NULL, "penstock history site --limit 5", 1, 2, history_options, pen_cmd_history},
-    {"logs", "NAME [ACTION]", "Print the log of an action",
+    {"logs", "NAME [ACTION|RULE]", "Print the log of an action, or of a rule that runs commands",
      "Without ACTION: of the action that runs or failed last. Escape codes are left out.",
      "penstock logs site Build -f", 1, 2, logs_options, pen_cmd_logs},
     {"why", "NAME", "Say why something does not run, and what would change that", NULL,

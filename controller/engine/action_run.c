@@ -174,13 +174,19 @@ static Pen__ActionPhase first_phase(const Pen__ActionTypeId *type)
 }
 
 static Pen__ActionExecutionRow *new_row(struct pen_engine *engine, const struct stage_run *run,
-                                        const Pen__ActionDeclaration *declaration)
+                                        const Pen__ActionDeclaration *declaration,
+                                        const char *rule_id)
 {
     const struct execution *execution = run->execution;
     Pen__ActionExecutionRow *row = MAKE(Pen__ActionExecutionRow, pen__action_execution_row__init);
-    char id[PEN_UUID_TEXT_SIZE];
-    pen_uuid(&engine->prng, id);
-    row->id = mem_text(id);
+    if (rule_id != NULL) { /* one id for both: the log of the rule is found by it */
+        row->id = mem_text(rule_id);
+        row->rule_execution_id = mem_text(rule_id);
+    } else {
+        char id[PEN_UUID_TEXT_SIZE];
+        pen_uuid(&engine->prng, id);
+        row->id = mem_text(id);
+    }
     row->execution_id = mem_text(execution->row->id);
     row->pipeline = mem_text(execution->row->pipeline);
     SET(row, pipeline_version, execution->row->pipeline_version);
@@ -216,10 +222,12 @@ static void prepare_approval(struct pen_engine *engine, const struct execution *
     row->summary = mem_text("Waiting for approval");
 }
 
-void action_start(struct pen_engine *engine, struct stage_run *run, size_t index)
+static void start(struct pen_engine *engine, const struct stage_run *run,
+                  const Pen__ActionDeclaration *declaration, const char *rule_id)
 {
-    const Pen__ActionDeclaration *declaration = run->declaration->actions[index];
-    Pen__ActionExecutionRow *row = new_row(engine, run, declaration);
+    Pen__ActionExecutionRow *row = new_row(engine, run, declaration, rule_id);
+    char id[PEN_UUID_TEXT_SIZE];
+    CHECK(pen_str_copy(id, sizeof id, row->id));
     struct pen_error err;
     int rc = resolve(run->execution, declaration, row, &err);
     SET(row, phase,
@@ -231,12 +239,23 @@ void action_start(struct pen_engine *engine, struct stage_run *run, size_t index
     Pen__ActionStarted *body = MAKE(Pen__ActionStarted, pen__action_started__init);
     body->action = row;
     emit_about(engine, run->execution, PEN__FACT__WHAT_ACTION_STARTED, body);
-    struct action *action = run->current[index];
+    struct action *action = find_action(engine, id);
     CHECK(action != NULL);
     if (rc < 0)
         action_fail(engine, action, "ConfigurationError", err.message);
     else
         plan_action(engine, action);
+}
+
+void action_start(struct pen_engine *engine, struct stage_run *run, size_t index)
+{
+    start(engine, run, run->declaration->actions[index], NULL);
+}
+
+void action_start_for_rule(struct pen_engine *engine, const struct rule *rule,
+                           const Pen__ActionDeclaration *declaration)
+{
+    start(engine, rule->run, declaration, rule->row->id);
 }
 
 /* ---- how it ends */
@@ -263,6 +282,20 @@ void action_fail(struct pen_engine *engine, struct action *self, const char *cod
     body->error_code = mem_text(code);
     body->error_message = mem_text(message);
     action_end(engine, self, body);
+}
+
+void action_abandon(struct pen_engine *engine, struct action *self, const char *why)
+{
+    struct attempt *attempt = self->attempt;
+    bool fetching = self->row->phase == PEN__ACTION_PHASE__ACTION_SOURCE;
+    action_end(engine, self, action_ended(self, PEN__ACTION_STATUS__ACTION_ABANDONED, why));
+    if (attempt != NULL)
+        attempt_cancel(engine, attempt, why);
+    if (!fetching)
+        return;
+    Pen__SourceCancel *cancel = MAKE(Pen__SourceCancel, pen__source_cancel__init);
+    cancel->action_execution_id = mem_text(self->row->id);
+    effect(engine, PEN__EFFECT__WHAT_SOURCE_CANCEL, cancel);
 }
 
 void action_progress(struct pen_engine *engine, const struct action *self, const char *summary)

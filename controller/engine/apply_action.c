@@ -49,12 +49,16 @@ int apply_action_started(struct pen_engine *engine, const Pen__Fact *fact, struc
         return pen_fail(err, PEN_ECORRUPT, "fact %llu starts an action twice",
                         (unsigned long long)fact->seq);
     SET(engine->setting->row, last_order, row->order);
-    struct entity *entity = entity_add(engine, PEN__ROW_KIND__ROW_ACTION_EXECUTION, mem_copy(row));
+    bool of_rule = row->rule_execution_id != NULL;
+    struct entity *entity = entity_add(
+        engine, of_rule ? PEN__ROW_KIND__ROW_RULE_WORK : PEN__ROW_KIND__ROW_ACTION_EXECUTION,
+        mem_copy(row));
     int rc = entity_link(engine, entity, err);
     if (rc < 0)
         return rc;
     struct action *action = (struct action *)entity;
-    remember_latest(engine, action);
+    if (!of_rule)
+        remember_latest(engine, action);
     changed(engine, fact, action);
     return 0;
 }
@@ -136,8 +140,10 @@ int apply_action_ended(struct pen_engine *engine, const Pen__Fact *fact, struct 
         action->attempt->action = NULL; /* what it still does concerns nobody */
         action->attempt = NULL;
     }
-    CHECK(execution->in_progress > 0);
-    execution->in_progress--;
+    if (action->rule == NULL) {
+        CHECK(execution->in_progress > 0);
+        execution->in_progress--;
+    }
     if (body->n_outputs > 0 || body->revision != NULL) {
         hand_over_artifacts(execution, body);
         hand_over_revision(execution, action, body->revision);

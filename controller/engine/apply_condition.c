@@ -96,9 +96,7 @@ int apply_condition_ended(struct pen_engine *engine, const Pen__Fact *fact, stru
     SET(condition, status, body->status);
     SET(condition, changed_ms, fact->at_ms);
     mem_set_text(&condition->summary, body->summary);
-    for (size_t i = 0; i < run->rules_count; i++)
-        entity_retire(engine, &run->rules[i]->entity, false);
-    run->rules_count = 0;
+    run_drop_rules(engine, run);
     changed(engine, run);
     return 0;
 }

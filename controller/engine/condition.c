@@ -112,16 +112,24 @@ static void start(struct pen_engine *engine, struct stage_run *run, Pen__Conditi
                new_row(engine, run, kind, declared->rules[i],
                        engine->setting->row->last_order + 1 + i));
     emit_about(engine, run->execution, PEN__FACT__WHAT_CONDITION_STARTED, body);
+    for (size_t i = 0; i < run->rules_count; i++)
+        if (pen_str_equal(run->rules[i]->row->type->provider, PEN_RULE_COMMANDS) &&
+            run->rules[i]->row->error_code == NULL)
+            rule_work_start(engine, run->rules[i]);
 }
 
 /* ---- end */
 
-static void end_rule(struct pen_engine *engine, const struct rule *rule, Pen__ActionStatus status,
-                     const char *code, const char *text)
+void rule_end(struct pen_engine *engine, const struct rule *rule, Pen__ActionStatus status,
+              const char *code, const char *text)
 {
+    struct action *work = rule->work;
+    if (work != NULL && work->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+        action_abandon(engine, work, text);
     Pen__RuleEnded *body = MAKE(Pen__RuleEnded, pen__rule_ended__init);
     body->stage = mem_text(rule->row->stage);
     body->rule_execution_id = mem_text(rule->row->id);
+    body->rule = mem_text(rule->row->rule);
     SET(body, status, status);
     body->summary = mem_text(text);
     body->error_code = mem_text(code);
@@ -144,7 +152,7 @@ static void abandon_rules(struct pen_engine *engine, const struct stage_run *run
 {
     for (size_t i = 0; i < run->rules_count; i++)
         if (run->rules[i]->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
-            end_rule(engine, run->rules[i], PEN__ACTION_STATUS__ACTION_ABANDONED, NULL, why);
+            rule_end(engine, run->rules[i], PEN__ACTION_STATUS__ACTION_ABANDONED, NULL, why);
 }
 
 void condition_abandon(struct pen_engine *engine, struct stage_run *run, const char *why)
@@ -175,7 +183,7 @@ static void check_variable(struct pen_engine *engine, const struct rule *rule)
     const char *how = value_of(row, "Operator");
     char *text = mem_format("'%.200s' %s %s '%.200s'", value_of(row, "Variable"),
                             holds ? "is" : "is not", how, value_of(row, "Value"));
-    end_rule(engine, rule,
+    rule_end(engine, rule,
              holds ? PEN__ACTION_STATUS__ACTION_SUCCEEDED : PEN__ACTION_STATUS__ACTION_FAILED, NULL,
              text);
     free(text);
@@ -184,9 +192,9 @@ static void check_variable(struct pen_engine *engine, const struct rule *rule)
 static void check_window(struct pen_engine *engine, const struct rule *rule)
 {
     if (rule->row->opens_ms <= engine->now_ms)
-        end_rule(engine, rule, PEN__ACTION_STATUS__ACTION_SUCCEEDED, NULL, "The window is open");
+        rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_SUCCEEDED, NULL, "The window is open");
     else if (rule->row->deadline_ms <= engine->now_ms)
-        end_rule(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "TimedOut",
+        rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "TimedOut",
                  "The window did not open before the rule's time was over");
 }
 
@@ -196,10 +204,12 @@ static void check_rule(struct pen_engine *engine, const struct rule *rule)
         return;
     if (rule->row->error_code != NULL) {
         char *text = mem_text(rule->row->error_message);
-        end_rule(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "ConfigurationError", text);
+        rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "ConfigurationError", text);
         free(text);
     } else if (pen_str_equal(rule->row->type->provider, PEN_RULE_DEPLOYMENT_WINDOW)) {
         check_window(engine, rule);
+    } else if (rule->work != NULL) {
+        rule_work_check(engine, rule);
     } else {
         check_variable(engine, rule);
     }

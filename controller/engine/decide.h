@@ -67,6 +67,15 @@ enum verdict { CONDITION_PASSED = 1, CONDITION_MISSED, CONDITION_WAITS };
 enum verdict condition_check(struct pen_engine *engine, struct stage_run *run,
                              Pen__ConditionKind kind);
 
+/* A rule that runs on an agent: start its work, and end the rule when the work has ended or its
+ * time is over. */
+void rule_work_start(struct pen_engine *engine, const struct rule *rule);
+void rule_work_check(struct pen_engine *engine, const struct rule *rule);
+
+/* End a rule in progress, and its work. `code` NULL: it has not failed by an error. */
+void rule_end(struct pen_engine *engine, const struct rule *rule, Pen__ActionStatus status,
+              const char *code, const char *text);
+
 /* The stage is to end: so does a condition in progress. */
 void condition_abandon(struct pen_engine *engine, struct stage_run *run, const char *why);
 
@@ -91,6 +100,13 @@ int execution_expand(const struct execution *execution, const char *text, char *
                      struct pen_error *err);
 
 void action_start(struct pen_engine *engine, struct stage_run *run, size_t index);
+
+/* The same for the work of a rule in progress, by a declaration that is made for it. */
+void action_start_for_rule(struct pen_engine *engine, const struct rule *rule,
+                           const Pen__ActionDeclaration *declaration);
+
+/* It is wanted no more: end it, and whatever agent or source works on it. */
+void action_abandon(struct pen_engine *engine, struct action *self, const char *why);
 
 /* An ActionEnded to be filled further and given to emit_about. */
 Pen__ActionEnded *action_ended(const struct action *self, Pen__ActionStatus status,

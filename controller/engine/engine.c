@@ -210,8 +210,7 @@ static int link_all(struct pen_engine *self, struct pen_error *err)
 {
     if (self->setting == NULL && self->loading != NULL)
         return pen_fail(err, PEN_ECORRUPT, "the database has rows, but not the first of them");
-    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_RULE_EXECUTION;
-         kind++) {
+    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_RULE_WORK; kind++) {
         int rc = link_kind(self, (Pen__RowKind)kind, err);
         if (rc < 0)
             return rc;

@@ -413,11 +413,16 @@ static void explain_action(const struct pen_engine *engine, const struct action 
                action->row->phase_since_ms, clears, false);
 }
 
-/* Only a window makes a rule wait. */
-static void explain_rule(const struct rule *rule, Pen__Reply *reply)
+/* A rule waits for its window, or for its work on an agent. */
+static void explain_rule(const struct pen_engine *engine, const struct rule *rule,
+                         Pen__Reply *reply)
 {
     if (rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
         return;
+    if (rule->work != NULL) {
+        explain_action(engine, rule->work, reply);
+        return;
+    }
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     char opens[PEN_TIME_TEXT_SIZE];
     pen_time_say(rule->row->opens_ms, opens);
@@ -482,7 +487,7 @@ void explain_execution(const struct pen_engine *engine, const struct execution *
         if (run->current[i] != NULL)
             explain_action(engine, run->current[i], reply);
     for (size_t i = 0; i < run->rules_count; i++)
-        explain_rule(run->rules[i], reply);
+        explain_rule(engine, run->rules[i], reply);
     if (execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS &&
         run->rules_count == 0)
         explain_unstarted(run, reply);

@@ -29,6 +29,35 @@ static void check_stage(const struct pen_engine *engine, const struct stage_stat
     CHECK(superseding <= 1);
 }
 
+static void check_action(const struct action *action)
+{
+    bool in_progress = action->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS;
+    CHECK(in_progress == (action->row->phase != PEN__ACTION_PHASE__ACTION_ENDED));
+    CHECK((action->demand != NULL) == (action->row->phase == PEN__ACTION_PHASE__ACTION_QUEUED));
+    bool has_attempt = action->row->phase == PEN__ACTION_PHASE__ACTION_ATTEMPT ||
+                       action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE;
+    CHECK((action->attempt != NULL) == has_attempt);
+    CHECK(IMPLIES(action->attempt != NULL, action->attempt->row->fence == action->row->fence));
+    CHECK(IMPLIES(action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE,
+                  action->row->action_class == PEN__ACTION_CLASS__ONCE));
+}
+
+/* What works for a rule ends with it, and is no action of the stage. */
+static void check_rule(const struct stage_run *run, const struct rule *rule)
+{
+    const struct action *work = rule->work;
+    bool in_progress = rule->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS;
+    CHECK(rule->run == run);
+    CHECK(IMPLIES(in_progress && pen_str_equal(rule->row->type->provider, PEN_RULE_COMMANDS),
+                  work != NULL));
+    if (work == NULL)
+        return;
+    CHECK(work->rule == rule && work->run == run && pen_str_equal(work->row->id, rule->row->id));
+    CHECK(work->row->action_class == PEN__ACTION_CLASS__REPEATABLE);
+    CHECK((work->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS) == in_progress);
+    check_action(work);
+}
+
 static void check_run(const struct execution *execution, const struct stage_run *run,
                       uint32_t *ret_in_progress)
 {
@@ -40,6 +69,8 @@ static void check_run(const struct execution *execution, const struct stage_run 
             run->row->conditions[i]->status == PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS ? 1 : 0;
     CHECK(checking == (run->rules_count > 0 ? 1 : 0));
     CHECK(IMPLIES(checking > 0, under_way && execution->in_progress == 0));
+    for (size_t i = 0; i < run->rules_count; i++)
+        check_rule(run, run->rules[i]);
     for (size_t i = 0; i < run->declaration->n_actions; i++) {
         const struct action *action = run->current[i];
         if (action == NULL)
@@ -47,14 +78,8 @@ static void check_run(const struct execution *execution, const struct stage_run 
         CHECK(action->run == run && action->run->execution == execution);
         bool in_progress = action->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS;
         CHECK(IMPLIES(in_progress, under_way));
-        CHECK(in_progress == (action->row->phase != PEN__ACTION_PHASE__ACTION_ENDED));
-        CHECK((action->demand != NULL) == (action->row->phase == PEN__ACTION_PHASE__ACTION_QUEUED));
-        bool has_attempt = action->row->phase == PEN__ACTION_PHASE__ACTION_ATTEMPT ||
-                           action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE;
-        CHECK((action->attempt != NULL) == has_attempt);
-        CHECK(IMPLIES(action->attempt != NULL, action->attempt->row->fence == action->row->fence));
-        CHECK(IMPLIES(action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE,
-                      action->row->action_class == PEN__ACTION_CLASS__ONCE));
+        CHECK(action->rule == NULL);
+        check_action(action);
         *ret_in_progress += in_progress ? 1 : 0;
     }
 }

@@ -77,6 +77,19 @@ static int link_run(struct pen_engine *engine, struct stage_run *self, struct pe
     return missing(err, &self->entity, "a stage");
 }
 
+/* When its window opens, or when its time is over, whichever is first. */
+static void arm_rule(struct pen_engine *engine, struct rule *self)
+{
+    const Pen__RuleExecutionRow *row = self->row;
+    if (row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+        return;
+    if (row->opens_ms > 0)
+        timer_arm(engine, &self->timer,
+                  row->opens_ms < row->deadline_ms ? row->opens_ms : row->deadline_ms);
+    else if (pen_str_equal(row->type->provider, PEN_RULE_COMMANDS))
+        timer_arm(engine, &self->timer, row->deadline_ms);
+}
+
 static int link_rule(struct pen_engine *engine, struct rule *self, struct pen_error *err)
 {
     const struct execution *execution = find_execution(engine, self->row->execution_id);
@@ -90,12 +103,39 @@ static int link_rule(struct pen_engine *engine, struct rule *self, struct pen_er
         self->run->rules[place] = self->run->rules[place - 1];
     self->run->rules[place] = self;
     self->timer = (struct timer){.kind = TIMER_RULE, .owner = self};
-    if (self->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS || self->row->opens_ms == 0)
-        return 0;
-    timer_arm(engine, &self->timer,
-              self->row->opens_ms < self->row->deadline_ms ? self->row->opens_ms
-                                                           : self->row->deadline_ms);
+    arm_rule(engine, self);
     return 0;
+}
+
+/* Queue, offers and timers of an action or a rule's work, from its row. */
+static int enter_phase(struct pen_engine *engine, struct action *self, struct pen_error *err)
+{
+    struct pen_labels labels;
+    bool ended = self->row->phase == PEN__ACTION_PHASE__ACTION_ENDED; /* perhaps by these labels */
+    if (!ended && demand_labels(self->row, &labels, err) < 0)
+        return pen_fail(err, PEN_ECORRUPT, "action '%s' asks for labels that cannot be read",
+                        self->row->id);
+    self->timer = (struct timer){.kind = TIMER_ACTION, .owner = self};
+    action_enter_phase(engine, self, self->row->phase);
+    return 0;
+}
+
+static int link_rule_work(struct pen_engine *engine, struct action *self, struct pen_error *err)
+{
+    const struct execution *execution = find_execution(engine, self->row->execution_id);
+    self->run = execution == NULL || execution->declaration == NULL
+                    ? NULL
+                    : find_run(execution, self->row->stage);
+    for (size_t i = 0; self->run != NULL && i < self->run->rules_count; i++)
+        if (pen_str_equal(self->run->rules[i]->row->id, self->row->rule_execution_id))
+            self->rule = self->run->rules[i];
+    const Pen__RuleDeclaration *declared = self->rule == NULL ? NULL : rule_declared(self->rule);
+    if (declared == NULL || self->rule->work != NULL)
+        return missing(err, &self->entity, "a rule");
+    self->made = rule_work_declaration(declared);
+    self->declaration = self->made;
+    self->rule->work = self;
+    return enter_phase(engine, self, err);
 }
 
 static int link_action(struct pen_engine *engine, struct action *self, struct pen_error *err)
@@ -107,18 +147,12 @@ static int link_action(struct pen_engine *engine, struct action *self, struct pe
     int index = self->run == NULL ? -1 : action_index(self->run->declaration, self->row->action);
     if (index < 0)
         return missing(err, &self->entity, "a stage or action");
-    struct pen_labels labels;
-    if (demand_labels(self->row, &labels, err) < 0)
-        return pen_fail(err, PEN_ECORRUPT, "action '%s' asks for labels that cannot be read",
-                        self->row->id);
     self->index = (size_t)index;
     self->declaration = self->run->declaration->actions[index];
-    self->timer = (struct timer){.kind = TIMER_ACTION, .owner = self};
     self->run->current[index] = self;
     if (self->row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
         execution->in_progress++;
-    action_enter_phase(engine, self, self->row->phase);
-    return 0;
+    return enter_phase(engine, self, err);
 }
 
 void attempt_link(struct pen_engine *engine, struct attempt *self, struct agent *agent,
@@ -164,6 +198,8 @@ int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error
         return link_rule(engine, (struct rule *)self, err);
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
         return link_action(engine, (struct action *)self, err);
+    case PEN__ROW_KIND__ROW_RULE_WORK:
+        return link_rule_work(engine, (struct action *)self, err);
     case PEN__ROW_KIND__ROW_ATTEMPT:
         return link_attempt(engine, (struct attempt *)self, err);
     case PEN__ROW_KIND__ROW_TOKEN: {
@@ -191,6 +227,16 @@ static void forget_action(struct pen_engine *engine, struct action *self)
         self->attempt->action = NULL;
     pen_map_remove(&engine->actions, pen_key_text(self->row->id));
     entity_retire(engine, &self->entity, false);
+}
+
+void run_drop_rules(struct pen_engine *engine, struct stage_run *self)
+{
+    for (size_t i = 0; i < self->rules_count; i++) {
+        if (self->rules[i]->work != NULL)
+            forget_action(engine, self->rules[i]->work);
+        entity_retire(engine, &self->rules[i]->entity, false);
+    }
+    self->rules_count = 0;
 }
 
 static void forget_run(struct pen_engine *engine, struct stage_run *self)

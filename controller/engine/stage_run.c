@@ -144,15 +144,6 @@ void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, 
             continue;
         if (!all && action->row->phase != PEN__ACTION_PHASE__ACTION_QUEUED)
             continue;
-        struct attempt *attempt = action->attempt;
-        bool fetching = action->row->phase == PEN__ACTION_PHASE__ACTION_SOURCE;
-        action_end(engine, action, action_ended(action, PEN__ACTION_STATUS__ACTION_ABANDONED, why));
-        if (attempt != NULL)
-            attempt_cancel(engine, attempt, why);
-        if (fetching) {
-            Pen__SourceCancel *cancel = MAKE(Pen__SourceCancel, pen__source_cancel__init);
-            cancel->action_execution_id = mem_text(action->row->id);
-            effect(engine, PEN__EFFECT__WHAT_SOURCE_CANCEL, cancel);
-        }
+        action_abandon(engine, action, why);
     }
 }

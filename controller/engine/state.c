@@ -35,6 +35,8 @@ static const struct row_kind kinds[] = {
     [PEN__ROW_KIND__ROW_ACCESS_KEY] = {&pen__access_key_row__descriptor, sizeof(struct access_key)},
     [PEN__ROW_KIND__ROW_RULE_EXECUTION] = {&pen__rule_execution_row__descriptor,
                                            sizeof(struct rule)},
+    [PEN__ROW_KIND__ROW_RULE_WORK] = {&pen__action_execution_row__descriptor,
+                                      sizeof(struct action)},
 };
 
 const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind)
@@ -88,6 +90,9 @@ static void release_indexes(struct entity *self)
         break;
     case PEN__ROW_KIND__ROW_STAGE_EXECUTION:
         free(((struct stage_run *)self)->current);
+        break;
+    case PEN__ROW_KIND__ROW_RULE_WORK:
+        mem_free_message(((struct action *)self)->made);
         break;
     case PEN__ROW_KIND__ROW_AGENT:
         pen_map_release(&((struct agent *)self)->attempts);
@@ -159,6 +164,7 @@ static void describe_execution_parts(struct entity *self)
         self->execution = row->execution_id;
         break;
     }
+    case PEN__ROW_KIND__ROW_RULE_WORK:
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION: {
         Pen__ActionExecutionRow *row = (void *)self->message;
         self->key = mem_text(row->id);
@@ -229,6 +235,7 @@ static struct pen_map *map_of(struct pen_engine *engine, Pen__RowKind kind)
         return &engine->pipelines;
     case PEN__ROW_KIND__ROW_EXECUTION:
         return &engine->executions;
+    case PEN__ROW_KIND__ROW_RULE_WORK:
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
         return &engine->actions;
     case PEN__ROW_KIND__ROW_ATTEMPT:
@@ -292,6 +299,7 @@ bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message)
     case PEN__ROW_KIND__ROW_STAGE_EXECUTION:
         return ((const Pen__StageExecutionRow *)message)->execution_id != NULL &&
                ((const Pen__StageExecutionRow *)message)->stage != NULL;
+    case PEN__ROW_KIND__ROW_RULE_WORK:
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
         return ((const Pen__ActionExecutionRow *)message)->id != NULL &&
                ((const Pen__ActionExecutionRow *)message)->type != NULL;

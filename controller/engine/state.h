@@ -104,9 +104,11 @@ struct action {
     Pen__ActionExecutionRow *row;
     struct stage_run *run;
     const Pen__ActionDeclaration *declaration;
-    size_t index;            /* in the stage */
-    struct attempt *attempt; /* the live one */
-    struct demand *demand;   /* while it is queued */
+    size_t index;                 /* in the stage */
+    struct rule *rule;            /* set: it is this rule's work, and no action of the stage */
+    Pen__ActionDeclaration *made; /* of a rule's work: `declaration`, owned */
+    struct attempt *attempt;      /* the live one */
+    struct demand *demand;        /* while it is queued */
     struct agent *offered_to;
     uint64_t offered_fence; /* candidate */
     struct timer timer;     /* approval deadline, or the offer's */
@@ -116,7 +118,8 @@ struct rule {
     struct entity entity;
     Pen__RuleExecutionRow *row;
     struct stage_run *run;
-    struct timer timer; /* its window opens, or its time is over */
+    struct action *work; /* of a rule that runs on an agent */
+    struct timer timer;  /* its window opens, or its time is over */
 };
 
 struct attempt {
@@ -314,6 +317,9 @@ void execution_forget(struct pen_engine *engine, struct execution *self);
 /* The action of this index does not count any more: a retry makes it again. */
 void run_drop_action(struct pen_engine *engine, struct stage_run *self, size_t index);
 
+/* Drop the rules of a condition that has ended, with their work. */
+void run_drop_rules(struct pen_engine *engine, struct stage_run *self);
+
 /* Have advance look at it. Does nothing while folding. */
 void execution_work(struct pen_engine *engine, struct execution *self);
 void gate_work(struct pen_engine *engine, struct stage_state *self);
@@ -326,6 +332,12 @@ void action_leave_phase(struct pen_engine *engine, struct action *self);
 void offer_make(struct pen_engine *engine, struct action *self, struct agent *agent,
                 uint64_t fence);
 void offer_drop(struct pen_engine *engine, struct action *self);
+
+/* What a rule asks of an agent, as if it were an action. The caller owns it. */
+Pen__ActionDeclaration *rule_work_declaration(const Pen__RuleDeclaration *rule);
+
+/* What the stage declares of a rule execution; NULL: nothing. */
+const Pen__RuleDeclaration *rule_declared(const struct rule *rule);
 
 /* Attempt and agent, both ways. */
 void attempt_link(struct pen_engine *engine, struct attempt *self, struct agent *agent,

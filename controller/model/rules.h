@@ -3,20 +3,32 @@
 #define PEN_CONTROLLER_MODEL_RULES_H
 
 #include "common/base/error.h"
+#include "controller/model/rule_types.h"
 #include "controller/model/validate.h"
 #include "pipeline.pb-c.h"
-
-#define PEN_RULE_VARIABLE_CHECK    "VariableCheck"
-#define PEN_RULE_DEPLOYMENT_WINDOW "DeploymentWindow"
 
 enum {
     PEN_RULE_TIMEOUT_MINUTES_MIN = 5,
     PEN_RULE_TIMEOUT_MINUTES_MAX = 86400,
     PEN_RULE_TIMEOUT_MINUTES_DEFAULT = 7 * 24 * 60, /* as long as an approval: a week's window */
+    PEN_RULE_COMMANDS_MINUTES_MAX = 55, /* that the commands of a rule run, once they have begun */
+    PEN_RULE_COMMANDS_MAX = 50,         /* the API's limit of the member */
 };
 
+/* The value of a rule's configuration key, NULL when it is not given. */
+const char *pen_rule_configuration(const Pen__RuleDeclaration *rule, const char *name);
+
 /* Whether all rules of the stage's conditions can be checked by this release, and are configured
- * right. Errors: InvalidStageDeclarationException, naming stage, rule and reason. */
+ * right. That a time zone exists is for those to see who can read the database of zones. Errors:
+ * InvalidStageDeclarationException, naming stage, rule and reason. */
 int pen_rules_check(const Pen__StageDeclaration *stage, struct pen_error *err);
+
+/* Call `each` for every rule of the stage, with the name of its kind of condition ("beforeEntry"),
+ * until one call fails: its answer is returned. */
+typedef int pen_rule_f(void *context, const Pen__StageDeclaration *stage, const char *kind,
+                       const Pen__Condition *condition, const Pen__RuleDeclaration *rule,
+                       struct pen_error *err);
+int pen_rules_each(const Pen__StageDeclaration *stage, pen_rule_f *each, void *context,
+                   struct pen_error *err);
 
 #endif

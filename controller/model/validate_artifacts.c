@@ -4,6 +4,7 @@
 
 #include "common/base/map.h"
 #include "controller/model/places.h"
+#include "controller/model/rules.h"
 #include "controller/model/validate_internal.h"
 
 #define ACTION "InvalidActionDeclarationException"
@@ -53,6 +54,40 @@ static int check_inputs(const struct pen_place *place, const struct pen_map *out
     return 0;
 }
 
+/* What rules look at. */
+struct rule_check {
+    const struct pen_map *outputs;
+    size_t stage_index;
+};
+
+/* A rule stands before all actions of its stage, or behind them. */
+static int check_rule_inputs(void *context, const Pen__StageDeclaration *stage, const char *kind,
+                             const Pen__Condition *condition, const Pen__RuleDeclaration *rule,
+                             struct pen_error *err)
+{
+    (void)condition;
+    const struct rule_check *check = context;
+    const struct pen_place place = {.stage = stage,
+                                    .stage_index = check->stage_index,
+                                    .run_order = strcmp(kind, "beforeEntry") == 0 ? 0 : INT32_MAX};
+    for (size_t i = 0; i < rule->n_input_artifacts; i++) {
+        const char *name = rule->input_artifacts[i]->name;
+        const struct pen_place *producer = pen_map_get(check->outputs, pen_key_text(name));
+        if (producer == NULL || !pen_place_before(producer, &place))
+            return pen_fail_api(err, PEN_EINVAL, "InvalidStageDeclarationException",
+                                "Stage '%s': input artifact '%s' of rule '%s' of %s is no output "
+                                "of an action before it",
+                                stage->name, name, rule->name, kind);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(rule->input_artifacts[j]->name, name) == 0)
+                return pen_fail_api(err, PEN_EINVAL, "InvalidStageDeclarationException",
+                                    "Stage '%s': input artifact '%s' occurs more than once in "
+                                    "rule '%s' of %s",
+                                    stage->name, name, rule->name, kind);
+    }
+    return 0;
+}
+
 int pen_validate_artifacts(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
 {
     struct pen_places *places = NULL;
@@ -63,6 +98,10 @@ int pen_validate_artifacts(const Pen__PipelineDeclaration *declaration, struct p
     code = collect_outputs(places, &outputs, err);
     for (size_t i = 0; code == 0 && i < places->count; i++)
         code = check_inputs(&places->items[i], &outputs, err);
+    for (size_t i = 0; code == 0 && i < declaration->n_stages; i++) {
+        struct rule_check check = {.outputs = &outputs, .stage_index = i};
+        code = pen_rules_each(declaration->stages[i], check_rule_inputs, &check, err);
+    }
     pen_map_release(&outputs);
     pen_places_destroy(&places);
     return code;

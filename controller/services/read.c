@@ -19,6 +19,18 @@ int pen_read_optional(const struct pen_call *call, Pen__RowKind kind, const char
     return 0;
 }
 
+int pen_read_work(const struct pen_call *call, const char *id, Pen__ActionExecutionRow **ret_row,
+                  struct pen_error *err)
+{
+    Pen__ActionExecutionRow *row = NULL;
+    int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_ACTION_EXECUTION, id, &row, err);
+    if (rc == 0 && row == NULL)
+        rc = pen_read_optional(call, PEN__ROW_KIND__ROW_RULE_WORK, id, &row, err);
+    if (rc == 0)
+        *ret_row = row;
+    return rc;
+}
+
 int pen_read_pipeline(const struct pen_call *call, const char *name, Pen__PipelineRow **ret_row,
                       struct pen_error *err)
 {

@@ -22,6 +22,12 @@ int pen_read_execution(const struct pen_call *call, const char *pipeline, const 
 /* A row that need not be there: *ret_row (pointer to a row pointer) is then NULL. */
 int pen_read_optional(const struct pen_call *call, Pen__RowKind kind, const char *key,
                       void *ret_row, struct pen_error *err);
+
+/* What ran or is to run on an agent under this id: an action execution, or the work of a rule
+ * execution. NULL when there is neither. */
+int pen_read_work(const struct pen_call *call, const char *id, Pen__ActionExecutionRow **ret_row,
+                  struct pen_error *err);
+
 int pen_read_stage_state(const struct pen_call *call, const char *pipeline, const char *stage,
                          Pen__StageStateRow **ret_row, struct pen_error *err);
 int pen_read_stage_execution(const struct pen_call *call, const char *execution_id,

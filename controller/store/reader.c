@@ -30,6 +30,7 @@ static const ProtobufCMessageDescriptor *type_of(Pen__RowKind kind)
         return &pen__execution_row__descriptor;
     case PEN__ROW_KIND__ROW_STAGE_EXECUTION:
         return &pen__stage_execution_row__descriptor;
+    case PEN__ROW_KIND__ROW_RULE_WORK:
     case PEN__ROW_KIND__ROW_ACTION_EXECUTION:
         return &pen__action_execution_row__descriptor;
     case PEN__ROW_KIND__ROW_ATTEMPT:

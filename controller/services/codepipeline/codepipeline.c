@@ -11,6 +11,7 @@ static const struct pen_operation operations[] = {
     {"ListActionExecutions", "codepipeline:ListActionExecutions", pen_list_action_executions},
     {"ListPipelineExecutions", "codepipeline:ListPipelineExecutions", pen_list_pipeline_executions},
     {"ListRuleExecutions", "codepipeline:ListRuleExecutions", pen_list_rule_executions},
+    {"ListRuleTypes", "codepipeline:ListRuleTypes", pen_list_rule_types},
     {"OverrideStageCondition", "codepipeline:OverrideStageCondition", pen_override_stage_condition},
     {"ListPipelines", "codepipeline:ListPipelines", pen_list_pipelines},
     {"PutApprovalResult", "codepipeline:PutApprovalResult", pen_put_approval_result},

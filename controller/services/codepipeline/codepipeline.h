@@ -28,6 +28,7 @@ pen_handler pen_enable_stage_transition;
 pen_handler pen_disable_stage_transition;
 /* conditions.c */
 pen_handler pen_list_rule_executions;
+pen_handler pen_list_rule_types;
 pen_handler pen_override_stage_condition;
 /* Put the states of the stage execution's conditions into a stage of GetPipelineState. */
 int pen_put_condition_states(struct pen_call *call, json_t *stage,

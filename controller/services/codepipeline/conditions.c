@@ -25,21 +25,31 @@ static void put_error(struct pen_call *call, json_t *object, const Pen__RuleExec
     pen_put_string(call, details, "message", row->error_message);
 }
 
+/* What a rule waits for on an agent is told by its work, as long as it lasts. */
+static int read_work(struct pen_call *call, const Pen__RuleExecutionRow *row,
+                     Pen__ActionExecutionRow **ret_work, struct pen_error *err)
+{
+    if (row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS || row->summary != NULL)
+        return 0;
+    return pen_read_optional(call, PEN__ROW_KIND__ROW_RULE_WORK, row->id, ret_work, err);
+}
+
 /* ---- GetPipelineState */
 
 static int put_rule_state(struct pen_call *call, json_t *list, const char *id,
                           struct pen_error *err)
 {
     PEN_CLEANUP(pen_message_destroy) Pen__RuleExecutionRow *row = NULL;
+    PEN_CLEANUP(pen_message_destroy) Pen__ActionExecutionRow *work = NULL;
     int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_RULE_EXECUTION, id, &row, err);
-    if (rc < 0 || row == NULL)
+    if (rc < 0 || row == NULL || (rc = read_work(call, row, &work, err)) < 0)
         return rc;
     json_t *state = pen_add_object(call, list);
     pen_put_string(call, state, "ruleName", row->rule);
     json_t *latest = pen_put_object(call, state, "latestExecution");
     pen_put_string(call, latest, "ruleExecutionId", row->id);
     pen_put_string(call, latest, "status", pen_action_status_name(row->status));
-    pen_put_string(call, latest, "summary", row->summary);
+    pen_put_string(call, latest, "summary", work != NULL ? work->summary : row->summary);
     pen_put_time(call, latest, "lastStatusChange", row->updated_ms);
     pen_put_string(call, latest, "lastUpdatedBy", row->updated_by);
     put_error(call, latest, row);
@@ -80,8 +90,13 @@ int pen_put_condition_states(struct pen_call *call, json_t *stage,
 
 /* ---- ListRuleExecutions */
 
-static void put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecutionRow *row)
+static int put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecutionRow *row,
+                      struct pen_error *err)
 {
+    PEN_CLEANUP(pen_message_destroy) Pen__ActionExecutionRow *work = NULL;
+    int rc = read_work(call, row, &work, err);
+    if (rc < 0)
+        return rc;
     json_t *detail = pen_add_object(call, list);
     pen_put_string(call, detail, "pipelineExecutionId", row->execution_id);
     pen_put_string(call, detail, "ruleExecutionId", row->id);
@@ -104,8 +119,10 @@ static void put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecu
                        row->resolved_configuration[i]->value);
     json_t *result =
         pen_put_object(call, pen_put_object(call, detail, "output"), "executionResult");
-    pen_put_string(call, result, "externalExecutionSummary", row->summary);
+    pen_put_string(call, result, "externalExecutionSummary",
+                   work != NULL ? work->summary : row->summary);
     put_error(call, result, row);
+    return 0;
 }
 
 static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_error *err)
@@ -145,7 +162,8 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
     size_t shown = rows.count < size ? rows.count : size;
     json_t *list = pen_put_list(call, pen_output(call), "ruleExecutionDetails");
     for (size_t i = 0; i < shown; i++)
-        put_detail(call, list, (const Pen__RuleExecutionRow *)rows.rows[i]);
+        if ((rc = put_detail(call, list, (const Pen__RuleExecutionRow *)rows.rows[i], err)) < 0)
+            return rc;
     if (rows.count > shown) {
         char place[24];
         (void)snprintf(place, sizeof place, "%" PRIu64,

@@ -82,7 +82,10 @@ static void put_stage(const Pen__Fact *fact, struct pen_buf *out)
         break;
     case PEN__FACT__WHAT_RULE_ENDED:
         word = pen_action_status_name(fact->rule_ended->status);
-        pen_buf_printf(out, "rule %s", word == NULL ? "ended" : word);
+        pen_buf_puts(out, "rule ");
+        if (fact->rule_ended->rule != NULL)
+            pen_buf_printf(out, "'%s' ", fact->rule_ended->rule);
+        pen_buf_puts(out, word == NULL ? "ended" : word);
         put_with(out, "", fact->rule_ended->summary);
         break;
     case PEN__FACT__WHAT_CONDITION_ENDED:
@@ -103,7 +106,9 @@ static void put_action(const Pen__Fact *fact, struct pen_buf *out)
     const char *word = NULL;
     switch (fact->what_case) {
     case PEN__FACT__WHAT_ACTION_STARTED:
-        pen_buf_puts(out, "action started");
+        pen_buf_puts(out, fact->action_started->action->rule_execution_id != NULL
+                              ? "rule wants an agent for its commands"
+                              : "action started");
         break;
     case PEN__FACT__WHAT_ACTION_PROGRESS:
         put_with(out, "progress", fact->action_progress->summary);

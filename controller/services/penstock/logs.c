@@ -42,14 +42,13 @@ static int no_action(struct pen_error *err, const char *what)
     return pen_fail_api(err, PEN_ENOTFOUND, "ActionExecutionNotFoundException", "%s", what);
 }
 
-/* The newest action of the execution that fits; one that has run on an agent is preferred. */
-static int find_in_execution(struct pen_call *call, const char *execution, struct view *view,
-                             struct pen_error *err)
+/* The newest row of this kind that fits; one that has run on an agent is preferred. */
+static int find_of_kind(struct pen_call *call, Pen__RowKind kind, const char *execution,
+                        struct view *view, struct pen_error *err)
 {
     const char *stage = pen_in_string(call->input, "stageName");
     const char *name = pen_in_string(call->input, "actionName");
-    const struct pen_list_query query = {
-        .kind = PEN__ROW_KIND__ROW_ACTION_EXECUTION, .execution = execution, .limit = ROWS_MAX};
+    const struct pen_list_query query = {.kind = kind, .execution = execution, .limit = ROWS_MAX};
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     int rc = pen_read_list(call, &query, &rows, err);
     if (rc < 0)
@@ -63,10 +62,22 @@ static int find_in_execution(struct pen_call *call, const char *execution, struc
         if (best == NULL || (row->fence != 0 && ((Pen__ActionExecutionRow *)*best)->fence == 0))
             best = &rows.rows[i];
     }
-    if (best == NULL)
-        return no_action(err, "The execution has not started such an action");
-    view->action = (Pen__ActionExecutionRow *)TAKE_PTR(*best);
+    if (best != NULL)
+        view->action = (Pen__ActionExecutionRow *)TAKE_PTR(*best);
     return 0;
+}
+
+/* An action; or, when there is none of this name, a rule. */
+static int find_in_execution(struct pen_call *call, const char *execution, struct view *view,
+                             struct pen_error *err)
+{
+    int rc = find_of_kind(call, PEN__ROW_KIND__ROW_ACTION_EXECUTION, execution, view, err);
+    if (rc == 0 && view->action == NULL)
+        rc = find_of_kind(call, PEN__ROW_KIND__ROW_RULE_WORK, execution, view, err);
+    if (rc == 0 && view->action == NULL)
+        return no_action(err, "The execution has not started such an action, nor a rule of this "
+                              "name that runs commands");
+    return rc;
 }
 
 static int find_action(struct pen_call *call, struct view *view, struct pen_error *err)
@@ -75,8 +86,7 @@ static int find_action(struct pen_call *call, struct view *view, struct pen_erro
     const char *pipeline = pen_in_string(call->input, "pipelineName");
     const char *execution_id = pen_in_string(call->input, "executionId");
     if (id != NULL) {
-        int rc =
-            pen_read_optional(call, PEN__ROW_KIND__ROW_ACTION_EXECUTION, id, &view->action, err);
+        int rc = pen_read_work(call, id, &view->action, err);
         return rc == 0 && view->action == NULL ? no_action(err, "There is no such action execution")
                                                : rc;
     }

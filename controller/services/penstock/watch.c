@@ -52,9 +52,7 @@ static int find_action(struct pen_call *call, const struct pen_fact_subject *sub
             return rc;
         id = attempt == NULL ? NULL : attempt->action_execution_id;
     }
-    return id == NULL
-               ? 0
-               : pen_read_optional(call, PEN__ROW_KIND__ROW_ACTION_EXECUTION, id, ret_row, err);
+    return id == NULL ? 0 : pen_read_work(call, id, ret_row, err);
 }
 
 static int put_fact(struct pen_call *call, json_t *list, const Pen__Fact *fact,
