@@ -17,6 +17,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/model/cron.h"
+#include "controller/model/regex.h"
 
 /* ---- start */
 
@@ -166,23 +167,48 @@ void condition_abandon(struct pen_engine *engine, struct stage_run *run, const c
 
 /* ---- check */
 
-static bool compare(const Pen__RuleExecutionRow *row)
+static const char *text_of(const Pen__RuleExecutionRow *row, const char *key)
 {
-    const char *variable = value_of(row, "Variable");
-    const char *value = value_of(row, "Value");
-    const char *how = value_of(row, "Operator");
-    if (pen_str_equal(how, "CONTAINS"))
-        return strstr(variable != NULL ? variable : "", value != NULL ? value : "") != NULL;
-    return pen_str_equal(variable, value) == !pen_str_equal(how, "NE");
+    const char *value = value_of(row, key);
+    return value != NULL ? value : "";
+}
+
+static int compare(const Pen__RuleExecutionRow *row, bool *ret_holds, struct pen_error *err)
+{
+    const char *variable = text_of(row, "Variable");
+    const char *value = text_of(row, "Value");
+    const char *how = text_of(row, "Operator");
+    if (strcmp(how, "MATCHES") == 0) {
+        struct pen_regex *regex = NULL;
+        int rc = pen_regex_parse(value, &regex, err);
+        if (rc == 0)
+            rc = pen_regex_matches(regex, variable, ret_holds, err);
+        pen_regex_destroy(&regex);
+        return rc;
+    }
+    if (strcmp(how, "CONTAINS") == 0)
+        *ret_holds = strstr(variable, value) != NULL;
+    else
+        *ret_holds = (strcmp(variable, value) == 0) == (strcmp(how, "NE") != 0);
+    return 0;
 }
 
 static void check_variable(struct pen_engine *engine, const struct rule *rule)
 {
     const Pen__RuleExecutionRow *row = rule->row;
-    bool holds = compare(row);
-    const char *how = value_of(row, "Operator");
-    char *text = mem_format("'%.200s' %s %s '%.200s'", value_of(row, "Variable"),
-                            holds ? "is" : "is not", how, value_of(row, "Value"));
+    bool holds = false;
+    struct pen_error err = {0};
+    if (compare(row, &holds, &err) < 0) {
+        rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "ConfigurationError",
+                 err.message);
+        return;
+    }
+    const char *how = text_of(row, "Operator");
+    char *text = strcmp(how, "MATCHES") == 0
+                     ? mem_format("'%.200s' %s '%.200s'", text_of(row, "Variable"),
+                                  holds ? "matches" : "does not match", text_of(row, "Value"))
+                     : mem_format("'%.200s' %s %s '%.200s'", text_of(row, "Variable"),
+                                  holds ? "is" : "is not", how, text_of(row, "Value"));
     rule_end(engine, rule,
              holds ? PEN__ACTION_STATUS__ACTION_SUCCEEDED : PEN__ACTION_STATUS__ACTION_FAILED, NULL,
              text);

@@ -19,7 +19,8 @@ static const struct pen_rule_key window_keys[] = {
 
 static const struct pen_rule_key variable_keys[] = {
     {"Variable", true, "The value that is looked at, as #{namespace.name}."},
-    {"Operator", true, "How it is compared: EQ, NE or CONTAINS."},
+    {"Operator", true,
+     "How it is compared: EQ, NE, CONTAINS, or MATCHES a regular expression as a whole."},
     {"Value", true, "What it is compared with."},
 };
 

@@ -5,6 +5,7 @@
 #include "common/base/str.h"
 #include "controller/model/cron.h"
 #include "controller/model/labels.h"
+#include "controller/model/regex.h"
 #include "controller/model/variables.h"
 
 const char *pen_rule_configuration(const Pen__RuleDeclaration *rule, const char *name)
@@ -51,12 +52,17 @@ static int check_commands(const Pen__RuleDeclaration *rule, struct pen_error *er
 static int check_variable(const Pen__RuleDeclaration *rule, struct pen_error *err)
 {
     const char *how = pen_rule_configuration(rule, "Operator");
-    if (strcmp(how, "MATCHES") == 0)
-        return pen_fail(err, PEN_EUNSUPPORTED,
-                        "this release of Penstock does not support the operator MATCHES");
-    if (strcmp(how, "EQ") != 0 && strcmp(how, "NE") != 0 && strcmp(how, "CONTAINS") != 0)
+    const char *value = pen_rule_configuration(rule, "Value");
+    if (strcmp(how, "MATCHES") == 0 && !pen_variables_present(value)) {
+        struct pen_regex *regex = NULL;
+        int rc = pen_regex_parse(value, &regex, err);
+        pen_regex_destroy(&regex);
+        return rc;
+    }
+    if (strcmp(how, "MATCHES") != 0 && strcmp(how, "EQ") != 0 && strcmp(how, "NE") != 0 &&
+        strcmp(how, "CONTAINS") != 0)
         return pen_fail(err, PEN_EINVAL,
-                        "its Operator is '%.30s' and takes only EQ, NE or CONTAINS", how);
+                        "its Operator is '%.30s' and takes only EQ, NE, CONTAINS or MATCHES", how);
     return 0;
 }
 

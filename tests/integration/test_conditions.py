@@ -83,6 +83,17 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     assert caught.value.name == "ConditionNotOverridableException"
 
 
+def test_a_regular_expression_decides(system_with_agent):
+    system = system_with_agent
+    identity = begin(system, {"beforeEntry": condition("FAIL", rule(
+        "Id", "VariableCheck", Variable="#{codepipeline.PipelineExecutionId}",
+        Operator="MATCHES", Value="[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"))})
+    system.wait_execution("mill", identity)
+    state = stage_state(system.api(), "beforeEntryConditionState")
+    latest = state["conditionStates"][0]["ruleStates"][0]["latestExecution"]
+    assert latest["summary"].startswith(f"'{identity}' matches")
+
+
 def test_success_fails_then_is_overridden(system_with_agent):
     system = system_with_agent
     identity = begin(system, {"onSuccess": condition(
@@ -98,7 +109,9 @@ def test_success_fails_then_is_overridden(system_with_agent):
     ({"beforeEntry": condition("FAIL", rule("R", "CloudWatchAlarm", AlarmName="x"))},
      "CloudWatchAlarm"),
     ({"beforeEntry": condition("FAIL", rule("R", "VariableCheck", Variable="a",
-                                            Operator="MATCHES", Value="b"))}, "MATCHES"),
+                                            Operator="MATCHES", Value="(?=b)"))}, "look-around"),
+    ({"beforeEntry": condition("FAIL", rule("R", "VariableCheck", Variable="a",
+                                            Operator="LIKE", Value="b"))}, "MATCHES"),
     ({"beforeEntry": condition("SKIP", rule("R", "DeploymentWindow", Cron="* * * * * ?"))},
      "SKIP"),
     ({"onSuccess": condition("FAIL", rule("R", "DeploymentWindow", Cron="* * 25 * * ?"))},

@@ -8,11 +8,20 @@ static void test_operators(void **state)
         const char *variable, *how, *value;
         bool holds;
     } table[] = {
-        {"#{Src.CommitId}", "EQ", "rev-1", true},     {"#{Src.CommitId}", "EQ", "rev", false},
-        {"#{Src.CommitId}", "NE", "rev", true},       {"#{Src.CommitId}", "NE", "rev-1", false},
-        {"#{Src.CommitId}", "CONTAINS", "v-", true},  {"#{Src.CommitId}", "CONTAINS", "x", false},
-        {"a #{Src.CommitId}", "EQ", "a rev-1", true}, {"x", "EQ", "#{Src.CommitId}", false},
-        {"#{Src.Nothing}", "NE", "rev", false},       {"#{Nobody.Nothing}", "NE", "rev", false},
+        {"#{Src.CommitId}", "EQ", "rev-1", true},
+        {"#{Src.CommitId}", "EQ", "rev", false},
+        {"#{Src.CommitId}", "NE", "rev", true},
+        {"#{Src.CommitId}", "NE", "rev-1", false},
+        {"#{Src.CommitId}", "CONTAINS", "v-", true},
+        {"#{Src.CommitId}", "CONTAINS", "x", false},
+        {"a #{Src.CommitId}", "EQ", "a rev-1", true},
+        {"x", "EQ", "#{Src.CommitId}", false},
+        {"#{Src.CommitId}", "MATCHES", "rev-\\d", true},
+        {"#{Src.CommitId}", "MATCHES", "rev", false}, /* the whole text */
+        {"(((", "MATCHES", "#{Src.CommitId}", false},
+        {"a", "MATCHES", "(", false}, /* an error of the rule, not of the engine */
+        {"#{Src.Nothing}", "NE", "rev", false},
+        {"#{Nobody.Nothing}", "NE", "rev", false},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct world w;
