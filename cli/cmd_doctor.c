@@ -11,8 +11,8 @@
 #include "common/base/units.h"
 #include "common/io/clock.h"
 
-/* Signatures are good for a quarter of an hour either way; half of that deserves a word. */
-enum { SKEW_WARN_MS = 5 * 1000, SKEW_MAX_MS = 15 * 60 * 1000 };
+/* Signatures are good for five minutes either way; seconds already deserve a word. */
+enum { SKEW_WARN_MS = 5 * 1000, SKEW_MAX_MS = 5 * 60 * 1000 };
 
 /* ---- why */
 
@@ -116,7 +116,7 @@ static void check_clock(struct doctor *self, int64_t date_ms)
         find(self, "WARN", "clock", "the controller told no date; cannot compare clocks");
     } else if (size_ms >= SKEW_MAX_MS) {
         find(self, "FAIL", "clock",
-             "this host is %s %s the controller; requests are refused from 15 minutes on. Set the "
+             "this host is %s %s the controller; requests are refused from 5 minutes on. Set the "
              "clocks, for example with: timedatectl set-ntp true",
              text, side);
         fail(self, PEN_EXIT_DENIED);

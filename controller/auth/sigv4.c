@@ -76,13 +76,13 @@ static int check_skew(const char *sent, int64_t sent_ms, int64_t now_ms, struct 
     if (sent_ms < now_ms - PEN_SIGV4_SKEW_MS) {
         pen_time_format_compact(now_ms - PEN_SIGV4_SKEW_MS, limit);
         return pen_fail_api(err, PEN_EDENIED, "InvalidSignatureException",
-                            "Signature expired: %s is now earlier than %s (%s - 15 min.)", sent,
+                            "Signature expired: %s is now earlier than %s (%s - 5 min.)", sent,
                             limit, now);
     }
     if (sent_ms > now_ms + PEN_SIGV4_SKEW_MS) {
         pen_time_format_compact(now_ms + PEN_SIGV4_SKEW_MS, limit);
         return pen_fail_api(err, PEN_EDENIED, "InvalidSignatureException",
-                            "Signature not yet current: %s is still later than %s (%s + 15 min.)",
+                            "Signature not yet current: %s is still later than %s (%s + 5 min.)",
                             sent, limit, now);
     }
     return 0;

@@ -5,7 +5,7 @@
  * Signature Version 4 in its header form. There is one path through the checks and none may be
  * skipped: host, x-amz-date and every x-amz-* header must be signed; the body is always hashed here
  * and a declared hash has to agree; unsigned and streamed payloads, signatures in the query, and
- * scopes of another day, region or service are refused; the clock may differ by 15 minutes. An
+ * scopes of another day, region or service are refused; the clock may differ by 5 minutes. An
  * unknown key costs the same work as a known one.
  */
 #ifndef PEN_CONTROLLER_AUTH_SIGV4_H
@@ -18,9 +18,10 @@
 #include "controller/auth/access_keys.h"
 
 enum {
-    PEN_SIGV4_SKEW_MS = 15 * 60 * 1000, /* as the AWS services allow */
-    PEN_SIGV4_HEADERS_MAX = 64,         /* signed headers */
-    PEN_SIGV4_QUERY_MAX = 64,           /* query parameters */
+    PEN_SIGV4_SKEW_MS =
+        5 * 60 * 1000, /* the services of AWS allow 15: a captured request lives shorter here */
+    PEN_SIGV4_HEADERS_MAX = 64, /* signed headers */
+    PEN_SIGV4_QUERY_MAX = 64,   /* query parameters */
 };
 
 struct pen_sigv4_header {
