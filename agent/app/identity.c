@@ -15,7 +15,12 @@
 #include "common/log/log.h"
 #include "common/wire/wire.h"
 
-enum { AGENT_JSON_MAX = 64 * 1024, ENROLL_RETRY_MS = 5000, OWN_KEY_WAIT_MS = 5000 };
+enum {
+    AGENT_JSON_MAX = 64 * 1024,
+    TOKEN_FILE_MAX = 4096,
+    ENROLL_RETRY_MS = 5000,
+    OWN_KEY_WAIT_MS = 5000
+};
 
 int pen_address_parse(const char *text, char *ret_host, size_t host_size, uint16_t *ret_port,
                       struct pen_error *err)
@@ -225,11 +230,29 @@ static int spend(struct pen_identity *self, const struct pen_agent_options *opti
     return rc == 1 ? 0 : rc;
 }
 
+/* The token itself, or what the file holds that it names. */
+static int read_token(const char *text, struct pen_token *ret_token, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
+    if (text[0] != '@')
+        return pen_token_parse(text, ret_token, err);
+    int rc = pen_file_read(text + 1, TOKEN_FILE_MAX, &bytes, err);
+    if (rc < 0)
+        return rc;
+    PEN_CLEANUP(pen_free)
+    char *word = strndup(pen_buf_text(&bytes), strcspn(pen_buf_text(&bytes), " \t\r\n"));
+    if (word == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the token");
+    rc = pen_token_parse(word, ret_token, err);
+    explicit_bzero(word, strlen(word));
+    return rc;
+}
+
 int pen_identity_enroll(struct pen_identity *self, const struct pen_agent_options *options,
                         int stop_fd, struct pen_error *err)
 {
     struct pen_token token;
-    int rc = pen_token_parse(options->token, &token, err);
+    int rc = read_token(options->token, &token, err);
     if (rc < 0)
         return rc;
     memcpy(self->server_public_key, token.server_public_key, PEN_CURVE_KEY_SIZE);

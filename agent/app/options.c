@@ -6,12 +6,6 @@
 #include <string.h>
 
 #include "agent/session/session.h"
-#include "common/base/buf.h"
-#include "common/base/cleanup.h"
-#include "common/io/file.h"
-
-enum { TOKEN_MAX = 4096 };
-
 static const char usage[] =
     "usage: penstock-agent --data DIR [--controller HOST:PORT] [--token TOKEN|@FILE]\n"
     "                      [--name NAME] [--slots N] [--once] [--verbose]\n"
@@ -19,7 +13,8 @@ static const char usage[] =
     "Runs the actions that a controller gives to this host. The first start needs the\n"
     "controller's address and a token (penstock agent token); later starts only DIR.\n"
     "\n"
-    "  --token TOKEN  or @FILE, or the variable PENSTOCK_TOKEN, which ps does not show\n"
+    "  --token TOKEN  or @FILE, or the variable PENSTOCK_TOKEN, which ps does not show;\n"
+    "                 not looked at once this host has joined\n"
     "  --slots N      actions at a time (default: as the token says, else the number of CPUs)\n"
     "  --once         take one action, deliver its result, exit with 0 if it succeeded\n"
     "  --version      print the version\n"
@@ -36,21 +31,9 @@ static int wrong(const char *message, const char *value)
 
 static int token_set(struct pen_agent_options *options, const char *text)
 {
-    if (text[0] != '@') {
-        options->token = strdup(text);
-        return options->token == NULL ? -1 : 0;
-    }
-    PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
-    struct pen_error err = {0};
-    if (pen_file_read(text + 1, TOKEN_MAX, &bytes, &err) < 0) {
-        (void)fprintf(stderr, "penstock-agent: --token: %s\n", err.message);
-        return -1;
-    }
-    options->token = strdup(pen_buf_text(&bytes));
-    if (options->token == NULL)
-        return -1;
-    options->token[strcspn(options->token, " \t\r\n")] = 0;
-    return 0;
+    free(options->token);
+    options->token = strdup(text);
+    return options->token == NULL ? wrong("no memory for the token", NULL) : PEN_OPTIONS_RUN;
 }
 
 static bool parse_slots(const char *text, uint32_t *ret_slots)
@@ -71,9 +54,7 @@ static int take(struct pen_agent_options *options, int option)
         options->controller = optarg;
         return PEN_OPTIONS_RUN;
     case 't':
-        free(options->token);
-        options->token = NULL;
-        if (token_set(options, optarg) < 0)
+        if (token_set(options, optarg) != PEN_OPTIONS_RUN)
             return PEN_OPTIONS_WRONG;
         if (optarg[0] != '@')
             explicit_bzero(optarg, strlen(optarg)); /* ps shows argv to everybody */
@@ -120,9 +101,8 @@ enum pen_agent_options_verdict pen_agent_options_read(int argc, char **argv,
     while (verdict == PEN_OPTIONS_RUN && (option = getopt_long(argc, argv, "", names, NULL)) != -1)
         verdict = take(&options, option);
     const char *variable = getenv("PENSTOCK_TOKEN");
-    if (verdict == PEN_OPTIONS_RUN && options.token == NULL && variable != NULL &&
-        token_set(&options, variable) < 0)
-        verdict = PEN_OPTIONS_WRONG;
+    if (verdict == PEN_OPTIONS_RUN && options.token == NULL && variable != NULL)
+        verdict = token_set(&options, variable);
     (void)unsetenv("PENSTOCK_TOKEN");
     if (verdict == PEN_OPTIONS_RUN && optind < argc)
         verdict = wrong("unexpected argument", argv[optind]);

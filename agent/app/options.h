@@ -9,7 +9,7 @@
 
 struct pen_agent_options {
     const char *controller; /* HOST:PORT, or NULL */
-    char *token;            /* malloc'ed; NULL: none */
+    char *token;            /* malloc'ed; "@FILE": in that file; NULL: none */
     const char *data;
     const char *name; /* NULL: the host's */
     uint32_t slots;   /* 0: not said */

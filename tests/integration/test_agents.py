@@ -1,7 +1,7 @@
 """Agents as a person handles them: revoked, drained, told apart by labels, and why work waits."""
 import time
 
-from harness.system import commands_action, commands_pipeline, wait_for
+from harness.system import Agent, commands_action, commands_pipeline, wait_for
 
 PENSTOCK = {"prefix": "Penstock_20261101", "service": "penstock"}
 
@@ -57,3 +57,19 @@ def test_work_that_no_agent_could_run_is_flagged_and_says_the_nearest_miss(syste
     assert "pool=deploy" in waits[0]["sentence"]
     system.add_agent("deployer", {"pool": "deploy"}, slots=1)
     wait_for(lambda: newest(api)["status"] == "Succeeded", "the execution to succeed")
+
+
+def test_a_token_in_a_file_is_read_only_by_an_agent_that_has_to_join(system):
+    path = system.folder / "token"
+    agent = system.agents["late"] = Agent(system, "late", None, ())
+    agent.start(f"@{path}")
+    wait_for(lambda: f"cannot open '{path}'" in agent.program.log.read_text(),
+             "the agent to say which file lacks")
+    agent.program.expected_end = True
+    path.write_text(system.token() + "\n")
+    agent.start(f"@{path}")
+    system.wait_agents(1, agent.program)
+    path.unlink()
+    agent.program.stop()
+    agent.start(f"@{path}")
+    system.wait_agents(1, agent.program)
