@@ -96,7 +96,7 @@ int pen_cmd_connection_create(struct pen_cli *cli, struct pen_error *err)
     json_t *input =
         json_pack("{s:s, s:s}", "connectionName", pen_cli_argument(cli, 0), "baseUrl", url);
     pen_input_set(input, "username", pen_cli_option(cli, "--username"));
-    int rc = secret_set(cli, "--secret-file", "password or token", "secret", input, err);
+    int rc = secret_set(cli, "--secret-file", "password, token or key", "secret", input, err);
     if (rc == 0)
         rc = secret_set(cli, "--hook-secret-file", "webhook secret", "hookSecret", input, err);
     if (rc < 0) {

@@ -91,7 +91,8 @@ static const struct pen_cli_option token_options[] = {
 static const struct pen_cli_option connection_options[] = {
     {"--url", 0, "URL", "Base URL; FullRepositoryId is appended to it."},
     {"--username", 0, "NAME", "User name for the git server."},
-    {"--secret-file", 0, "FILE", "Password or token in a file; - reads standard input."},
+    {"--secret-file", 0, "FILE",
+     "Password, token or ssh private key, in a file; - reads standard input."},
     {"--hook-secret-file", 0, "FILE", "Secret that signs the server's webhooks, in a file."},
     {0},
 };

@@ -69,6 +69,12 @@ static int secret_from_terminal(const char *what, struct pen_buf *ret_text, stru
     return rc;
 }
 
+/* A private key has many lines; every other secret is the first. */
+static size_t secret_length(const char *text)
+{
+    return pen_str_starts_with(text, "-----BEGIN ") ? strlen(text) : strcspn(text, "\r\n");
+}
+
 int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_secret,
                      struct pen_error *err)
 {
@@ -78,7 +84,7 @@ int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_sec
                       : pen_file_read(real_path(path), SECRET_BYTES_MAX, &text, err);
     if (rc < 0)
         return rc;
-    size_t length = strcspn(pen_buf_text(&text), "\r\n");
+    size_t length = secret_length(pen_buf_text(&text));
     if (length == 0)
         rc = pen_fail(err, PEN_EINVAL, "no %s in '%s'", what, path);
     else

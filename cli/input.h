@@ -13,8 +13,10 @@
  * pen_file_read. */
 int pen_input_pipeline(const char *path, json_t **ret_input, struct pen_error *err);
 
-/* The first line of a file ("-": standard input, without echo when that is a terminal). Errors: as
- * pen_file_read, PEN_EINVAL (nothing in it). */
+/* The first line of a file, or all of it when it is a private key ("-----BEGIN "). "-": standard
+ * input, without echo when that is a terminal. Errors: as pen_file_read, PEN_EINVAL (nothing in
+ * it).
+ */
 int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_secret,
                      struct pen_error *err);
 

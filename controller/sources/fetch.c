@@ -365,6 +365,8 @@ static void best_line(const char *words, struct pen_buf *ret_line)
     best_size = best_size < REASON_SIZE_MAX ? best_size : REASON_SIZE_MAX;
     for (size_t i = 0; i < best_size; i++) {
         unsigned char c = (unsigned char)best[i];
+        if (c == '\r' && i + 1 == best_size)
+            break; /* ssh ends its lines for a terminal */
         pen_buf_putc(ret_line, c < 0x20 || c >= 0x7f ? '?' : (char)c);
     }
 }

@@ -307,7 +307,7 @@ def test_secrets_come_from_files(run, stub, tmp_path):
     assert stub.inputs("CreateConnection") == [
         {"connectionName": "hub", "baseUrl": "https://git/", "username": "bot",
          "secret": "hunter2", "hookSecret": "hooksecret"}]
-    assert "no password or token" in run("connection", "create", "hub", "--url", "https://git/",
+    assert "no password, token or key" in run("connection", "create", "hub", "--url", "https://git/",
                                          "--secret-file", "-", code=2)[1]
     run("connection", "delete", "hub")
     assert stub.inputs("DeleteConnection") == [{"connectionArn": "arn:aws:hub"}]
