@@ -129,6 +129,17 @@ enum {
     /* A token that enrols an agent lives for at most a month. */
     PEN_LIMIT_TOKEN_TTL_HOURS = 31 * 24,
 
+    /* Custom action types that are not deleted: the API's quota. */
+    PEN_LIMIT_ACTION_TYPES = 50,
+
+    /* Custom action types with those that are deleted, whose definitions are kept for ever: twenty
+     * versions of each. */
+    PEN_LIMIT_ACTION_TYPES_KEPT = 1000,
+
+    /* Jobs in one answer to a poll. Each may carry 100 KB of configuration, and the answer has to
+     * stay below PEN_LIMIT_HTTP_ANSWER_BYTES; a worker that can do more polls again. */
+    PEN_LIMIT_JOBS_PER_POLL = 20,
+
     /* Output variables of one action, names and values together: the API's quota. */
     PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };

@@ -7,6 +7,8 @@
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/job.h"
+#include "controller/model/action_types.h"
 #include "controller/model/providers.h"
 #include "controller/model/variables.h"
 
@@ -166,6 +168,8 @@ static int resolve(const struct execution *execution, const Pen__ActionDeclarati
 /* Where the action begins. */
 static Pen__ActionPhase first_phase(const Pen__ActionTypeId *type)
 {
+    if (pen_action_is_custom(type))
+        return PEN__ACTION_PHASE__ACTION_JOB;
     if (pen_str_equal(type->category, "Source"))
         return PEN__ACTION_PHASE__ACTION_SOURCE;
     if (pen_str_equal(type->category, "Approval"))
@@ -230,12 +234,16 @@ static void start(struct pen_engine *engine, const struct stage_run *run,
     CHECK(pen_str_copy(id, sizeof id, row->id));
     struct pen_error err;
     int rc = resolve(run->execution, declaration, row, &err);
+    if (rc == 0 && pen_action_is_custom(row->type))
+        rc = job_check(engine, row, &err);
     SET(row, phase,
         rc < 0 ? PEN__ACTION_PHASE__ACTION_ENDED : first_phase(declaration->action_type_id));
     if (row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL)
         prepare_approval(engine, run->execution, declaration, row);
     else if (row->phase == PEN__ACTION_PHASE__ACTION_SOURCE)
         row->summary = mem_text("Fetching the source");
+    else if (row->phase == PEN__ACTION_PHASE__ACTION_JOB)
+        SET(row, deadline_ms, engine->now_ms + engine->options.job_timeout_ms);
     Pen__ActionStarted *body = MAKE(Pen__ActionStarted, pen__action_started__init);
     body->action = row;
     emit_about(engine, run->execution, PEN__FACT__WHAT_ACTION_STARTED, body);
@@ -243,6 +251,8 @@ static void start(struct pen_engine *engine, const struct stage_run *run,
     CHECK(action != NULL);
     if (rc < 0)
         action_fail(engine, action, "ConfigurationError", err.message);
+    else if (action->row->phase == PEN__ACTION_PHASE__ACTION_JOB)
+        job_start(engine, action);
     else
         plan_action(engine, action);
 }
@@ -272,6 +282,8 @@ Pen__ActionEnded *action_ended(const struct action *self, Pen__ActionStatus stat
 
 void action_end(struct pen_engine *engine, struct action *self, Pen__ActionEnded *body)
 {
+    if (self->job != NULL)
+        job_close(engine, self->job, PEN__JOB_STATE__JOB_ABANDONED, body->summary);
     emit_about(engine, self->run->execution, PEN__FACT__WHAT_ACTION_ENDED, body);
 }
 

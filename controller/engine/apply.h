@@ -23,6 +23,7 @@ apply_f apply_condition_started, apply_rule_ended, apply_condition_ended;
 apply_f apply_action_started, apply_action_progress, apply_action_ended, apply_action_requeued;
 apply_f apply_attempt_granted, apply_attempt_started, apply_attempt_step, apply_attempt_finished,
     apply_attempt_stored, apply_attempt_moved;
+apply_f apply_action_type_created, apply_action_type_deleted, apply_job_queued, apply_job_moved;
 apply_f apply_token_created, apply_agent_enrolled, apply_agent_session, apply_agent_changed,
     apply_repository_created, apply_repository_deleted, apply_connection_created,
     apply_connection_deleted, apply_access_key_created, apply_database_created;

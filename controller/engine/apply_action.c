@@ -76,6 +76,8 @@ int apply_action_progress(struct pen_engine *engine, const Pen__Fact *fact, stru
         SET(action->row, percent_complete, body->percent_complete);
     if (body->external_execution_id != NULL)
         mem_set_text(&action->row->external_execution_id, body->external_execution_id);
+    if (body->external_execution_url != NULL)
+        mem_set_text(&action->row->external_execution_url, body->external_execution_url);
     SET(action->row, updated_ms, fact->at_ms);
     entity_touch(engine, &action->entity);
     return 0;
@@ -104,8 +106,10 @@ static void hand_over_revision(struct execution *execution, struct action *actio
 {
     if (revision == NULL)
         return;
-    mem_set_text(&action->row->external_execution_id, revision->revision_id);
-    mem_set_text(&action->row->external_execution_url, revision->revision_url);
+    if (action->row->external_execution_id == NULL || action->row->job_id == NULL) {
+        mem_set_text(&action->row->external_execution_id, revision->revision_id);
+        mem_set_text(&action->row->external_execution_url, revision->revision_url);
+    }
     for (size_t i = 0; i < execution->row->n_revisions; i++) {
         if (!pen_str_equal(execution->row->revisions[i]->action, revision->action))
             continue;
@@ -123,6 +127,9 @@ int apply_action_ended(struct pen_engine *engine, const Pen__Fact *fact, struct 
     int rc = find(engine, fact, body->action_execution_id, &action, err);
     if (rc < 0)
         return rc;
+    if (action->job != NULL)
+        return pen_fail(err, PEN_ECORRUPT, "fact %llu ends an action whose job has not ended",
+                        (unsigned long long)fact->seq);
     struct execution *execution = action->run->execution;
     action_enter_phase(engine, action, PEN__ACTION_PHASE__ACTION_ENDED);
     SET(action->row, phase_since_ms, fact->at_ms);

@@ -23,6 +23,14 @@ handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_c
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
 handler_f handle_revision_found, handle_source_done, handle_push_notified;
 
+handler_f handle_create_action_type, handle_delete_action_type;
+handler_f handle_poll_jobs, handle_acknowledge_job, handle_put_job_result;
+
+/* The types of the custom actions that a declaration names are there, and masks become the secrets
+ * that `pipeline` (NULL: a new one) has stored. Errors: InvalidActionDeclarationException. */
+int settle_custom_actions(const struct pen_engine *engine, const struct pipeline *pipeline,
+                          Pen__PipelineDeclaration *declaration, struct pen_error *err);
+
 /* ---- executions and stages */
 
 /* What makes an execution start. Strings are borrowed. */

@@ -8,6 +8,7 @@
 #include "common/base/limits.h"
 #include "controller/engine/apply.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/job.h"
 
 /* ---- life */
 
@@ -24,6 +25,9 @@ void pen_engine_options_default(struct pen_engine_options *ret_options)
         .approval_timeout_ms = 7 * 24 * 3600 * INT64_C(1000),
         .action_timeout_ms = 55 * 60 * 1000,
         .request_token_ttl_ms = 24 * 3600 * 1000,
+        .job_timeout_ms = 24 * 3600 * 1000,
+        .job_visibility_ms = 60 * 1000,
+        .job_continuation_ms = 30 * 1000,
         .repeatable_attempts_max = 2,
     };
 }
@@ -111,6 +115,18 @@ static void destroy_demands(struct pen_engine *self)
     }
 }
 
+static void destroy_job_queues(struct pen_engine *self)
+{
+    for (struct pen_map_node *node = pen_map_first(&self->job_queues); node != NULL;
+         node = pen_map_next(node)) {
+        struct job_queue *queue = pen_map_value(node);
+        pen_map_release(&queue->jobs);
+        free(queue->text);
+        free(queue);
+    }
+    pen_map_release(&self->job_queues);
+}
+
 void pen_engine_destroy(struct pen_engine **self_p)
 {
     struct pen_engine *self = *self_p;
@@ -123,13 +139,14 @@ void pen_engine_destroy(struct pen_engine **self_p)
     else
         destroy_parts(self);
     destroy_demands(self);
+    destroy_job_queues(self);
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;
          node = pen_map_next(node))
         destroy_all(&((struct pipeline *)pen_map_value(node))->versions);
-    struct pen_map *owners[] = {&self->actions,    &self->attempts,     &self->executions,
-                                &self->pipelines,  &self->agents,       &self->tokens,
-                                &self->requests,   &self->repositories, &self->connections,
-                                &self->access_keys};
+    struct pen_map *owners[] = {&self->actions,     &self->attempts,     &self->executions,
+                                &self->pipelines,   &self->agents,       &self->tokens,
+                                &self->requests,    &self->repositories, &self->connections,
+                                &self->access_keys, &self->action_types, &self->jobs};
     for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
         destroy_all(owners[i]);
     struct pen_map *indexes[] = {&self->token_ends, &self->request_ends, &self->approvals,
@@ -246,6 +263,7 @@ int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_o
     self->by = NULL;
     bool first = !self->linked;
     if (first) {
+        self->planned_ms = now_ms;
         int rc = link_all(self, err);
         if (rc < 0) {
             self->out = NULL;
@@ -286,6 +304,11 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_DELETE_CONNECTION] = handle_delete_connection,
     [PEN__INPUT__WHAT_CREATE_ACCESS_KEY] = handle_create_access_key,
     [PEN__INPUT__WHAT_LIST_AGENTS] = handle_list_agents,
+    [PEN__INPUT__WHAT_CREATE_ACTION_TYPE] = handle_create_action_type,
+    [PEN__INPUT__WHAT_DELETE_ACTION_TYPE] = handle_delete_action_type,
+    [PEN__INPUT__WHAT_POLL_JOBS] = handle_poll_jobs,
+    [PEN__INPUT__WHAT_ACKNOWLEDGE_JOB] = handle_acknowledge_job,
+    [PEN__INPUT__WHAT_PUT_JOB_RESULT] = handle_put_job_result,
     [PEN__INPUT__WHAT_AGENT_MESSAGE] = handle_agent_message,
     [PEN__INPUT__WHAT_AGENT_GONE] = handle_agent_gone,
     [PEN__INPUT__WHAT_LOG_STORED] = handle_log_stored,
@@ -302,6 +325,8 @@ static void fire(struct pen_engine *self, struct timer *timer)
         struct action *action = timer->owner;
         if (action->offered_to != NULL)
             offer_expire(self, action);
+        else if (action->row->phase == PEN__ACTION_PHASE__ACTION_JOB)
+            job_expire(self, action);
         else
             approval_expire(self, action);
         break;
@@ -314,6 +339,9 @@ static void fire(struct pen_engine *self, struct timer *timer)
         break;
     case TIMER_RULE:
         execution_work(self, ((struct rule *)timer->owner)->run->execution);
+        break;
+    case TIMER_JOB:
+        job_timer(self, timer->owner);
         break;
     case TIMER_TELL:
         assign_tell_all(self);
@@ -473,10 +501,10 @@ int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const st
     struct row_list list = {0};
     if (self->setting != NULL)
         list_add(&list, &self->setting->entity);
-    struct pen_map *maps[] = {&self->pipelines,  &self->executions,   &self->actions,
-                              &self->attempts,   &self->agents,       &self->tokens,
-                              &self->requests,   &self->repositories, &self->connections,
-                              &self->access_keys};
+    struct pen_map *maps[] = {&self->pipelines,   &self->executions,   &self->actions,
+                              &self->attempts,    &self->agents,       &self->tokens,
+                              &self->requests,    &self->repositories, &self->connections,
+                              &self->access_keys, &self->action_types, &self->jobs};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         list_map(&list, maps[i]);
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;

@@ -39,6 +39,9 @@ struct pen_engine_options {
     int64_t approval_timeout_ms;      /* 7 days */
     int64_t action_timeout_ms;        /* 55 minutes: a Commands action */
     int64_t request_token_ttl_ms;     /* 24 hours */
+    int64_t job_timeout_ms;           /* 24 hours: an action of a custom type, all its jobs */
+    int64_t job_visibility_ms;        /* 60,000: an unacknowledged job is offered again */
+    int64_t job_continuation_ms;      /* 30,000: before a job that continues another is offered */
     uint32_t repeatable_attempts_max; /* 2 more attempts after losses */
     uint32_t bulk_port;               /* told to agents in Welcome */
     bool check_invariants;            /* after every step; tests and debug builds */

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "controller/engine/job.h"
 #include "controller/model/cron.h"
 
 /* ---- agents: may this one get an offer? */
@@ -400,6 +401,9 @@ static void explain_action(const struct pen_engine *engine, const struct action 
         clears = "a person approves or rejects: penstock approve, penstock reject";
         pen_buf_puts(&text, "It waits for a person to approve it");
         break;
+    case PEN__ACTION_PHASE__ACTION_JOB:
+        predicate = job_explain(engine, action->job, &text, &clears);
+        break;
     case PEN__ACTION_PHASE__ACTION_INDETERMINATE:
         predicate = "indeterminate";
         clears = "the agent returns with proof, or a person decides";
@@ -410,7 +414,8 @@ static void explain_action(const struct pen_engine *engine, const struct action 
         return;
     }
     add_reason(reply, action->run->execution, subject_of(action), predicate, &text,
-               action->row->phase_since_ms, clears, false);
+               action->job != NULL ? action->job->row->state_since_ms : action->row->phase_since_ms,
+               clears, false);
 }
 
 /* A rule waits for its window, or for its work on an agent. */

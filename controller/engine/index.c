@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "controller/engine/explain.h"
 #include "controller/engine/state.h"
+#include "controller/model/action_types.h"
 
 void timer_arm(struct pen_engine *engine, struct timer *self, int64_t at_ms)
 {
@@ -58,7 +59,11 @@ static const char *configuration(const Pen__ActionExecutionRow *row, const char 
 int demand_labels(const Pen__ActionExecutionRow *row, struct pen_labels *ret_labels,
                   struct pen_error *err)
 {
-    struct pen_labels labels;
+    struct pen_labels labels = {0};
+    if (pen_action_is_custom(row->type)) { /* no agent does it, whatever its keys are called */
+        *ret_labels = labels;
+        return 0;
+    }
     int rc = pen_labels_parse(configuration(row, "RunsOn"), &labels, err);
     if (rc < 0)
         return rc;
@@ -152,6 +157,8 @@ void action_enter_phase(struct pen_engine *engine, struct action *self, Pen__Act
         mem_put(&engine->approvals, pen_key_text(self->row->approval_token), self);
         if (self->row->deadline_ms > 0)
             timer_arm(engine, &self->timer, self->row->deadline_ms);
+    } else if (phase == PEN__ACTION_PHASE__ACTION_JOB) {
+        timer_arm(engine, &self->timer, self->row->deadline_ms);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/job.h"
 
 static void check_stage(const struct pen_engine *engine, const struct stage_state *stage)
 {
@@ -37,6 +38,7 @@ static void check_action(const struct action *action)
     bool has_attempt = action->row->phase == PEN__ACTION_PHASE__ACTION_ATTEMPT ||
                        action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE;
     CHECK((action->attempt != NULL) == has_attempt);
+    CHECK((action->job != NULL) == (action->row->phase == PEN__ACTION_PHASE__ACTION_JOB));
     CHECK(IMPLIES(action->attempt != NULL, action->attempt->row->fence == action->row->fence));
     CHECK(IMPLIES(action->row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE,
                   action->row->action_class == PEN__ACTION_CLASS__ONCE));
@@ -154,6 +156,7 @@ void check_invariants(const struct pen_engine *engine)
     for (const struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
          node = pen_map_next(node))
         check_agent(engine, pen_map_value(node));
+    check_jobs(engine);
     for (const struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
          node = pen_map_next(node)) {
         const struct demand *demand = pen_map_value(node);

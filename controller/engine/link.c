@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/str.h"
+#include "controller/engine/job.h"
 #include "controller/engine/state.h"
 
 static int missing(struct pen_error *err, const struct entity *self, const char *what)
@@ -202,6 +203,8 @@ int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error
         return link_rule_work(engine, (struct action *)self, err);
     case PEN__ROW_KIND__ROW_ATTEMPT:
         return link_attempt(engine, (struct attempt *)self, err);
+    case PEN__ROW_KIND__ROW_JOB:
+        return job_link(engine, (struct job *)self, err);
     case PEN__ROW_KIND__ROW_TOKEN: {
         Pen__TokenRow *row = ((struct token *)self)->row;
         mem_put(&engine->token_ends, (struct pen_key){(uint64_t)row->expires_ms, self->key}, self);

@@ -43,8 +43,14 @@ int handle_create_pipeline(struct pen_engine *engine, const Pen__Input *input, P
         return pen_fail_api(err, PEN_ECONFLICT, "PipelineNameInUseException",
                             "A pipeline with the name '%s' already exists in account '%s'",
                             declaration->name, engine->setting->row->account);
+    Pen__PipelineDeclaration *settled = mem_copy(declaration);
+    rc = settle_custom_actions(engine, NULL, settled, err);
+    if (rc < 0) {
+        mem_free_message(settled);
+        return rc;
+    }
     Pen__PipelineCreated *body = MAKE(Pen__PipelineCreated, pen__pipeline_created__init);
-    body->declaration = mem_copy(declaration);
+    body->declaration = settled;
     SET(body->declaration, version, 1);
     reply->declaration = mem_copy(body->declaration);
     SET(reply, at_ms, engine->now_ms);
@@ -70,8 +76,14 @@ int handle_update_pipeline(struct pen_engine *engine, const Pen__Input *input, P
     struct pipeline *pipeline = find_pipeline(engine, declaration->name);
     if (pipeline == NULL)
         return not_found(err, declaration->name);
+    Pen__PipelineDeclaration *settled = mem_copy(declaration);
+    rc = settle_custom_actions(engine, pipeline, settled, err);
+    if (rc < 0) {
+        mem_free_message(settled);
+        return rc;
+    }
     Pen__PipelineUpdated *body = MAKE(Pen__PipelineUpdated, pen__pipeline_updated__init);
-    body->declaration = mem_copy(declaration);
+    body->declaration = settled;
     SET(body->declaration, version, pipeline->row->version + 1);
     reply->declaration = mem_copy(body->declaration);
     SET(reply, at_ms, engine->now_ms);

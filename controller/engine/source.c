@@ -10,6 +10,7 @@
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/model/action_types.h"
 #include "controller/model/glob.h"
 
 static const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
@@ -280,8 +281,9 @@ void plan_watch(struct pen_engine *engine, const struct pipeline *self,
 void plan_watches(struct pen_engine *engine, const struct pipeline *self)
 {
     const Pen__StageDeclaration *stage = self->current->row->declaration->stages[0];
-    for (size_t i = 0; i < stage->n_actions; i++)
-        if (pen_str_equal(stage->actions[i]->action_type_id->category, "Source"))
+    for (size_t i = 0; i < stage->n_actions; i++) /* of custom sources, others tell revisions */
+        if (pen_str_equal(stage->actions[i]->action_type_id->category, "Source") &&
+            !pen_action_is_custom(stage->actions[i]->action_type_id))
             plan_watch(engine, self, stage->actions[i]);
 }
 

@@ -3,6 +3,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/job.h"
 
 void stage_end(struct pen_engine *engine, struct stage_run *self, Pen__StageStatus status)
 {
@@ -142,7 +143,9 @@ void stage_abandon(struct pen_engine *engine, struct stage_run *self, bool all, 
         struct action *action = self->current[i];
         if (action == NULL || action->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
             continue;
-        if (!all && action->row->phase != PEN__ACTION_PHASE__ACTION_QUEUED)
+        bool untouched = action->row->phase == PEN__ACTION_PHASE__ACTION_QUEUED ||
+                         (action->job != NULL && job_untouched(action->job));
+        if (!all && !untouched)
             continue;
         action_abandon(engine, action, why);
     }

@@ -37,6 +37,9 @@ static const struct row_kind kinds[] = {
                                            sizeof(struct rule)},
     [PEN__ROW_KIND__ROW_RULE_WORK] = {&pen__action_execution_row__descriptor,
                                       sizeof(struct action)},
+    [PEN__ROW_KIND__ROW_ACTION_TYPE] = {&pen__action_type_row__descriptor,
+                                        sizeof(struct action_type)},
+    [PEN__ROW_KIND__ROW_JOB] = {&pen__job_row__descriptor, sizeof(struct job)},
 };
 
 const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind)
@@ -189,6 +192,14 @@ static void describe_execution_parts(struct entity *self)
         self->order = row->fence;
         break;
     }
+    case PEN__ROW_KIND__ROW_JOB: {
+        Pen__JobRow *row = (void *)self->message;
+        self->key = mem_text(row->id);
+        self->pipeline = row->pipeline;
+        self->execution = row->execution_id;
+        self->order = row->order;
+        break;
+    }
     default:
         UNREACHABLE("not a part of an execution");
     }
@@ -215,6 +226,11 @@ static void describe(struct entity *self)
     case PEN__ROW_KIND__ROW_ACCESS_KEY:
         self->key = mem_text(((Pen__AccessKeyRow *)(void *)self->message)->id);
         break;
+    case PEN__ROW_KIND__ROW_ACTION_TYPE: {
+        const Pen__ActionTypeId *id = ((Pen__ActionTypeRow *)(void *)self->message)->type->id;
+        self->key = mem_format("%s/%s/%s", id->category, id->provider, id->version);
+        break;
+    }
     case PEN__ROW_KIND__ROW_PIPELINE:
     case PEN__ROW_KIND__ROW_PIPELINE_VERSION:
     case PEN__ROW_KIND__ROW_STAGE_STATE:
@@ -252,6 +268,10 @@ static struct pen_map *map_of(struct pen_engine *engine, Pen__RowKind kind)
         return &engine->connections;
     case PEN__ROW_KIND__ROW_ACCESS_KEY:
         return &engine->access_keys;
+    case PEN__ROW_KIND__ROW_ACTION_TYPE:
+        return &engine->action_types;
+    case PEN__ROW_KIND__ROW_JOB:
+        return &engine->jobs;
     default:
         return NULL;
     }
@@ -279,6 +299,19 @@ struct entity *entity_add(struct pen_engine *engine, Pen__RowKind kind, void *me
     bool numbered = kind == PEN__ROW_KIND__ROW_ATTEMPT;
     mem_put(map, numbered ? pen_key_number(self->order) : pen_key_text(self->key), self);
     return self;
+}
+
+static bool type_complete(const Pen__ActionType *type)
+{
+    return type != NULL && type->id != NULL && type->id->category != NULL &&
+           type->id->provider != NULL && type->id->version != NULL &&
+           type->input_artifact_details != NULL && type->output_artifact_details != NULL;
+}
+
+static bool job_complete(const Pen__JobRow *row)
+{
+    return row->id != NULL && row->type != NULL && row->type->category != NULL &&
+           row->type->provider != NULL && row->type->version != NULL;
 }
 
 bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message)
@@ -320,6 +353,10 @@ bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message)
         return ((const Pen__ConnectionRow *)message)->id != NULL;
     case PEN__ROW_KIND__ROW_ACCESS_KEY:
         return ((const Pen__AccessKeyRow *)message)->id != NULL;
+    case PEN__ROW_KIND__ROW_ACTION_TYPE:
+        return type_complete(((const Pen__ActionTypeRow *)message)->type);
+    case PEN__ROW_KIND__ROW_JOB:
+        return job_complete((const Pen__JobRow *)message);
     default:
         return true;
     }

@@ -90,7 +90,14 @@ struct stage_run {
     size_t rules_count;
 };
 
-enum timer_kind { TIMER_ACTION = 1, TIMER_AGENT, TIMER_ATTEMPT, TIMER_TELL, TIMER_RULE };
+enum timer_kind {
+    TIMER_ACTION = 1,
+    TIMER_AGENT,
+    TIMER_ATTEMPT,
+    TIMER_TELL,
+    TIMER_RULE,
+    TIMER_JOB,
+};
 
 /* Embedded; `owner` is the entity that `kind` says. */
 struct timer {
@@ -108,10 +115,11 @@ struct action {
     struct rule *rule;            /* set: it is this rule's work, and no action of the stage */
     Pen__ActionDeclaration *made; /* of a rule's work: `declaration`, owned */
     struct attempt *attempt;      /* the live one */
+    struct job *job;              /* in phase JOB: the one that has not ended */
     struct demand *demand;        /* while it is queued */
     struct agent *offered_to;
     uint64_t offered_fence; /* candidate */
-    struct timer timer;     /* approval deadline, or the offer's */
+    struct timer timer;     /* deadline of an approval or of a job's action, or the offer's */
 };
 
 struct rule {
@@ -164,6 +172,28 @@ struct demand {
     char *sentence;       /* why it waits, as the actions' summaries say; NULL: not known yet */
 };
 
+/* A custom action type, deleted ones too: one of them can be made again. */
+struct action_type {
+    struct entity entity;
+    Pen__ActionTypeRow *row;
+    int64_t polled_ms; /* last time that a job worker asked for its jobs; 0: not in this life */
+};
+
+struct job {
+    struct entity entity;
+    Pen__JobRow *row;
+    struct action *action;
+    struct job_queue *queue; /* while it is QUEUED */
+    struct timer timer;      /* its pause or its visibility is over */
+};
+
+/* Queued jobs of one type, and of one value that workers poll by. */
+struct job_queue {
+    char *text;
+    struct pen_map jobs; /* order -> job; never empty */
+    int64_t polled_ms;   /* last time that a job worker asked for just these */
+};
+
 struct token {
     struct entity entity;
     Pen__TokenRow *row;
@@ -207,6 +237,9 @@ struct pen_engine {
     struct pen_map repositories; /* name */
     struct pen_map connections;  /* id */
     struct pen_map access_keys;  /* id */
+    struct pen_map action_types; /* category/provider/version */
+    struct pen_map jobs;         /* id */
+    struct pen_map job_queues;   /* category/provider/version/value */
     struct pen_map approvals;    /* token -> action that waits for a person */
     struct pen_map offers;       /* candidate fence -> action */
     struct pen_map demands;      /* text */
@@ -215,6 +248,7 @@ struct pen_engine {
     struct timer
         tell_timer; /* armed: agents have changed, queued actions may wait for other reasons */
     struct entity *loading; /* loaded, not yet linked */
+    int64_t planned_ms;     /* when this life began */
     bool linked;
     bool folding; /* a fact is being replayed: nothing follows from it */
     uint64_t last_candidate;
@@ -268,6 +302,17 @@ struct stage_run *find_run(const struct execution *execution, const char *stage)
 struct action *find_action(const struct pen_engine *engine, const char *id);
 struct attempt *find_attempt(const struct pen_engine *engine, uint64_t fence);
 struct agent *find_agent(const struct pen_engine *engine, const char *id);
+
+/* The custom action type of this id, deleted or not; NULL: there never was one. */
+struct action_type *find_action_type(const struct pen_engine *engine, const Pen__ActionTypeId *id);
+
+/* The same, NULL when it was deleted. */
+struct action_type *usable_action_type(const struct pen_engine *engine,
+                                       const Pen__ActionTypeId *id);
+
+/* Those that wait to be polled; NULL: none. */
+struct job_queue *job_queue_find(const struct pen_engine *engine, const Pen__ActionTypeId *type,
+                                 const char *query_value);
 
 /* The stage run at row->stage_index, NULL before the first entry. */
 struct stage_run *current_run(const struct execution *execution);

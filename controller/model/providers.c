@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "controller/model/action_types.h"
 #include "controller/model/labels.h"
 #include "controller/model/variables.h"
 
@@ -179,6 +180,7 @@ static int check_count(const Pen__ActionDeclaration *action, const char *what, s
 static int check_value(const Pen__ActionDeclaration *action, const struct pen_provider_key *key,
                        const char *value, struct pen_error *err)
 {
+    bool custom = pen_action_is_custom(action->action_type_id);
     if (value == NULL)
         value = "";
     if (key->values == NULL && pen_variables_present(value))
@@ -192,7 +194,7 @@ static int check_value(const Pen__ActionDeclaration *action, const struct pen_pr
         if (strcmp(key->values[i], value) == 0)
             break;
     }
-    if (strcmp(key->name, "RunsOn") == 0) {
+    if (!custom && strcmp(key->name, "RunsOn") == 0) {
         struct pen_labels labels;
         struct pen_error fault = {0};
         if (pen_labels_parse(value, &labels, &fault) < 0)
@@ -269,19 +271,9 @@ static int check_commands(const Pen__ActionDeclaration *action, struct pen_error
     return 0;
 }
 
-int pen_provider_check(const Pen__ActionDeclaration *action, struct pen_error *err)
+static int check_against(const Pen__ActionDeclaration *action, const struct pen_provider *provider,
+                         struct pen_error *err)
 {
-    const Pen__ActionTypeId *type = action->action_type_id;
-    const struct pen_provider *provider = pen_provider_find(type);
-    if (provider == NULL)
-        return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
-                            "ActionType (Category: '%s', Provider: '%s', Owner: '%s', Version: "
-                            "'%s') in action '%s' is not available",
-                            type == NULL || type->category == NULL ? "" : type->category,
-                            type == NULL || type->provider == NULL ? "" : type->provider,
-                            type == NULL || type->owner == NULL ? "" : type->owner,
-                            type == NULL || type->version == NULL ? "" : type->version,
-                            action->name);
     const char *misplaced = misplaced_member(action, provider->kind);
     if (misplaced != NULL)
         return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR, "Action %s has %s", action->name,
@@ -296,4 +288,23 @@ int pen_provider_check(const Pen__ActionDeclaration *action, struct pen_error *e
     if (code == 0 && provider->kind == PEN_PROVIDER_COMMANDS)
         code = check_commands(action, err);
     return code;
+}
+
+int pen_provider_check(const Pen__ActionDeclaration *action, const struct pen_custom_types *types,
+                       struct pen_error *err)
+{
+    const Pen__ActionTypeId *id = action->action_type_id;
+    const char *region = types == NULL ? NULL : types->region;
+    const Pen__ActionType *type = pen_action_is_custom(id) ? pen_custom_type_find(types, id) : NULL;
+    if (type != NULL) {
+        struct pen_provider_key keys[PEN_ACTION_TYPE_PROPERTIES_MAX];
+        struct pen_provider custom;
+        pen_action_type_provider(type, keys, &custom);
+        int code = check_against(action, &custom, err);
+        return code < 0 ? code : pen_custom_action_check(action, type, region, err);
+    }
+    const struct pen_provider *provider = pen_provider_find(id);
+    if (provider == NULL)
+        return pen_action_type_unavailable(action, region, err);
+    return check_against(action, provider, err);
 }

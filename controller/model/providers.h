@@ -14,6 +14,7 @@ enum pen_provider_kind {
     PEN_PROVIDER_CONNECTION,     /* Source: a repository behind a connection */
     PEN_PROVIDER_COMMANDS,       /* Compute: shell lines on an agent */
     PEN_PROVIDER_MANUAL,         /* Approval: a person */
+    PEN_PROVIDER_CUSTOM,         /* a job worker outside of Penstock */
 };
 
 /* A key of an action's configuration. */
@@ -56,9 +57,12 @@ const char *pen_action_configuration(const Pen__ActionDeclaration *action, const
  * by category: Deploy is once, all others repeatable. */
 Pen__ActionClass pen_action_class(const Pen__ActionDeclaration *action);
 
-/* Check one action against its provider: type, artifact counts, configuration keys and values,
- * members that only some providers take. Errors: PEN_EINVAL with
- * InvalidActionDeclarationException, naming action and cause. */
-int pen_provider_check(const Pen__ActionDeclaration *action, struct pen_error *err);
+struct pen_custom_types;
+
+/* Check one action against its provider, or its custom type (`types` may be NULL): type, artifact
+ * counts, configuration keys and values, members that only some providers take. Errors: PEN_EINVAL
+ * with InvalidActionDeclarationException, naming action and cause. */
+int pen_provider_check(const Pen__ActionDeclaration *action, const struct pen_custom_types *types,
+                       struct pen_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "controller/model/action_types.h"
 #include "controller/model/providers.h"
 #include "controller/model/rules.h"
 
@@ -35,7 +36,14 @@ static bool wants_secrets(const Pen__ActionDeclaration *action)
 
 static bool wants_notification(const Pen__ActionDeclaration *action)
 {
-    return pen_action_configuration(action, "NotificationArn") != NULL;
+    return !pen_action_is_custom(action->action_type_id) &&
+           pen_action_configuration(action, "NotificationArn") != NULL;
+}
+
+/* Job workers deliver artifacts through S3, which is not served. */
+static bool wants_custom_outputs(const Pen__ActionDeclaration *action)
+{
+    return pen_action_is_custom(action->action_type_id) && action->n_output_artifacts > 0;
 }
 
 static const struct {
@@ -43,6 +51,8 @@ static const struct {
     const char *what;
 } action_members[] = {
     {wants_secrets, "environmentVariables of type SECRETS_MANAGER"},
+    {wants_custom_outputs, "output artifacts of custom actions: there is no place yet where a job "
+                           "worker could put them; remove outputArtifacts"},
     {wants_notification, "NotificationArn: remove it and watch the approval instead"},
 };
 

@@ -280,7 +280,8 @@ static int check_region(const Pen__PipelineDeclaration *declaration,
 }
 
 static int check_action(const Pen__PipelineDeclaration *declaration,
-                        const Pen__ActionDeclaration *action, struct pen_error *err)
+                        const struct pen_custom_types *types, const Pen__ActionDeclaration *action,
+                        struct pen_error *err)
 {
     int code = check_name("action", action->name, ".@", err);
     if (code == 0 && action->namespace_ != NULL)
@@ -296,19 +297,20 @@ static int check_action(const Pen__PipelineDeclaration *declaration,
     if (code == 0)
         code = check_region(declaration, action, err);
     if (code == 0)
-        code = pen_provider_check(action, err);
+        code = pen_provider_check(action, types, err);
     return code;
 }
 
 static int check_actions(const Pen__PipelineDeclaration *declaration,
-                         const Pen__StageDeclaration *stage, struct pen_error *err)
+                         const struct pen_custom_types *types, const Pen__StageDeclaration *stage,
+                         struct pen_error *err)
 {
     struct pen_map names = {0};
     int code = 0;
     for (size_t i = 0; code == 0 && i < stage->n_actions; i++) {
         const Pen__ActionDeclaration *action = stage->actions[i];
         bool known = false;
-        code = check_action(declaration, action, err);
+        code = check_action(declaration, types, action, err);
         if (code == 0)
             code = note_name(&names, action->name, &known, err);
         if (code == 0 && known)
@@ -323,6 +325,12 @@ static int check_actions(const Pen__PipelineDeclaration *declaration,
 
 int pen_model_validate(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
 {
+    return pen_model_validate_with(declaration, NULL, err);
+}
+
+int pen_model_validate_with(const Pen__PipelineDeclaration *declaration,
+                            const struct pen_custom_types *types, struct pen_error *err)
+{
     int code = check_name("pipeline", declaration->name, ".@", err);
     if (code == 0)
         code = check_counts(declaration, err);
@@ -335,7 +343,7 @@ int pen_model_validate(const Pen__PipelineDeclaration *declaration, struct pen_e
     if (code == 0)
         code = check_source_stage(declaration, err);
     for (size_t i = 0; code == 0 && i < declaration->n_stages; i++)
-        code = check_actions(declaration, declaration->stages[i], err);
+        code = check_actions(declaration, types, declaration->stages[i], err);
     if (code == 0)
         code = pen_validate_artifacts(declaration, err);
     if (code == 0)

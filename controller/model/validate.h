@@ -9,6 +9,7 @@
 #define PEN_CONTROLLER_MODEL_VALIDATE_H
 
 #include "common/base/error.h"
+#include "controller/model/action_types.h"
 #include "pipeline.pb-c.h"
 
 /* Limits of a declaration: the API's quotas. */
@@ -33,6 +34,10 @@ enum {
  * InvalidActionDeclarationException, InvalidBlockerDeclarationException or ValidationException;
  * PEN_ENOMEM. Does not change the declaration, and works with and without its defaults. */
 int pen_model_validate(const Pen__PipelineDeclaration *declaration, struct pen_error *err);
+
+/* The same, where there are custom action types. */
+int pen_model_validate_with(const Pen__PipelineDeclaration *declaration,
+                            const struct pen_custom_types *types, struct pen_error *err);
 
 /* Fill what may be left out: runOrder 1, executionMode SUPERSEDED, version 1 (if there is none),
  * and pipelineType: V2 when a member needs it, else V1. The declaration is one whose strings are

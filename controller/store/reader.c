@@ -49,6 +49,10 @@ static const ProtobufCMessageDescriptor *type_of(Pen__RowKind kind)
         return &pen__access_key_row__descriptor;
     case PEN__ROW_KIND__ROW_RULE_EXECUTION:
         return &pen__rule_execution_row__descriptor;
+    case PEN__ROW_KIND__ROW_ACTION_TYPE:
+        return &pen__action_type_row__descriptor;
+    case PEN__ROW_KIND__ROW_JOB:
+        return &pen__job_row__descriptor;
     case PEN__ROW_KIND__ROW_WEBHOOK:
     default:
         return NULL;
