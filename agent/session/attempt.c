@@ -116,6 +116,48 @@ void attempt_ack(struct pen_session *self, struct pen_session_out *out, struct a
         attempt_set_state(self, attempt, PEN_ATTEMPT_ACKED);
 }
 
+/* ---- class once: permitted first, then begun */
+
+void attempt_ask(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
+                 uint32_t ttl_ms, int64_t now_ms)
+{
+    Pen__Event *event = event_add(self, attempt, attempt->last_seq + 1);
+    Pen__Started *started = event == NULL ? NULL : NEW(self, Pen__Started, pen__started__init);
+    if (started == NULL)
+        return;
+    event->what_case = PEN__EVENT__WHAT_STARTED;
+    event->started = started;
+    record_event(self, out, event);
+    size_t before = out->effects_count;
+    send_event(self, out, event);
+    if (out->effects_count > before) /* not before the start is durable, or a host that loses */
+        out->effects[before].after_sync = true; /* power would look like a copy of itself */
+    attempt->sent_ms = now_ms;
+    attempt->asking = true;
+    attempt->ask_until_ms = now_ms + (int64_t)ttl_ms;
+    wake_at(self, attempt->ask_until_ms);
+}
+
+void attempt_permit(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt)
+{
+    if (!attempt->asking)
+        return;
+    attempt->asking = false;
+    struct pen_session_effect *effect = effect_add(self, out, PEN_OUT_START, attempt->fence);
+    if (effect == NULL)
+        return;
+    effect->after_sync = true;
+    effect->capsule = attempt->capsule;
+}
+
+int attempt_give_up(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
+                    const char *reason, int64_t now_ms, struct pen_error *err)
+{
+    attempt->asking = false;
+    return attempt_finish(self, out, attempt,
+                          finished_make(self, PEN__FINISH_KIND__NEVER_BEGAN, reason), now_ms, err);
+}
+
 int attempt_kill(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
                  const char *reason, uint32_t grace_ms, int64_t now_ms, struct pen_error *err)
 {
@@ -124,6 +166,8 @@ int attempt_kill(struct pen_session *self, struct pen_session_out *out, struct a
         return 0; /* it has ended: its result says how */
     if (attempt->other_boot)
         return 0;
+    if (attempt->asking)
+        return attempt_give_up(self, out, attempt, reason, now_ms, err);
     if (attempt->state != PEN_ATTEMPT_KILLING) {
         int rc = session_attempt_move(self, attempt, PEN_ATTEMPT_KILLING, err);
         if (rc < 0)

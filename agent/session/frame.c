@@ -141,6 +141,11 @@ static int on_start(struct pen_session *self, Pen__Start *start, int64_t now_ms,
         self->once_fence = attempt->fence;
     record_started(self, out, attempt);
     out->sync = true;
+    if (attempt->capsule->action_class == PEN__ACTION_CLASS__ONCE) {
+        attempt_ask(self, out, attempt,
+                    start->has_start_ttl_ms ? start->start_ttl_ms : PEN_ASK_DEFAULT_MS, now_ms);
+        return 0;
+    }
     struct pen_session_effect *effect = effect_add(self, out, PEN_OUT_START, attempt->fence);
     if (effect != NULL) {
         effect->after_sync = true;
@@ -180,6 +185,8 @@ static int on_revoke(struct pen_session *self, const Pen__Revoke *revoke, int64_
     if (attempt == NULL || attempt->state == PEN_ATTEMPT_ACCEPTED ||
         attempt->state == PEN_ATTEMPT_TOMB)
         return bury_fence(self, attempt, revoke->fence, out, err);
+    if (attempt->asking)
+        return attempt_give_up(self, out, attempt, "revoked before it began", now_ms, err);
     send_revoked(self, out, revoke->fence, attempt);
     send_unacked(self, out, attempt, attempt->acked_seq + 1, now_ms);
     return 0;
@@ -205,6 +212,12 @@ static void know(struct pen_session *self, struct pen_session_out *out, struct a
                  uint64_t known_seq, int64_t now_ms)
 {
     attempt_ack(self, out, attempt, known_seq);
+    if (attempt->asking) { /* the answer was for a session that is over: it is void */
+        (void)attempt_give_up(self, out, attempt,
+                              "the session ended before the controller had confirmed the start",
+                              now_ms, NULL);
+        return;
+    }
     if (attempt->other_boot && attempt->state < PEN_ATTEMPT_FINISHED) {
         /* Events after known_seq are lost with the end of the journal, or were never made. */
         if (known_seq > attempt->last_seq)
@@ -357,8 +370,11 @@ static int in_session(struct pen_session *self, Pen__ToAgent *frame, int64_t now
         return on_start(self, frame->start, now_ms, out, err);
     case PEN__TO_AGENT__BODY_EVENT_ACK:
         attempt = attempt_get(self, frame->event_ack->fence);
-        if (attempt != NULL)
-            attempt_ack(self, out, attempt, frame->event_ack->seq);
+        if (attempt == NULL)
+            return 0;
+        attempt_ack(self, out, attempt, frame->event_ack->seq);
+        if (attempt->acked_seq > 0)
+            attempt_permit(self, out, attempt);
         return 0;
     case PEN__TO_AGENT__BODY_RESEND:
         attempt = attempt_get(self, frame->resend->fence);

@@ -224,7 +224,7 @@ void pen_session_destroy(struct pen_session **self_p)
 
 /* ---- steps */
 
-static void expire_attempts(struct pen_session *self, int64_t now_ms)
+static void expire_attempts(struct pen_session *self, int64_t now_ms, struct pen_session_out *out)
 {
     if (now_ms < self->attempts_deadline_ms)
         return;
@@ -238,6 +238,13 @@ static void expire_attempts(struct pen_session *self, int64_t now_ms)
                 attempt_remove(self, attempt);
             else
                 wake_at(self, attempt->accepted_ms + PEN_ACCEPT_TTL_MS);
+        } else if (attempt->asking) {
+            if (now_ms >= attempt->ask_until_ms)
+                (void)attempt_give_up(self, out, attempt,
+                                      "the controller did not confirm the start in time", now_ms,
+                                      NULL);
+            else
+                wake_at(self, attempt->ask_until_ms);
         } else if (attempt->state == PEN_ATTEMPT_KILLING) {
             if (now_ms >= attempt->killing_ms + PEN_UNKILLABLE_MS)
                 self->unkillable = true;
@@ -249,7 +256,7 @@ static void expire_attempts(struct pen_session *self, int64_t now_ms)
 
 static void step_timer(struct pen_session *self, int64_t now_ms, struct pen_session_out *out)
 {
-    expire_attempts(self, now_ms);
+    expire_attempts(self, now_ms, out);
     if (!self->connected)
         return;
     if (self->welcomed && now_ms >= self->heard_ms + 3 * self->heartbeat_ms)

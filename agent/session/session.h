@@ -22,6 +22,12 @@
  *   REVOKE or CANCEL for a fence that was never started: TOMB. ACKED and TOMB go when the
  *   controller releases them.
  *
+ *   A start of class ONCE does not begin yet when it is journalled: its first event (STARTED, with
+ * no time of beginning) asks, and only the acknowledgement of that event, in the same session, lets
+ *   it begin. So the controller has committed who may begin before anything does, and a second
+ *   process with the same key and spool - a copy of the machine - cannot begin it, too. Whatever
+ *   comes between ends it as never begun.
+ *
  * After a restart: pen_session_load() with each record of the journal, then pen_session_recover()
  * asks (ADOPT, UPLOAD) for what is left to do; the outside answers with the same inputs as ever.
  * Attempts of an earlier boot are not asked for: their shims are gone. Their result is numbered
@@ -43,8 +49,9 @@
 #include "spool.pb-c.h"
 
 enum {
-    PEN_ACCEPT_TTL_MS = 10 * 1000, /* an accepted offer that is not granted is forgotten */
-    PEN_HELLO_RETRY_MS = 5 * 1000, /* Hello is repeated until Welcome */
+    PEN_ACCEPT_TTL_MS = 10 * 1000,  /* an accepted offer that is not granted is forgotten */
+    PEN_ASK_DEFAULT_MS = 60 * 1000, /* a start of class once that is not confirmed is given up */
+    PEN_HELLO_RETRY_MS = 5 * 1000,  /* Hello is repeated until Welcome */
     PEN_HEARTBEAT_DEFAULT_MS = 10 * 1000,
     PEN_GRACE_DEFAULT_MS = 10 * 1000,  /* between TERM and KILL, when nobody says */
     PEN_UNKILLABLE_MS = 60 * 1000,     /* still alive this long after a kill: take no new work */

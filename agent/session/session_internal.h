@@ -17,6 +17,8 @@ struct attempt {
     bool other_boot; /* started before a reboot and without a result: waits for Welcome */
     bool forget;     /* settled while it still ran: released as soon as it has ended */
     bool good;       /* exited with 0 */
+    bool asking;     /* class once: begins when the controller has acknowledged its first event */
+    int64_t ask_until_ms;
     Pen__Capsule *capsule;
     Pen__Finished *finishing; /* made at the exit, sent when the outputs are made */
     Pen__Event **events;      /* unacknowledged, in order; the result stays until the release */
@@ -110,6 +112,14 @@ int attempt_finish(struct pen_session *self, struct pen_session_out *out, struct
 Pen__Finished *finished_make(struct pen_session *self, Pen__FinishKind kind, const char *reason);
 void attempt_ack(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
                  uint64_t seq);
+/* Class once, started and journalled: ask the controller whether it may begin, for ttl_ms. */
+void attempt_ask(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
+                 uint32_t ttl_ms, int64_t now_ms);
+/* The controller has committed that it may begin. */
+void attempt_permit(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt);
+/* It has not begun, and never will. */
+int attempt_give_up(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
+                    const char *reason, int64_t now_ms, struct pen_error *err);
 int attempt_kill(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,
                  const char *reason, uint32_t grace_ms, int64_t now_ms, struct pen_error *err);
 /* The controller needs nothing more of it. */

@@ -210,7 +210,8 @@ static void open_session(struct pen_engine *engine, struct agent *self, const Pe
         self->row->spool_id != NULL && !pen_str_equal(self->row->spool_id, hello->spool_id);
     if (self->offers > 0)
         drop_offers(engine, self);
-    if (!pen_str_equal(self->row->run_id, hello->run_id)) {
+    bool other_process = !pen_str_equal(self->row->run_id, hello->run_id);
+    if (other_process) {
         mem_set_text(&self->former_run_id, self->row->run_id);
         self->once_taken = false;
     }
@@ -230,6 +231,8 @@ static void open_session(struct pen_engine *engine, struct agent *self, const Pe
     send_welcome(engine, self);
     if (self->row->draining)
         agent_send_drain(engine, self);
+    if (other_process)
+        agent_drop_unbegun(engine, self, hello->n_inventory, hello->inventory);
     agent_reconcile(engine, self, true, hello->n_inventory, hello->inventory);
     agent_reindex(engine, self);
     agent_arm_timer(engine, self);

@@ -181,6 +181,8 @@ void agent_arm_timer(struct pen_engine *engine, struct agent *self);
 void agent_disconnect(struct pen_engine *engine, struct agent *self);
 void agent_lose_attempts(struct pen_engine *engine, struct agent *self, const char *why);
 void agent_quarantine(struct pen_engine *engine, struct agent *self, const char *why);
+void agent_drop_unbegun(struct pen_engine *engine, struct agent *self, size_t count,
+                        Pen__InventoryItem **inventory);
 void agent_reconcile(struct pen_engine *engine, struct agent *self, bool opening, size_t count,
                      Pen__InventoryItem **inventory);
 void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event);

@@ -174,7 +174,12 @@ static void put_attempt(const Pen__Fact *fact, struct pen_buf *out)
                        or_nothing(fact->attempt_granted->agent_id));
         break;
     case PEN__FACT__WHAT_ATTEMPT_STARTED:
-        pen_buf_printf(out, "attempt %" PRIu64 " runs", fact->attempt_started->fence);
+        pen_buf_printf(out,
+                       fact->attempt_started->started != NULL &&
+                               fact->attempt_started->started->has_began_ms
+                           ? "attempt %" PRIu64 " runs"
+                           : "attempt %" PRIu64 " may begin",
+                       fact->attempt_started->fence);
         break;
     case PEN__FACT__WHAT_ATTEMPT_STEP:
         pen_buf_printf(out, "attempt %" PRIu64 " ", fact->attempt_step->fence);

@@ -62,6 +62,7 @@ struct fake_agent {
     uint32_t slots;
     bool up;   /* says hello, answers */
     bool deaf; /* its messages get lost, both ways */
+    bool loses_starts;
     struct job jobs[WORLD_JOBS];
     size_t jobs_count;
 };

@@ -235,7 +235,8 @@ static void agent_receive(struct world *w, struct fake_agent *a, const Pen__ToAg
         break;
     }
     case PEN__TO_AGENT__BODY_START:
-        agent_start(w, a, message->start);
+        if (!a->loses_starts)
+            agent_start(w, a, message->start);
         break;
     case PEN__TO_AGENT__BODY_CANCEL:
         agent_cancel(w, a, message->cancel->fence);
