@@ -112,6 +112,17 @@ void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescrip
     }
 }
 
+void *core_row(struct sim *sim, Pen__RowKind kind, const char *key,
+               const ProtobufCMessageDescriptor *type)
+{
+    char *full = mem_format("%02d %s", (int)kind, key);
+    const struct stored *stored = pen_map_get(&sim->core.store, pen_key_text(full));
+    free(full);
+    if (stored == NULL || stored->row.deleted)
+        return NULL;
+    return protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
+}
+
 /* ---- memory = rows = facts folded */
 
 struct comparison {
@@ -175,6 +186,7 @@ void core_check_fold(struct sim *sim)
     struct pen_engine *other = NULL;
     struct pen_map folded = {0};
     sim->counts[COUNT_FOLDS]++;
+    auditor_check_log(sim);
     CHECK(pen_engine_create(&core->options, &other, &err) == 0);
     for (size_t i = 0; i < core->facts_count; i++) {
         struct pen_engine_out out = {0};
@@ -201,6 +213,7 @@ static void perform_one(struct sim *sim, const Pen__Effect *effect)
         people_reply(sim, effect->reply);
         break;
     case PEN__EFFECT__WHAT_AGENT_SEND:
+        auditor_told(sim, effect->agent_send);
         net_to_agent(sim, effect->agent_send);
         break;
     case PEN__EFFECT__WHAT_KEY_DENY:
@@ -217,6 +230,7 @@ static void perform_one(struct sim *sim, const Pen__Effect *effect)
         break;
     }
     case PEN__EFFECT__WHAT_ARTIFACT_ACCEPTED:
+        auditor_accepted(sim, effect->artifact_accepted);
         data_accepted(sim, effect->artifact_accepted);
         break;
     case PEN__EFFECT__WHAT_SOURCE_RUN:
@@ -310,11 +324,12 @@ void core_start(struct sim *sim)
     memcpy(core->options.seed, &sim->options.seed, sizeof sim->options.seed);
     CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);
     core->up = true;
-    core->turn_armed = false;
+    core->turn_armed = core->commit_held = core->refused = false;
     sim_trace(sim, "controller starts, life %" PRIu64, core->life);
     load(sim);
     commit(sim);
     check_memory(sim, core->engine, "RELOAD");
+    auditor_reloaded(sim);
     if (sim->options.plant != PLANT_LOST_PLAN)
         (void)perform(sim, false);
     pen_engine_out_clear(&core->out);
@@ -335,6 +350,8 @@ void core_crash(struct sim *sim, const char *where)
     sim->counts[COUNT_CORE_CRASHES]++;
     sim_trace(sim, "controller dies %s", where);
     core->up = false;
+    if (core->out.facts_count == 0 && core->out.rows_count == 0)
+        check_memory(sim, core->engine, "MEMORY");
     forget_memory(sim);
     net_drop_all(sim);
     if (sim->options.plant == PLANT_FENCE_REUSED && sim_chance(sim, 500)) {
@@ -349,10 +366,97 @@ void core_crash(struct sim *sim, const char *where)
     sim_at(sim, down_ms, fire_start);
 }
 
+/* ---- a full disk, as controller/app/core.c lives with it */
+
+static void fire_retry(struct sim *sim, struct sim_event *event)
+{
+    if (sim->core.up && event->stamp == sim->core.life)
+        core_tick(sim);
+}
+
+static void retry_later(struct sim *sim)
+{
+    sim_at(sim, 1000, fire_retry)->stamp = sim->core.life;
+}
+
+/* People are told; agents and sources are not heard. */
+static void refuse_inbox(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    for (size_t i = 0; i < core->inbox_count; i++) {
+        Pen__Reply reply = PEN__REPLY__INIT;
+        char error[] = "ServiceUnavailableException";
+        if (core->inbox[i]->correlation != 0) {
+            SET(&reply, correlation, core->inbox[i]->correlation);
+            reply.error = error;
+            people_reply(sim, &reply);
+        }
+        mem_free_message(core->inbox[i]);
+    }
+    core->inbox_count = 0;
+    core->refused = true;
+}
+
+/* False: nothing more can be done in this turn. */
+static bool has_space(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    bool full = core->disk_full_until_ms > sim->now_ms;
+    if (full && (core->commit_held || !core->disk_full_at_once)) {
+        refuse_inbox(sim);
+        retry_later(sim);
+        return false;
+    }
+    if (full || !(core->commit_held || core->refused))
+        return true;
+    sim_trace(sim, "controller: its disk has space again");
+    core->commit_held = core->refused = false;
+    commit(sim);
+    if (!perform(sim, true))
+        return false;
+    pen_engine_out_clear(&core->out);
+    return true;
+}
+
+/* False: the commit waits for space. */
+static bool hold_commit(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    if (core->disk_full_until_ms <= sim->now_ms || core->out.facts_count == 0)
+        return true;
+    sim_trace(sim, "controller: a commit of %zu facts waits for space", core->out.facts_count);
+    core->commit_held = true;
+    retry_later(sim);
+    return false;
+}
+
+void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once)
+{
+    struct core *core = &sim->core;
+    sim->counts[COUNT_CORE_DISK_FULL]++;
+    sim_trace(sim, "controller: its disk is full%s", at_once ? " in the middle of a commit" : "");
+    core->disk_full_until_ms = sim->now_ms + for_ms;
+    core->disk_full_at_once = at_once;
+}
+
+/* The disk refuses the commit: the process ends. Whether it took it all the same, nobody knows. */
+static bool commit_fails(struct sim *sim)
+{
+    if (!sim_chance(sim, sim->mix.commit_error_pm))
+        return false;
+    sim->counts[COUNT_COMMIT_ERRORS]++;
+    if (sim_chance(sim, 300))
+        commit(sim);
+    core_crash(sim, "for the disk has refused a commit");
+    return true;
+}
+
 static void turn(struct sim *sim)
 {
     struct core *core = &sim->core;
     struct pen_error err;
+    if (!has_space(sim))
+        return;
     size_t batch = 1 + (size_t)sim_below(sim, 16);
     if (batch > core->inbox_count)
         batch = core->inbox_count;
@@ -370,6 +474,8 @@ static void turn(struct sim *sim)
         core_crash(sim, "before the commit");
         return;
     }
+    if (!hold_commit(sim) || commit_fails(sim))
+        return;
     commit(sim);
     if (!perform(sim, true))
         return;

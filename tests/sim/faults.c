@@ -16,12 +16,16 @@ void faults_draw(struct sim *sim)
         .loss_pm = maybe(sim, 1, 300),
         .duplicate_pm = maybe(sim, 1, 300),
         .late_pm = maybe(sim, 1, 50),
+        .late_s = 600 + (uint32_t)sim_below(sim, 10000),
         .delay_ms = maybe(sim, 1, 800),
         .disorder = sim_chance(sim, 500),
         .clog_s = maybe(sim, 20, 300),
+        .swizzle_s = maybe(sim, 120, 1200),
         .cut_s = maybe(sim, 30, 600),
         .core_crash_pm = maybe(sim, 1, 20),
         .core_stop_s = maybe(sim, 60, 1200),
+        .core_disk_full_s = maybe(sim, 120, 1800),
+        .commit_error_pm = maybe(sim, 1, 10),
         .agent_crash_pm = maybe(sim, 1, 60),
         .agent_stop_s = maybe(sim, 60, 600),
         .reboot_s = maybe(sim, 120, 1200),
@@ -123,6 +127,38 @@ static void fire_clog(struct sim *sim, struct sim_event *event)
     again(sim, sim->mix.clog_s, fire_clog);
 }
 
+static void fire_clog_one(struct sim *sim, struct sim_event *event)
+{
+    sim->hosts[event->host].clogged_until_ms = (int64_t)event->number;
+}
+
+/* Every link stops, one after the other, and they come back in another order. */
+static void fire_swizzle(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet) {
+        sim->counts[COUNT_SWIZZLES]++;
+        sim_trace(sim, "the links of all hosts stop, one after the other");
+        int64_t stopped_ms = 1000 + (int64_t)sim_below(sim, 20000);
+        for (int i = 0; i < SIM_HOSTS_MAX; i++) {
+            struct sim_event *one =
+                sim_at(sim, (int64_t)sim_below(sim, (uint64_t)stopped_ms), fire_clog_one);
+            one->host = i;
+            one->number = (uint64_t)(sim->now_ms + stopped_ms + (int64_t)sim_below(sim, 20000));
+        }
+    }
+    again(sim, sim->mix.swizzle_s, fire_swizzle);
+}
+
+static void fire_core_disk(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        core_fill_disk(sim, sim_around(sim, sim_chance(sim, 800) ? 20000 : 600000),
+                       sim_chance(sim, 500));
+    again(sim, sim->mix.core_disk_full_s, fire_core_disk);
+}
+
 static void heal(struct sim *sim, struct host *host)
 {
     if (!host->cut_in && !host->cut_out)
@@ -138,20 +174,31 @@ static void fire_heal(struct sim *sim, struct sim_event *event)
     heal(sim, &sim->hosts[event->host]);
 }
 
+static void cut(struct sim *sim, struct host *host, uint64_t kind, int64_t for_ms)
+{
+    if (!host->exists)
+        return;
+    host->cut_in = kind != 0;
+    host->cut_out = kind != 1;
+    sim->counts[COUNT_CUTS]++;
+    sim_trace(sim, "%s is cut off%s%s", host->name, host->cut_in ? " in" : "",
+              host->cut_out ? " out" : "");
+    sim_at(sim, for_ms, fire_heal)->host = host->index;
+}
+
+/* One way or both, one host or all of them. */
 static void fire_cut(struct sim *sim, struct sim_event *event)
 {
     (void)event;
     if (!sim->quiet) {
-        struct host *host = some_host(sim);
-        uint64_t kind = sim_below(sim, 3);
-        host->cut_in = kind != 0;
-        host->cut_out = kind != 1;
-        sim->counts[COUNT_CUTS]++;
-        sim_trace(sim, "%s is cut off%s%s", host->name, host->cut_in ? " in" : "",
-                  host->cut_out ? " out" : "");
         static const int64_t means_ms[] = {10000, 60000, 600000, 3600000};
-        int64_t ends_ms = 100 + sim_around(sim, means_ms[sim_below(sim, 4)]);
-        sim_at(sim, ends_ms, fire_heal)->host = host->index;
+        int64_t for_ms = 100 + sim_around(sim, means_ms[sim_below(sim, 4)]);
+        uint64_t kind = sim_below(sim, 3);
+        bool all = sim_chance(sim, 100);
+        for (int i = 0; all && i < SIM_HOSTS_MAX; i++)
+            cut(sim, &sim->hosts[i], kind, for_ms);
+        if (!all)
+            cut(sim, some_host(sim), kind, for_ms);
     }
     again(sim, sim->mix.cut_s, fire_cut);
 }
@@ -167,7 +214,9 @@ void faults_begin(struct sim *sim)
     again(sim, mix->roll_back_s, fire_roll_back);
     again(sim, mix->clone_s, fire_clone);
     again(sim, mix->clog_s, fire_clog);
+    again(sim, mix->swizzle_s, fire_swizzle);
     again(sim, mix->cut_s, fire_cut);
+    again(sim, mix->core_disk_full_s, fire_core_disk);
 }
 
 void faults_end(struct sim *sim)
@@ -175,6 +224,7 @@ void faults_end(struct sim *sim)
     uint32_t fails = sim->mix.action_fails_pm;
     sim->mix = (struct sim_mix){.delay_ms = 5, .action_fails_pm = fails, .people_s = 0};
     core_start(sim);
+    sim->core.disk_full_until_ms = 0;
     for (int i = 0; i < SIM_HOSTS_MAX; i++) {
         struct host *host = &sim->hosts[i];
         if (!host->exists)

@@ -278,6 +278,7 @@ void host_start_agent(struct sim *sim, struct host *host)
     if (host->session != NULL || !host->powered || host->agent_id == NULL)
         return;
     host->crashed = false;
+    host->max_before = host->max_started;
     host->process = ++sim->stamps;
     host->link = 0;
     host->turn_armed = false;
@@ -377,6 +378,7 @@ void host_wipe(struct sim *sim, struct host *host)
     sim->counts[COUNT_WIPES]++;
     host->tainted = true;
     host_power_off(sim, host, "and its spool is wiped");
+    host->max_started = 0;
     journal_clear(&host->journal);
     journal_clear(&host->snapshot);
     free(host->snapshot_spool_id);
@@ -399,6 +401,7 @@ void host_roll_back(struct sim *sim, struct host *host)
     sim->counts[COUNT_ROLL_BACKS]++;
     host->tainted = true;
     host_power_off(sim, host, "and its disk is rolled back");
+    host->max_started = 0;
     journal_copy(&host->journal, &host->snapshot);
     mem_set_text(&host->spool_id, host->snapshot_spool_id);
 }

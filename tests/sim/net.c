@@ -118,6 +118,7 @@ static void fire_to_core(struct sim *sim, struct sim_event *event)
     body->agent_id = mem_text(host->agent_id);
     SET(body, link, event->link);
     body->message = (Pen__FromAgent *)message;
+    auditor_heard(sim, host->agent_id);
     core_post(sim, core_input(PEN__INPUT__WHAT_AGENT_MESSAGE, body));
 }
 
@@ -182,7 +183,9 @@ static void carry(struct sim *sim, struct host *host, bool to_agent, bool openin
     }
     if (sim_chance(sim, sim->mix.late_pm)) {
         sim->counts[COUNT_LATE]++;
-        queue_one(sim, host, fire, &bytes, link, at + sim_around(sim, 1800 * 1000))->flag = true;
+        queue_one(sim, host, fire, &bytes, link,
+                  at + sim_around(sim, (int64_t)sim->mix.late_s * 1000))
+            ->flag = true;
     }
 }
 

@@ -9,93 +9,6 @@
 
 #define ADA "arn:aws:iam::000000000000:user/ada"
 
-static const struct {
-    const char *name;
-    const char *mode;
-    const char *stages; /* Stage:Action=kind@runOrder,...|... */
-} templates[SIM_PIPELINES] = {
-    {"fast", "SUPERSEDED", "Source:S=source|Build:A=made,B=run,C=run@2|Deploy:D=once"},
-    {"line", "QUEUED", "Source:S=source|Build:A=made|Ok:P=approve|Deploy:D=once,E=once@2"},
-    {"wide", "PARALLEL", "Source:S=source|Build:A=run,B=run|Deploy:D=once"},
-    {"gate", "SUPERSEDED", "Source:S=source|Ok:P=approve|Deploy:D=once|After:Z=run"},
-};
-
-/* ---- declarations */
-
-static Pen__ActionDeclaration *make_action(char *text)
-{
-    char *kind = strchr(text, '=');
-    CHECK(kind != NULL);
-    *kind++ = '\0';
-    char *at = strchr(kind, '@');
-    int32_t order = at == NULL ? 1 : at[1] - '0';
-    if (at != NULL)
-        *at = '\0';
-    bool source = strcmp(kind, "source") == 0;
-    bool approve = strcmp(kind, "approve") == 0;
-    Pen__ActionDeclaration *action = MAKE(Pen__ActionDeclaration, pen__action_declaration__init);
-    action->name = mem_text(text);
-    SET(action, run_order, order);
-    action->action_type_id = MAKE(Pen__ActionTypeId, pen__action_type_id__init);
-    action->action_type_id->owner = mem_text("AWS");
-    action->action_type_id->version = mem_text("1");
-    action->action_type_id->category = mem_text(source    ? "Source"
-                                                : approve ? "Approval"
-                                                          : "Compute");
-    action->action_type_id->provider = mem_text(source    ? "CodeCommit"
-                                                : approve ? "Manual"
-                                                          : "Commands");
-    if (source || strcmp(kind, "made") == 0) {
-        Pen__OutputArtifact *output = MAKE(Pen__OutputArtifact, pen__output_artifact__init);
-        output->name = mem_text(text);
-        APPEND(action, output_artifacts, output);
-    }
-    if (!source && !approve)
-        APPEND(action, commands, mem_text("make"));
-    if (strcmp(kind, "once") == 0) {
-        Pen__ActionDeclaration__ConfigurationEntry *entry =
-            MAKE(Pen__ActionDeclaration__ConfigurationEntry,
-                 pen__action_declaration__configuration_entry__init);
-        entry->key = mem_text("Class");
-        entry->value = mem_text("once");
-        APPEND(action, configuration, entry);
-    }
-    return action;
-}
-
-static Pen__PipelineDeclaration *declare(int pipeline)
-{
-    Pen__PipelineDeclaration *declaration =
-        MAKE(Pen__PipelineDeclaration, pen__pipeline_declaration__init);
-    declaration->name = mem_text(templates[pipeline].name);
-    declaration->execution_mode = mem_text(templates[pipeline].mode);
-    char *copy = mem_text(templates[pipeline].stages);
-    char *rest = copy;
-    char *text;
-    while ((text = strsep(&rest, "|")) != NULL) {
-        Pen__StageDeclaration *stage = MAKE(Pen__StageDeclaration, pen__stage_declaration__init);
-        char *actions = strchr(text, ':');
-        CHECK(actions != NULL);
-        *actions++ = '\0';
-        stage->name = mem_text(text);
-        char *action;
-        while ((action = strsep(&actions, ",")) != NULL)
-            APPEND(stage, actions, make_action(action));
-        APPEND(declaration, stages, stage);
-    }
-    free(copy);
-    return declaration;
-}
-
-static const char *some_stage(struct sim *sim, int pipeline)
-{
-    static const char *const stages[SIM_PIPELINES][4] = {{"Build", "Deploy", "Deploy", "Build"},
-                                                         {"Build", "Ok", "Deploy", "Deploy"},
-                                                         {"Build", "Deploy", "Deploy", "Build"},
-                                                         {"Ok", "Deploy", "After", "Deploy"}};
-    return stages[pipeline][sim_below(sim, 4)];
-}
-
 /* ---- asking */
 
 static void ask(struct sim *sim, Pen__Input__WhatCase what, void *body, int pipeline,
@@ -154,6 +67,14 @@ static void pick_execution(struct sim *sim, void *message, void *context)
     mem_set_text(&pick->id, row->id);
 }
 
+static Pen__NameValue *name_value(const char *name, const char *value)
+{
+    Pen__NameValue *made = MAKE(Pen__NameValue, pen__name_value__init);
+    made->name = mem_text(name);
+    made->value = mem_text(value);
+    return made;
+}
+
 static void start(struct sim *sim, int pipeline)
 {
     struct pipeline_facts *facts = &sim->pipelines[pipeline];
@@ -170,6 +91,15 @@ static void start(struct sim *sim, int pipeline)
     request->has_body_sha256 = 1;
     request->body_sha256.len = 32;
     request->body_sha256.data = mem_zero(32);
+    if (sim_chance(sim, 500))
+        APPEND(request, variables, name_value("mood", sim_chance(sim, 500) ? "bad" : "good"));
+    if (sim_chance(sim, 200)) {
+        Pen__SourceOverride *override = MAKE(Pen__SourceOverride, pen__source_override__init);
+        override->action = mem_text("S");
+        override->revision_type = mem_text("COMMIT_ID");
+        override->revision_value = mem_format("rev-%d-0", pipeline);
+        APPEND(request, overrides, override);
+    }
     uint64_t number = strtoull(facts->token + 6, NULL, 10);
     ask(sim, PEN__INPUT__WHAT_START_EXECUTION, request, pipeline, number);
 }
@@ -177,7 +107,9 @@ static void start(struct sim *sim, int pipeline)
 static void stop(struct sim *sim, int pipeline)
 {
     struct pick pick = {.pipeline = sim->pipelines[pipeline].name,
-                        .status = PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS};
+                        .status = sim_chance(sim, 800)
+                                      ? PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS
+                                      : PEN__EXECUTION_STATUS__EXECUTION_STOPPING};
     core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor, pick_execution,
               &pick);
     if (pick.id == NULL)
@@ -205,6 +137,7 @@ static void decide(struct sim *sim, int pipeline, bool approve, bool wrong_token
     request->token = mem_text(wrong_token ? "nonsense" : pick.token);
     SET(request, approved, approve);
     request->summary = mem_text("looked at it");
+    auditor_asked(sim, request->token, approve);
     ask(sim, PEN__INPUT__WHAT_PUT_APPROVAL, request, pipeline, wrong_token ? 1 : 0);
     pick_release(&pick);
 }
@@ -212,14 +145,15 @@ static void decide(struct sim *sim, int pipeline, bool approve, bool wrong_token
 static void retry(struct sim *sim, int pipeline)
 {
     struct pick pick = {.pipeline = sim->pipelines[pipeline].name,
-                        .status = PEN__EXECUTION_STATUS__EXECUTION_FAILED};
+                        .status = sim_chance(sim, 800) ? PEN__EXECUTION_STATUS__EXECUTION_FAILED
+                                                       : PEN__EXECUTION_STATUS__EXECUTION_STOPPED};
     core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor, pick_execution,
               &pick);
     if (pick.id == NULL)
         return;
     Pen__RetryStage *request = MAKE(Pen__RetryStage, pen__retry_stage__init);
     request->pipeline = mem_text(pick.pipeline);
-    request->stage = mem_text(some_stage(sim, pipeline));
+    request->stage = mem_text(pipeline_some_stage(sim, pipeline));
     request->execution_id = mem_text(pick.id);
     SET(request, all_actions, sim_chance(sim, 500));
     ask(sim, PEN__INPUT__WHAT_RETRY_STAGE, request, pipeline, 0);
@@ -238,7 +172,45 @@ static void roll_back(struct sim *sim, int pipeline)
     request->pipeline = mem_text(pick.pipeline);
     request->stage = mem_text("Deploy");
     request->target_execution_id = mem_text(pick.id);
+    char *key = mem_format("%s/Deploy", pick.id);
+    request->target =
+        core_row(sim, PEN__ROW_KIND__ROW_EXECUTION, pick.id, &pen__execution_row__descriptor);
+    request->target_stage = core_row(sim, PEN__ROW_KIND__ROW_STAGE_EXECUTION, key,
+                                     &pen__stage_execution_row__descriptor);
+    free(key);
     ask(sim, PEN__INPUT__WHAT_ROLLBACK, request, pipeline, 0);
+    pick_release(&pick);
+}
+
+/* Any condition that was checked: the engine says whether it may be overridden. */
+static void pick_condition(struct sim *sim, void *message, void *context)
+{
+    const Pen__StageExecutionRow *row = message;
+    struct pick *pick = context;
+    for (size_t i = 0; i < row->n_conditions; i++) {
+        if ((row->conditions[i]->status != PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS &&
+             row->conditions[i]->status != PEN__CONDITION_STATUS__CONDITION_FAILED) ||
+            !pen_str_equal(row->pipeline, pick->pipeline) || sim_below(sim, ++pick->seen) != 0)
+            continue;
+        mem_set_text(&pick->id, row->execution_id);
+        mem_set_text(&pick->stage, row->stage);
+        pick->phase = (int)row->conditions[i]->kind;
+    }
+}
+
+static void override(struct sim *sim, int pipeline)
+{
+    struct pick pick = {.pipeline = sim->pipelines[pipeline].name};
+    core_each(sim, PEN__ROW_KIND__ROW_STAGE_EXECUTION, &pen__stage_execution_row__descriptor,
+              pick_condition, &pick);
+    if (pick.id == NULL)
+        return;
+    Pen__OverrideCondition *request = MAKE(Pen__OverrideCondition, pen__override_condition__init);
+    request->pipeline = mem_text(pick.pipeline);
+    request->stage = mem_text(pick.stage);
+    request->execution_id = mem_text(pick.id);
+    SET(request, kind, (Pen__ConditionKind)pick.phase);
+    ask(sim, PEN__INPUT__WHAT_OVERRIDE_CONDITION, request, pipeline, 0);
     pick_release(&pick);
 }
 
@@ -278,16 +250,30 @@ static void explain(struct sim *sim, int pipeline)
 static void create(struct sim *sim, int pipeline)
 {
     Pen__CreatePipeline *request = MAKE(Pen__CreatePipeline, pen__create_pipeline__init);
-    request->declaration = declare(pipeline);
+    request->declaration = pipeline_declare(pipeline);
     ask(sim, PEN__INPUT__WHAT_CREATE_PIPELINE, request, pipeline, 0);
+}
+
+static void fire_create(struct sim *sim, struct sim_event *event);
+
+/* It is made again after a while; the same name is then another pipeline. */
+static void delete (struct sim *sim, int pipeline)
+{
+    struct pipeline_facts *facts = &sim->pipelines[pipeline];
+    Pen__DeletePipeline *request = MAKE(Pen__DeletePipeline, pen__delete_pipeline__init);
+    request->name = mem_text(facts->name);
+    mem_set_text(&facts->token, NULL);
+    mem_set_text(&facts->token_execution_id, NULL);
+    ask(sim, PEN__INPUT__WHAT_DELETE_PIPELINE, request, pipeline, 0);
+    sim_at(sim, 1000 + sim_around(sim, 30000), fire_create)->number = (uint64_t)pipeline;
 }
 
 static void edit(struct sim *sim, int pipeline)
 {
     Pen__UpdatePipeline *request = MAKE(Pen__UpdatePipeline, pen__update_pipeline__init);
-    request->declaration = declare(pipeline);
+    request->declaration = pipeline_declare(pipeline);
     if (sim_chance(sim, 200))
-        mem_set_text(&request->declaration->execution_mode, templates[sim_below(sim, 3)].mode);
+        mem_set_text(&request->declaration->execution_mode, pipeline_some_mode(sim));
     ask(sim, PEN__INPUT__WHAT_UPDATE_PIPELINE, request, pipeline, 0);
 }
 
@@ -317,6 +303,7 @@ static void fire_replace(struct sim *sim, struct sim_event *event)
     host->process = ++sim->stamps; /* nothing of before concerns it */
     host->denied = false;
     host->tainted = true;
+    host->max_started = 0;
     if (event->flag) { /* the old folder is thrown away */
         journal_clear(&host->journal);
         free(host->spool_id);
@@ -379,67 +366,65 @@ void people_reply(struct sim *sim, const Pen__Reply *reply)
 
 /* ---- the day of people */
 
+static void act_approve(struct sim *sim, int pipeline)
+{
+    decide(sim, pipeline, sim_chance(sim, 800), sim_chance(sim, 100));
+}
+
+static void act_resolve(struct sim *sim, int pipeline)
+{
+    resolve(sim, pipeline, 1 + (int)sim_below(sim, 3));
+}
+
+static void act_close(struct sim *sim, int pipeline)
+{
+    transition(sim, pipeline, pipeline_some_stage(sim, pipeline), true);
+}
+
+static void act_open(struct sim *sim, int pipeline)
+{
+    transition(sim, pipeline, pipeline_some_stage(sim, pipeline), false);
+}
+
+static void act_drain(struct sim *sim, int pipeline)
+{
+    (void)pipeline;
+    change_agent(sim, &sim->hosts[sim_below(sim, (uint64_t)sim->hosts_count)],
+                 sim_chance(sim, 400) ? PEN__AGENT_CHANGE__AGENT_DRAIN
+                                      : PEN__AGENT_CHANGE__AGENT_UNDRAIN);
+}
+
+static void act_revoke(struct sim *sim, int pipeline)
+{
+    (void)pipeline;
+    struct host *host = &sim->hosts[sim_below(sim, (uint64_t)sim->hosts_count)];
+    if (sim->mix.wipe_s == 0)
+        return; /* what it does cannot be proven either */
+    change_agent(sim, host, PEN__AGENT_CHANGE__AGENT_REVOKE);
+    replace_later(sim, host, sim_around(sim, 60000));
+}
+
+/* What people do, and how often: parts of the sum. */
+static const struct {
+    uint32_t parts;
+    void (*act)(struct sim *sim, int pipeline);
+} deeds[] = {
+    {200, source_push}, {140, start},   {40, stop},        {160, act_approve}, {80, retry},
+    {50, roll_back},    {40, override}, {40, act_resolve}, {30, act_close},    {70, act_open},
+    {30, edit},         {6, delete},    {40, act_drain},   {4, act_revoke},    {60, explain},
+};
+
 static void act(struct sim *sim)
 {
-    int pipeline = (int)sim_below(sim, SIM_PIPELINES);
-    struct host *host = &sim->hosts[sim_below(sim, SIM_HOSTS)];
-    switch (sim_below(sim, 24)) {
-    case 0:
-    case 1:
-    case 2:
-    case 3:
-    case 4:
-        source_push(sim, pipeline);
-        break;
-    case 5:
-    case 6:
-    case 7:
-        start(sim, pipeline);
-        break;
-    case 8:
-        stop(sim, pipeline);
-        break;
-    case 9:
-    case 10:
-    case 11:
-    case 12:
-        decide(sim, pipeline, sim_chance(sim, 800), sim_chance(sim, 100));
-        break;
-    case 13:
-    case 14:
-        retry(sim, pipeline);
-        break;
-    case 15:
-        roll_back(sim, pipeline);
-        break;
-    case 16:
-        resolve(sim, pipeline, 1 + (int)sim_below(sim, 3));
-        break;
-    case 17:
-        transition(sim, pipeline, some_stage(sim, pipeline), true);
-        break;
-    case 18:
-    case 19:
-        transition(sim, pipeline, some_stage(sim, pipeline), false);
-        break;
-    case 20:
-        edit(sim, pipeline);
-        break;
-    case 21:
-        change_agent(sim, host,
-                     sim_chance(sim, 400) ? PEN__AGENT_CHANGE__AGENT_DRAIN
-                                          : PEN__AGENT_CHANGE__AGENT_UNDRAIN);
-        break;
-    case 22:
-        if (sim_chance(sim, 100) && sim->mix.wipe_s > 0) {
-            change_agent(sim, host, PEN__AGENT_CHANGE__AGENT_REVOKE);
-            replace_later(sim, host, sim_around(sim, 60000));
-        }
-        break;
-    default:
-        explain(sim, pipeline);
-        break;
-    }
+    uint32_t sum = 0;
+    for (size_t i = 0; i < sizeof deeds / sizeof deeds[0]; i++)
+        sum += deeds[i].parts;
+    int pipeline = (int)sim_below(sim, (uint64_t)sim->pipelines_count);
+    uint64_t part = sim_below(sim, sum);
+    size_t i = 0;
+    while (part >= deeds[i].parts)
+        part -= deeds[i++].parts;
+    deeds[i].act(sim, pipeline);
 }
 
 static void fire_act(struct sim *sim, struct sim_event *event)
@@ -454,20 +439,19 @@ static void fire_act(struct sim *sim, struct sim_event *event)
 /* A lost answer is asked for again: creating is repeated until it is told that it exists. */
 static void fire_create(struct sim *sim, struct sim_event *event)
 {
-    char key[16];
-    (void)pen_str_copy(key, sizeof key, "02 ");
-    (void)pen_str_copy(key + 3, sizeof key - 3, templates[event->number].name);
-    if (pen_map_get(&sim->core.store, pen_key_text(key)) == NULL) {
+    void *row = core_row(sim, PEN__ROW_KIND__ROW_PIPELINE, pipeline_name((int)event->number),
+                         &pen__pipeline_row__descriptor);
+    if (row == NULL) {
         create(sim, (int)event->number);
         sim_at(sim, 10000, fire_create)->number = event->number;
     }
+    mem_free_message(row);
 }
 
 void people_begin(struct sim *sim)
 {
-    for (int i = 0; i < SIM_PIPELINES; i++) {
-        (void)pen_str_copy(sim->pipelines[i].name, sizeof sim->pipelines[i].name,
-                           templates[i].name);
+    for (int i = 0; i < sim->pipelines_count; i++) {
+        (void)pen_str_copy(sim->pipelines[i].name, sizeof sim->pipelines[i].name, pipeline_name(i));
         sim_at(sim, (int64_t)sim_below(sim, 5000), fire_create)->number = (uint64_t)i;
     }
     sim_at(sim, 6000, fire_act);
@@ -500,12 +484,12 @@ void people_quiet(struct sim *sim)
 void people_decide_all(struct sim *sim, bool unproven_too)
 {
     static const char *const stages[] = {"Build", "Ok", "Deploy", "After"};
-    for (int i = 0; i < SIM_PIPELINES; i++) {
+    for (int i = 0; i < sim->pipelines_count; i++) {
         decide(sim, i, true, false);
         if (unproven_too)
             resolve(sim, i, 1 + (int)sim_below(sim, 3));
         for (size_t k = 0; k < sizeof stages / sizeof stages[0]; k++)
-            if (strstr(templates[i].stages, stages[k]) != NULL && sim_chance(sim, 200))
+            if (pipeline_has_stage(i, stages[k]) && sim_chance(sim, 200))
                 transition(sim, i, stages[k], false);
     }
     core_each(sim, PEN__ROW_KIND__ROW_AGENT, &pen__agent_row__descriptor, replace_if_out, NULL);

@@ -109,6 +109,7 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
 void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule)
 {
     struct run *run = shim_run(sim, host, capsule->fence);
+    auditor_start(sim, host, capsule);
     if (run != NULL && run->began)
         sim_fail(sim, "ONCE: %s is told by its session to start fence %" PRIu64 " again",
                  host->name, capsule->fence);

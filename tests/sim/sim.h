@@ -26,9 +26,9 @@
 #include "controller/engine/memory.h"
 
 enum {
-    SIM_HOSTS = 4,     /* hosts of the installation */
-    SIM_HOSTS_MAX = 6, /* with the copies of hosts */
-    SIM_PIPELINES = 4,
+    SIM_HOSTS = 8,        /* hosts of the installation, at most */
+    SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
+    SIM_PIPELINES = 6,    /* at most */
     SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
     SIM_FAILED = 3,       /* exit status of a violation */
 };
@@ -56,9 +56,11 @@ struct sim_mix {
     uint32_t loss_pm, duplicate_pm, late_pm; /* per mille of messages */
     uint32_t delay_ms;                       /* mean */
     bool disorder;                           /* delays overtake each other */
-    uint32_t clog_s, cut_s;
+    uint32_t clog_s, swizzle_s, cut_s;
+    uint32_t late_s;        /* how much later a late copy comes, mean */
     uint32_t core_crash_pm; /* per mille of core turns */
     uint32_t core_stop_s;
+    uint32_t core_disk_full_s, commit_error_pm;
     uint32_t agent_crash_pm; /* per mille of turns that write */
     uint32_t agent_stop_s, reboot_s, shim_death_s;
     uint32_t wipe_s, roll_back_s, clone_s;
@@ -101,7 +103,9 @@ struct core {
     struct pen_heap_entry tick; /* armed by the engine's deadline */
     struct pen_map opened;      /* fence -> struct data_attempt: the data plane's memory */
     struct pen_map logs;        /* fence -> uint64_t: bytes of log on the controller's disk */
-    struct pen_map watches;     /* pipeline -> struct watch */
+    int64_t disk_full_until_ms; /* 0: it is not */
+    bool disk_full_at_once;     /* seen by a commit only, not by the reserve before it */
+    bool commit_held, refused;  /* as in controller/app/core.c */
 };
 
 struct stored {
@@ -184,6 +188,8 @@ struct host {
     bool rival;   /* another process may use its key */
     bool denied;  /* its key */
     uint64_t enrolments;
+    uint64_t max_started; /* fence, since its disk was wiped or rolled back */
+    uint64_t max_before;  /* the same, of the processes before this one */
 };
 
 /* ---- people */
@@ -209,8 +215,11 @@ enum sim_count {
     COUNT_DUPLICATED,
     COUNT_LATE,
     COUNT_CLOGS,
+    COUNT_SWIZZLES,
     COUNT_CUTS,
     COUNT_CORE_CRASHES,
+    COUNT_CORE_DISK_FULL,
+    COUNT_COMMIT_ERRORS,
     COUNT_AGENT_CRASHES,
     COUNT_REBOOTS,
     COUNT_SHIM_DEATHS,
@@ -223,6 +232,8 @@ enum sim_count {
     COUNT_GRANTS,
     COUNT_BEGINS,
     COUNT_EXECUTIONS,
+    COUNT_ROLLBACKS,
+    COUNT_CONDITIONS,
     COUNT_UNPROVEN,
     COUNT_FOLDS,
     COUNTS,
@@ -250,7 +261,8 @@ struct sim {
     uint64_t stamps;
     uint64_t hash;
     struct pen_heap queue;
-    bool quiet; /* no more faults, and nobody starts anything */
+    int hosts_count, pipelines_count; /* of this seed */
+    bool quiet;                       /* no more faults, and nobody starts anything */
     bool over;
     struct core core;
     struct host hosts[SIM_HOSTS_MAX];
@@ -296,6 +308,7 @@ void core_crash(struct sim *sim, const char *where);
 /* Takes the input; drops it when the controller is down. False: dropped. */
 bool core_post(struct sim *sim, Pen__Input *input);
 void core_tick(struct sim *sim);
+void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once);
 Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
 /* Facts folded = rows of the store = memory. */
 void core_check_fold(struct sim *sim);
@@ -303,6 +316,17 @@ void core_release(struct sim *sim);
 /* Visit rows of one kind; unpacked for the call only. */
 void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescriptor *type,
                void (*each)(struct sim *sim, void *row, void *context), void *context);
+
+/* A copy of one row of the store, NULL when there is none; the caller frees it. */
+void *core_row(struct sim *sim, Pen__RowKind kind, const char *key,
+               const ProtobufCMessageDescriptor *type);
+
+/* ---- pipelines.c */
+const char *pipeline_name(int pipeline);
+Pen__PipelineDeclaration *pipeline_declare(int pipeline);
+bool pipeline_has_stage(int pipeline, const char *stage);
+const char *pipeline_some_stage(struct sim *sim, int pipeline);
+const char *pipeline_some_mode(struct sim *sim);
 
 /* ---- source.c, the branches that pipelines watch */
 void source_run(struct sim *sim, const Pen__SourceRun *run);
@@ -368,15 +392,29 @@ void faults_draw(struct sim *sim);
 void faults_begin(struct sim *sim);
 void faults_end(struct sim *sim);
 
-/* ---- auditor.c */
+/* ---- auditor*.c */
 void auditor_create(struct sim *sim);
 void auditor_destroy(struct sim *sim);
 void auditor_fact(struct sim *sim, const Pen__Fact *fact);
+/* The controller has loaded the store again. */
+void auditor_reloaded(struct sim *sim);
+/* All facts of the log, against the checkpoints. */
+void auditor_check_log(struct sim *sim);
+void auditor_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule);
 void auditor_began(struct sim *sim, const struct run *run);
+/* A word of this agent has reached the controller. */
+void auditor_heard(struct sim *sim, const char *agent_id);
+/* The controller has told an agent, after its commit. */
+void auditor_told(struct sim *sim, const Pen__AgentSend *send);
+void auditor_accepted(struct sim *sim, const Pen__ArtifactAccepted *accepted);
+/* A person decides about the approval of this token. */
+void auditor_asked(struct sim *sim, const char *token, bool approve);
 void auditor_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
+/* At the end of the phase with faults: remember what is under way. */
 void auditor_quiet(struct sim *sim);
-/* After the quiet phase: what was under way has ended or is truly unproven. */
+/* What was under way then has ended, or is truly unproven. */
 void auditor_check_quiet(struct sim *sim);
+/* Everything has ended. */
 void auditor_check_end(struct sim *sim);
 
 #endif

@@ -96,8 +96,11 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_DUPLICATED] = "duplicated",
         [COUNT_LATE] = "late copies",
         [COUNT_CLOGS] = "clogs",
+        [COUNT_SWIZZLES] = "swizzled clogs",
         [COUNT_CUTS] = "partitions",
         [COUNT_CORE_CRASHES] = "controller crashes",
+        [COUNT_CORE_DISK_FULL] = "full disks of the controller",
+        [COUNT_COMMIT_ERRORS] = "refused commits",
         [COUNT_AGENT_CRASHES] = "agent crashes",
         [COUNT_REBOOTS] = "reboots",
         [COUNT_SHIM_DEATHS] = "shim deaths",
@@ -110,6 +113,8 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_GRANTS] = "grants",
         [COUNT_BEGINS] = "begins",
         [COUNT_EXECUTIONS] = "executions",
+        [COUNT_ROLLBACKS] = "rollbacks",
+        [COUNT_CONDITIONS] = "conditions checked",
         [COUNT_UNPROVEN] = "unproven attempts",
         [COUNT_FOLDS] = "folds compared",
     };
@@ -203,10 +208,12 @@ struct sim *sim_create(const struct sim_options *options)
     sim->random[1] = mix_bits(&state) | 1;
     sim->hash = UINT64_C(14695981039346656037);
     sim->now_ms = 1000;
+    sim->hosts_count = 2 + (int)sim_below(sim, SIM_HOSTS - 1);
+    sim->pipelines_count = 3 + (int)sim_below(sim, SIM_PIPELINES - 2);
     faults_draw(sim);
     auditor_create(sim);
     core_start(sim);
-    for (int i = 0; i < SIM_HOSTS; i++)
+    for (int i = 0; i < sim->hosts_count; i++)
         host_init(sim, i);
     return sim;
 }

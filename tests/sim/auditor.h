@@ -1,0 +1,156 @@
+/* tests/sim/auditor.h - the auditor's model of the installation: what its files share
+ *
+ * It is fed by committed facts (auditor_fact), by what truly ran on the hosts (auditor_start,
+ * auditor_began), by what was told to agents and people, and by nothing else.
+ */
+#ifndef PEN_TESTS_SIM_AUDITOR_H
+#define PEN_TESTS_SIM_AUDITOR_H
+
+#include "tests/sim/sim.h"
+
+enum { SEEN_STAGES = 8, SEEN_ACTIONS = 8, SEEN_KINDS = 4 };
+
+/* One try, as the facts tell it. */
+struct seen_attempt {
+    uint64_t fence;
+    Pen__AttemptState state;
+    bool once;
+    bool good; /* finished: exited with 0 */
+    bool finished;
+    uint64_t last_seq;
+    uint64_t log_stored;
+    char *agent_id;
+    char *action_id;
+    Pen__ArtifactRef *stored; /* the last one that arrived; owned */
+};
+
+struct seen_action {
+    char *id;
+    char *execution_id;
+    char *stage;
+    char *name;
+    char *token; /* of an approval */
+    int64_t deadline_ms;
+    bool ended;
+    Pen__ActionStatus status;
+    uint64_t fence; /* of the attempt that is current; 0: none */
+};
+
+/* A stage of one execution. */
+struct seen_stage {
+    bool entered, under_way;
+    Pen__StageStatus status;                   /* of the last end; 0: none */
+    struct seen_action *actions[SEEN_ACTIONS]; /* the newest of each */
+    Pen__ConditionStatus conditions[SEEN_KINDS];
+    int64_t checked_ms[SEEN_KINDS]; /* since when */
+};
+
+struct seen_execution {
+    char *id;
+    char *pipeline;
+    char *mode;
+    char *mood;
+    const Pen__PipelineDeclaration *declaration;
+    int32_t version;
+    uint64_t order;
+    bool rollback;
+    int stage;           /* that is under way; -1: none */
+    int waits_at;        /* stage at whose gate it stands; -1: none */
+    uint64_t waits_from; /* number of the fact */
+    bool stopping;
+    bool ended;
+    Pen__ExecutionStatus status;
+    struct seen_stage stages[SEEN_STAGES];
+};
+
+struct seen_pipeline {
+    char *name;
+    int32_t version;
+    const Pen__PipelineDeclaration *declaration;
+    bool closed[SEEN_STAGES];
+    const struct seen_execution *holders[SEEN_STAGES];
+};
+
+/* Starts of one once action of one execution: how many there were, and how many people granted. */
+struct seen_once {
+    char *key;
+    uint64_t begun;
+    uint64_t granted;
+};
+
+struct seen_agent {
+    char *id;
+    uint64_t session_no;
+    bool enrolled;
+    bool draining;
+    int64_t heard_ms; /* when the controller last got a word of it */
+};
+
+/* What people have said about an approval's token. */
+struct seen_token {
+    char *token;
+    bool yes, no, used;
+};
+
+struct auditor {
+    struct pen_map attempts, actions, executions, once, agents, pipelines, tokens;
+    struct pen_map pending;                  /* actions under way when it became quiet */
+    struct pen_map answered;                 /* executions whose start was answered */
+    Pen__PipelineDeclaration **declarations; /* all that ever were; owned */
+    size_t declarations_count;
+    uint64_t last_fence;
+    uint64_t last_seq;
+    uint64_t log_hash;     /* over all facts so far */
+    uint64_t *checkpoints; /* of log_hash, one for each CHECKPOINT_FACTS facts */
+    size_t checkpoints_count, checkpoints_room;
+};
+
+/* Violations when there is none. */
+struct seen_attempt *auditor_attempt(struct sim *sim, uint64_t fence);
+struct seen_action *auditor_action(struct sim *sim, const char *id);
+struct seen_execution *auditor_execution(struct sim *sim, const char *id);
+
+struct seen_once *auditor_once(struct auditor *self, const struct seen_action *action);
+bool auditor_by_person(const Pen__Fact *fact);
+bool auditor_terminal(Pen__AttemptState state);
+
+typedef void (*auditor_on_f)(struct sim *sim, const Pen__Fact *fact);
+
+/* ---- auditor_execution.c: pipelines and executions */
+void on_pipeline(struct sim *sim, const Pen__Fact *fact);
+void on_pipeline_deleted(struct sim *sim, const Pen__Fact *fact);
+void on_transition(struct sim *sim, const Pen__Fact *fact);
+void on_execution_started(struct sim *sim, const Pen__Fact *fact);
+void on_execution_waiting(struct sim *sim, const Pen__Fact *fact);
+void on_execution_stopping(struct sim *sim, const Pen__Fact *fact);
+void on_execution_ended(struct sim *sim, const Pen__Fact *fact);
+
+/* ---- auditor_stage.c: stages, their locks, queues, conditions and actions */
+void on_stage_started(struct sim *sim, const Pen__Fact *fact);
+void on_stage_ended(struct sim *sim, const Pen__Fact *fact);
+void on_stage_retried(struct sim *sim, const Pen__Fact *fact);
+void on_condition_started(struct sim *sim, const Pen__Fact *fact);
+void on_condition_ended(struct sim *sim, const Pen__Fact *fact);
+void on_action_started(struct sim *sim, const Pen__Fact *fact);
+void on_action_ended(struct sim *sim, const Pen__Fact *fact);
+void on_action_requeued(struct sim *sim, const Pen__Fact *fact);
+
+/* ---- auditor_attempt.c: attempts, and what truly ran */
+void on_granted(struct sim *sim, const Pen__Fact *fact);
+void on_attempt_started(struct sim *sim, const Pen__Fact *fact);
+void on_attempt_step(struct sim *sim, const Pen__Fact *fact);
+void on_attempt_finished(struct sim *sim, const Pen__Fact *fact);
+void on_attempt_stored(struct sim *sim, const Pen__Fact *fact);
+void on_attempt_moved(struct sim *sim, const Pen__Fact *fact);
+/* The action counts as succeeded: it has, and all that it made is here. */
+void auditor_check_truth(struct sim *sim, const struct seen_action *action,
+                         const Pen__ActionEnded *body);
+
+/* ---- auditor_agent.c: agents, sessions, and what agents are told */
+void on_agent_enrolled(struct sim *sim, const Pen__Fact *fact);
+void on_agent_changed(struct sim *sim, const Pen__Fact *fact);
+void on_session(struct sim *sim, const Pen__Fact *fact);
+/* May be granted something now. */
+void auditor_check_grant(struct sim *sim, const Pen__AttemptGranted *body);
+
+#endif

@@ -1,0 +1,400 @@
+/* tests/sim/auditor_stage.c - inside executions: stages, locks, queues, conditions, actions
+ *
+ * LOCK: outside PARALLEL a stage is held by at most one execution. QUEUE: first come, first served
+ * in QUEUED mode; a closed transition lets nobody in. Stages in order, groups in order; what has
+ * succeeded is not run again unless all actions are; conditions say what they check. ONE OUTCOME
+ * (6) of actions, APPROVAL (13).
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/str.h"
+#include "tests/sim/auditor.h"
+
+static bool parallel(const struct seen_execution *execution)
+{
+    return pen_str_equal(execution->mode, "PARALLEL");
+}
+
+static int index_of(struct sim *sim, const struct seen_execution *execution, const char *stage)
+{
+    for (size_t i = 0; i < execution->declaration->n_stages; i++)
+        if (pen_str_equal(execution->declaration->stages[i]->name, stage))
+            return (int)i;
+    sim_fail(sim, "LEGAL PATH: execution %s has no stage %s", execution->id, stage);
+}
+
+static struct seen_pipeline *pipeline_of(struct sim *sim, const struct seen_execution *execution)
+{
+    struct seen_pipeline *pipeline =
+        pen_map_get(&sim->auditor->pipelines, pen_key_text(execution->pipeline));
+    if (pipeline == NULL)
+        sim_fail(sim, "LEGAL PATH: execution %s goes on without its pipeline", execution->id);
+    return pipeline;
+}
+
+/* ---- in and out */
+
+static void take_lock(struct sim *sim, struct seen_execution *execution, int index)
+{
+    struct seen_pipeline *pipeline = pipeline_of(sim, execution);
+    if (execution->ended || execution->stopping || execution->stage >= 0)
+        sim_fail(sim, "LEGAL PATH: execution %s enters stage %d though it %s", execution->id, index,
+                 execution->ended      ? "has ended"
+                 : execution->stopping ? "is to stop"
+                                       : "is in another one");
+    execution->stage = index;
+    execution->stages[index].entered = execution->stages[index].under_way = true;
+    if (parallel(execution))
+        return;
+    const struct seen_execution *holder = pipeline->holders[index];
+    if (holder != NULL)
+        sim_fail(sim, "LOCK: execution %s enters stage %d, which %s holds", execution->id, index,
+                 holder->id);
+    pipeline->holders[index] = execution;
+}
+
+/* Nobody who came before it still stands at the gate. */
+static void check_queue(struct sim *sim, const struct seen_pipeline *pipeline,
+                        const struct seen_execution *execution, int index)
+{
+    if (!pen_str_equal(execution->mode, "QUEUED") || execution->rollback)
+        return;
+    bool waited = execution->waits_at == index;
+    for (struct pen_map_node *node = pen_map_first(&sim->auditor->executions); node != NULL;
+         node = pen_map_next(node)) {
+        const struct seen_execution *other = pen_map_value(node);
+        if (other == execution || other->ended || other->stopping || other->waits_at != index ||
+            other->version != pipeline->version || !pen_str_equal(other->mode, "QUEUED") ||
+            !pen_str_equal(other->pipeline, execution->pipeline))
+            continue;
+        if (!waited || other->waits_from < execution->waits_from || other->rollback)
+            sim_fail(sim, "QUEUE: execution %s enters stage %d before %s, which came first",
+                     execution->id, index, other->id);
+    }
+}
+
+void on_stage_started(struct sim *sim, const Pen__Fact *fact)
+{
+    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
+    int index = index_of(sim, execution, fact->stage_started->stage);
+    const struct seen_pipeline *pipeline = pipeline_of(sim, execution);
+    sim_trace(sim, "%s: %s enters %s", fact->pipeline, execution->id, fact->stage_started->stage);
+    if (execution->stages[index].entered)
+        sim_fail(sim, "ONE OUTCOME: execution %s enters stage %d twice", execution->id, index);
+    if (pipeline->version == execution->version && pipeline->closed[index])
+        sim_fail(sim, "GATE: execution %s enters stage %d, and its transition is closed",
+                 execution->id, index);
+    if (index > 0 && !execution->rollback &&
+        execution->stages[index - 1].status != PEN__STAGE_STATUS__STAGE_SUCCEEDED &&
+        execution->stages[index - 1].status != PEN__STAGE_STATUS__STAGE_SKIPPED)
+        sim_fail(sim, "APPROVAL: execution %s enters stage %d without having passed stage %d",
+                 execution->id, index, index - 1);
+    check_queue(sim, pipeline, execution, index);
+    take_lock(sim, execution, index);
+    execution->waits_at = -1;
+}
+
+/* What the end says is what was there. */
+static void check_outcome(struct sim *sim, const struct seen_execution *execution, int index,
+                          Pen__StageStatus status)
+{
+    const struct seen_stage *stage = &execution->stages[index];
+    const Pen__StageDeclaration *declared = execution->declaration->stages[index];
+    bool good = true;
+    for (size_t i = 0; i < declared->n_actions; i++) {
+        const struct seen_action *action = stage->actions[i];
+        if (action != NULL && !action->ended)
+            sim_fail(sim, "LOCK: execution %s leaves stage %d, and action %s runs", execution->id,
+                     index, action->id);
+        good = good && action != NULL && action->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED;
+    }
+    Pen__ConditionStatus after = stage->conditions[PEN__CONDITION_KIND__CONDITION_ON_SUCCESS];
+    bool passed = declared->on_success == NULL ||
+                  after == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED ||
+                  after == PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN;
+    if (status == PEN__STAGE_STATUS__STAGE_SUCCEEDED && !(good && passed))
+        sim_fail(sim, "TRUTH: stage %d of execution %s succeeds, and %s", index, execution->id,
+                 good ? "its condition has not" : "not all of its actions have");
+    if (status == PEN__STAGE_STATUS__STAGE_SKIPPED &&
+        stage->conditions[PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY] !=
+            PEN__CONDITION_STATUS__CONDITION_FAILED)
+        sim_fail(sim, "TRUTH: stage %d of execution %s is skipped without cause", index,
+                 execution->id);
+    if (status == PEN__STAGE_STATUS__STAGE_STOPPED && !execution->stopping)
+        sim_fail(sim, "LEGAL PATH: stage %d of execution %s is stopped, and nobody asked", index,
+                 execution->id);
+}
+
+void on_stage_ended(struct sim *sim, const Pen__Fact *fact)
+{
+    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
+    int index = index_of(sim, execution, fact->stage_ended->stage);
+    Pen__StageStatus status = fact->stage_ended->status;
+    sim_trace(sim, "%s: %s leaves %s with status %d", fact->pipeline, execution->id,
+              fact->stage_ended->stage, (int)status);
+    if (execution->stage != index)
+        sim_fail(sim, "LEGAL PATH: execution %s leaves stage %d, where it is not", execution->id,
+                 index);
+    check_outcome(sim, execution, index, status);
+    execution->stages[index].status = status;
+    execution->stages[index].under_way = false;
+    execution->stage = -1;
+    if (parallel(execution))
+        return;
+    struct seen_pipeline *pipeline = pipeline_of(sim, execution);
+    if (pipeline->holders[index] != execution)
+        sim_fail(sim, "LOCK: execution %s leaves stage %d without holding it", execution->id,
+                 index);
+    pipeline->holders[index] = NULL;
+}
+
+void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__StageRetried *body = fact->stage_retried;
+    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
+    int index = index_of(sim, execution, body->stage);
+    struct seen_stage *stage = &execution->stages[index];
+    sim_trace(sim, "%s: %s retries %s, %s%s", fact->pipeline, execution->id, body->stage,
+              body->mode,
+              body->automatic    ? " by itself"
+              : body->overridden ? " overridden"
+                                 : "");
+    if (!stage->entered || (!body->automatic && stage->status != PEN__STAGE_STATUS__STAGE_FAILED &&
+                            stage->status != PEN__STAGE_STATUS__STAGE_STOPPED))
+        sim_fail(sim, "LEGAL PATH: execution %s retries stage %d, which has not failed",
+                 execution->id, index);
+    if (!body->automatic) {
+        execution->ended = execution->stopping = false;
+        take_lock(sim, execution, index);
+    } else if (execution->stage != index) {
+        sim_fail(sim, "LEGAL PATH: execution %s retries stage %d by itself from elsewhere",
+                 execution->id, index);
+    }
+    bool all = pen_str_equal(body->mode, "ALL_ACTIONS");
+    for (size_t i = 0; i < SEEN_ACTIONS && !body->overridden; i++) {
+        const struct seen_action *action = stage->actions[i];
+        if (action == NULL || (!all && action->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED))
+            continue;
+        if (!action->ended)
+            sim_fail(sim, "LEGAL PATH: execution %s retries stage %d while %s runs", execution->id,
+                     index, action->id);
+        struct seen_once *once = auditor_once(sim->auditor, action);
+        if (!body->automatic)
+            once->granted = once->begun + 1;
+        stage->actions[i] = NULL;
+    }
+}
+
+/* ---- conditions */
+
+static const Pen__Condition *declared_condition(const Pen__StageDeclaration *stage,
+                                                Pen__ConditionKind kind)
+{
+    if (kind == PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY)
+        return stage->before_entry == NULL ? NULL : stage->before_entry->conditions[0];
+    if (kind == PEN__CONDITION_KIND__CONDITION_ON_SUCCESS)
+        return stage->on_success == NULL ? NULL : stage->on_success->conditions[0];
+    return stage->on_failure == NULL || stage->on_failure->n_conditions == 0
+               ? NULL
+               : stage->on_failure->conditions[0];
+}
+
+void on_condition_started(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__ConditionStarted *body = fact->condition_started;
+    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
+    int index = index_of(sim, execution, body->stage);
+    struct seen_stage *stage = &execution->stages[index];
+    const Pen__Condition *declared =
+        declared_condition(execution->declaration->stages[index], body->kind);
+    sim->counts[COUNT_CONDITIONS]++;
+    if (execution->stage != index || declared == NULL || declared->n_rules != body->n_rules)
+        sim_fail(sim, "LEGAL PATH: condition %d of stage %d of execution %s is checked",
+                 (int)body->kind, index, execution->id);
+    stage->conditions[body->kind] = PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS;
+    stage->checked_ms[body->kind] = fact->at_ms;
+}
+
+/* What the only rule of a condition of the simulation says. */
+static bool rule_holds(const struct seen_execution *execution, const Pen__RuleDeclaration *rule,
+                       int64_t from_ms, int64_t to_ms)
+{
+    enum { SECOND_MS = 1000, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
+    for (size_t i = 0; i < rule->n_configuration; i++)
+        if (pen_str_equal(rule->configuration[i]->key, "Value"))
+            return pen_str_equal(rule->configuration[i]->value, execution->mood);
+    /* A window: each seventh minute of the hour. */
+    for (int64_t hour = from_ms - from_ms % HOUR_MS; hour <= to_ms; hour += HOUR_MS)
+        for (int64_t at = hour; at < hour + HOUR_MS; at += 7 * (int64_t)MINUTE_MS)
+            if (at + SECOND_MS > from_ms && at <= to_ms) /* it is open for its second */
+                return true;
+    return false;
+}
+
+void on_condition_ended(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__ConditionEnded *body = fact->condition_ended;
+    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
+    int index = index_of(sim, execution, body->stage);
+    struct seen_stage *stage = &execution->stages[index];
+    const Pen__Condition *declared =
+        declared_condition(execution->declaration->stages[index], body->kind);
+    sim_trace(sim, "%s: condition %d of stage %s of %s ends with status %d", fact->pipeline,
+              (int)body->kind, body->stage, execution->id, (int)body->status);
+    Pen__ConditionStatus before = stage->conditions[body->kind];
+    bool overridden = body->status == PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN;
+    if (before != PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS &&
+        !(overridden && before == PEN__CONDITION_STATUS__CONDITION_FAILED))
+        sim_fail(sim, "LEGAL PATH: condition %d of stage %d of execution %s ends from status %d",
+                 (int)body->kind, index, execution->id, (int)before);
+    if (overridden && !auditor_by_person(fact))
+        sim_fail(sim, "APPROVAL: nobody has overridden condition %d of execution %s",
+                 (int)body->kind, execution->id);
+    stage->conditions[body->kind] = body->status;
+    if (body->status != PEN__CONDITION_STATUS__CONDITION_SUCCEEDED &&
+        body->status != PEN__CONDITION_STATUS__CONDITION_FAILED)
+        return;
+    bool holds =
+        rule_holds(execution, declared->rules[0], stage->checked_ms[body->kind], fact->at_ms);
+    if (holds != (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED))
+        sim_fail(sim, "TRUTH: condition %d of stage %d of execution %s is said to %s",
+                 (int)body->kind, index, execution->id, holds ? "fail" : "hold");
+}
+
+/* ---- actions */
+
+struct seen_action *auditor_action(struct sim *sim, const char *id)
+{
+    struct seen_action *action = pen_map_get(&sim->auditor->actions, pen_key_text(id));
+    if (action == NULL)
+        sim_fail(sim, "LEGAL PATH: a fact about action %s, which never started", id);
+    return action;
+}
+
+static int order_of(const Pen__ActionDeclaration *action)
+{
+    return action->has_run_order && action->run_order > 0 ? action->run_order : 1;
+}
+
+/* It is its turn: the stage is held, the condition passed, all earlier groups have succeeded. */
+static size_t check_turn(struct sim *sim, const struct seen_execution *execution, int index,
+                         const char *name)
+{
+    const Pen__StageDeclaration *declared = execution->declaration->stages[index];
+    const struct seen_stage *stage = &execution->stages[index];
+    if (execution->ended || execution->stopping || execution->stage != index)
+        sim_fail(sim, "LEGAL PATH: execution %s starts action %s though it %s", execution->id, name,
+                 execution->ended      ? "has ended"
+                 : execution->stopping ? "is to stop"
+                                       : "is not in that stage");
+    Pen__ConditionStatus entry = stage->conditions[PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY];
+    if (declared->before_entry != NULL && entry != PEN__CONDITION_STATUS__CONDITION_SUCCEEDED &&
+        entry != PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN)
+        sim_fail(sim, "GATE: execution %s starts action %s before its condition holds",
+                 execution->id, name);
+    size_t at = 0;
+    while (at < declared->n_actions && !pen_str_equal(declared->actions[at]->name, name))
+        at++;
+    if (at == declared->n_actions || stage->actions[at] != NULL)
+        sim_fail(sim, "ONE OUTCOME: execution %s starts action %s %s", execution->id, name,
+                 at == declared->n_actions ? "which is not declared" : "again");
+    size_t running = 0;
+    for (size_t i = 0; i < declared->n_actions; i++) {
+        const struct seen_action *other = stage->actions[i];
+        running += other != NULL && !other->ended ? 1 : 0;
+        if (order_of(declared->actions[i]) < order_of(declared->actions[at]) &&
+            (other == NULL || other->status != PEN__ACTION_STATUS__ACTION_SUCCEEDED))
+            sim_fail(sim, "LEGAL PATH: execution %s starts action %s before action %s", //
+                     execution->id, name, declared->actions[i]->name);
+    }
+    if (parallel(execution) && running >= 5)
+        sim_fail(sim, "BOUNDED: execution %s has %zu actions under way", execution->id,
+                 running + 1);
+    return at;
+}
+
+void on_action_started(struct sim *sim, const Pen__Fact *fact)
+{
+    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
+    const Pen__ActionExecutionRow *row = fact->action_started->action;
+    int index = index_of(sim, execution, row->stage);
+    size_t at = check_turn(sim, execution, index, row->action);
+    CHECK(at < SEEN_ACTIONS);
+    struct seen_action *action = mem_zero(sizeof *action);
+    action->id = mem_text(row->id);
+    action->execution_id = mem_text(row->execution_id);
+    action->stage = mem_text(row->stage);
+    action->name = mem_text(row->action);
+    if (row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL) {
+        action->token = mem_text(row->approval_token);
+        action->deadline_ms = row->deadline_ms;
+    }
+    if (pen_map_get(&sim->auditor->actions, pen_key_text(row->id)) != NULL)
+        sim_fail(sim, "ONE OUTCOME: action %s starts twice", row->id);
+    execution->stages[index].actions[at] = action;
+    mem_put(&sim->auditor->actions, pen_key_text(action->id), action);
+}
+
+/* A yes is the word of a person about this very token, in time and for the first time. */
+static void check_approval(struct sim *sim, const Pen__Fact *fact, const struct seen_action *action)
+{
+    Pen__ActionStatus status = fact->action_ended->status;
+    if (!auditor_by_person(fact) && status != PEN__ACTION_STATUS__ACTION_SUCCEEDED)
+        return;
+    if (status == PEN__ACTION_STATUS__ACTION_ABANDONED)
+        return;
+    struct seen_token *token = pen_map_get(&sim->auditor->tokens, pen_key_text(action->token));
+    bool yes = status == PEN__ACTION_STATUS__ACTION_SUCCEEDED;
+    if (token == NULL || token->used || !(yes ? token->yes : token->no) ||
+        fact->at_ms >= action->deadline_ms)
+        sim_fail(sim, "APPROVAL: action %s is %s, and nobody has said so", action->id,
+                 yes ? "approved" : "rejected");
+    token->used = true;
+}
+
+void auditor_asked(struct sim *sim, const char *text, bool approve)
+{
+    struct seen_token *token = pen_map_get(&sim->auditor->tokens, pen_key_text(text));
+    if (token == NULL) {
+        token = mem_zero(sizeof *token);
+        token->token = mem_text(text);
+        mem_put(&sim->auditor->tokens, pen_key_text(token->token), token);
+    }
+    token->yes = token->yes || approve;
+    token->no = token->no || !approve;
+}
+
+void on_action_ended(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__ActionEnded *body = fact->action_ended;
+    struct seen_action *action = auditor_action(sim, body->action_execution_id);
+    if (action->ended)
+        sim_fail(sim, "ONE OUTCOME: action %s has two outcomes", action->id);
+    action->ended = true;
+    action->status = body->status;
+    sim_trace(sim, "action %s of %s ends with status %d: %s", action->name, action->execution_id,
+              (int)body->status, body->error_message != NULL ? body->error_message : "");
+    if (action->token != NULL)
+        check_approval(sim, fact, action);
+    if (body->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED && action->fence != 0 &&
+        !auditor_by_person(fact))
+        auditor_check_truth(sim, action, body);
+}
+
+void on_action_requeued(struct sim *sim, const Pen__Fact *fact)
+{
+    struct seen_action *action = auditor_action(sim, fact->action_requeued->action_execution_id);
+    sim_trace(sim, "action %s of %s goes to phase %d: %s", action->name, action->execution_id,
+              (int)fact->action_requeued->phase, fact->action_requeued->reason);
+    if (action->ended)
+        sim_fail(sim, "ONE OUTCOME: action %s is queued again after its end", action->id);
+    if (fact->action_requeued->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE) {
+        sim->counts[COUNT_UNPROVEN]++;
+    } else if (auditor_by_person(fact)) {
+        struct seen_once *once = auditor_once(sim->auditor, action);
+        once->granted = once->begun + 1;
+    }
+}
