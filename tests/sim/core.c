@@ -24,6 +24,7 @@ static void stored_free(struct stored *stored)
     free(stored->key);
     free(stored->row.key);
     free(stored->row.body);
+    mem_free_message(stored->message);
     free(stored);
 }
 
@@ -100,15 +101,16 @@ void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescrip
     from[2] = '\0';
     for (struct pen_map_node *node = pen_map_from(&sim->core.store, pen_key_text(from));
          node != NULL; node = pen_map_next(node)) {
-        const struct stored *stored = pen_map_value(node);
+        struct stored *stored = pen_map_value(node);
         if (stored->row.kind != kind)
             break;
         if (stored->row.deleted)
             continue;
-        void *row = protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
-        CHECK(row != NULL);
-        each(sim, row, context);
-        mem_free_message(row);
+        if (stored->message == NULL)
+            stored->message =
+                protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
+        CHECK(stored->message != NULL);
+        each(sim, stored->message, context);
     }
 }
 

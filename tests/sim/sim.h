@@ -111,6 +111,7 @@ struct core {
 struct stored {
     char *key;
     struct pen_row row;
+    void *message; /* the body, unpacked by who looked first; NULL: nobody has */
 };
 
 struct data_attempt {
@@ -313,7 +314,7 @@ Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
 /* Facts folded = rows of the store = memory. */
 void core_check_fold(struct sim *sim);
 void core_release(struct sim *sim);
-/* Visit rows of one kind; unpacked for the call only. */
+/* Visit rows of one kind. */
 void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescriptor *type,
                void (*each)(struct sim *sim, void *row, void *context), void *context);
 
