@@ -205,6 +205,8 @@ int handle_change_agent(struct pen_engine *engine, const Pen__Input *input, Pen_
         bool on = request->change == PEN__AGENT_CHANGE__AGENT_DRAIN;
         SET(body, draining, on);
         emit(engine, NULL, NULL, PEN__FACT__WHAT_AGENT_CHANGED, body);
+        if (on)
+            agent_drop_offers(engine, agent); /* an acceptance under way comes too late */
         agent_send_drain(engine, agent);
         return 0;
     }

@@ -41,7 +41,7 @@ void agent_pause(struct pen_engine *engine, struct agent *self, int64_t pause_ms
     agent_arm_timer(engine, self);
 }
 
-static void drop_offers(struct pen_engine *engine, struct agent *self)
+void agent_drop_offers(struct pen_engine *engine, struct agent *self)
 {
     for (struct pen_map_node *node = pen_map_first(&engine->offers);
          node != NULL && self->offers > 0;) {
@@ -56,7 +56,7 @@ static void drop_offers(struct pen_engine *engine, struct agent *self)
 void agent_disconnect(struct pen_engine *engine, struct agent *self)
 {
     self->connected = false; /* its link stays: a Hello from an older one is of the past */
-    drop_offers(engine, self);
+    agent_drop_offers(engine, self);
     agent_reindex(engine, self);
     agent_arm_timer(engine, self);
     agents_changed(engine);
@@ -90,7 +90,7 @@ void agent_timer(struct pen_engine *engine, struct agent *self)
     int64_t silent_ms = engine->now_ms - self->seen_ms;
     if (self->connected && !self->suspect && silent_ms >= engine->options.suspect_ms) {
         self->suspect = true;
-        drop_offers(engine, self);
+        agent_drop_offers(engine, self);
         agents_changed(engine);
     }
     if ((self->suspect || !self->connected) && silent_ms >= engine->options.lost_ms) {
@@ -209,7 +209,7 @@ static void open_session(struct pen_engine *engine, struct agent *self, const Pe
     bool wiped =
         self->row->spool_id != NULL && !pen_str_equal(self->row->spool_id, hello->spool_id);
     if (self->offers > 0)
-        drop_offers(engine, self);
+        agent_drop_offers(engine, self);
     bool other_process = !pen_str_equal(self->row->run_id, hello->run_id);
     if (other_process) {
         mem_set_text(&self->former_run_id, self->row->run_id);
@@ -360,7 +360,7 @@ static void bye(struct pen_engine *engine, struct agent *self, const Pen__Bye *b
         return;
     }
     self->session_draining = true;
-    drop_offers(engine, self);
+    agent_drop_offers(engine, self);
     agent_reindex(engine, self);
     agents_changed(engine);
 }

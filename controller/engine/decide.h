@@ -178,6 +178,8 @@ void agent_send_refused(struct pen_engine *engine, const char *agent_id, uint64_
                         const char *message);
 void agent_timer(struct pen_engine *engine, struct agent *self);
 void agent_arm_timer(struct pen_engine *engine, struct agent *self);
+/* What it was offered and has not been granted goes to others. */
+void agent_drop_offers(struct pen_engine *engine, struct agent *self);
 void agent_disconnect(struct pen_engine *engine, struct agent *self);
 void agent_lose_attempts(struct pen_engine *engine, struct agent *self, const char *why);
 void agent_quarantine(struct pen_engine *engine, struct agent *self, const char *why);

@@ -496,6 +496,29 @@ static void test_interruption_after_the_result(void **state)
     world_end(&w);
 }
 
+/* The drain is answered: from then on nothing is granted, whatever was on offer. */
+static void test_drain_takes_offers_back(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+    a->deaf = true; /* the offer is on its way */
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:B=run"));
+    change(&w, "a", PEN__AGENT_CHANGE__AGENT_DRAIN);
+    a->deaf = false;
+    Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
+    SET(accept, fence, 1);
+    world_send(&w, a, PEN__FROM_AGENT__BODY_ACCEPT, accept);
+    assert_int_equal(last_sent(&w, PEN__TO_AGENT__BODY_REFUSED)->refused->code,
+                     PEN__REFUSED_CODE__FENCED);
+    world_perform(&w);
+    check_phase(&w, id, "B", PEN__ACTION_PHASE__ACTION_QUEUED);
+    assert_int_equal(a->jobs_count, 0);
+    free(id);
+    world_end(&w);
+}
+
 /* An agent that reconnects is told that it is drained; one that declines, that it is not. */
 static void test_drain_is_told_again(void **state)
 {
@@ -629,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_accepts_that_overtake_each_other),
         cmocka_unit_test(test_doubled_accept),
         cmocka_unit_test(test_interruption_after_the_result),
+        cmocka_unit_test(test_drain_takes_offers_back),
         cmocka_unit_test(test_drain_is_told_again),
         cmocka_unit_test(test_hello_of_an_older_link),
         cmocka_unit_test(test_copied_spool_is_quarantined),
