@@ -227,6 +227,17 @@ void auditor_check_quiet(struct sim *sim)
     }
 }
 
+uint64_t auditor_left(const struct sim *sim)
+{
+    uint64_t left = 0;
+    for (struct pen_map_node *node = pen_map_first(&sim->auditor->executions); node != NULL;
+         node = pen_map_next(node)) {
+        const struct seen_execution *execution = pen_map_value(node);
+        left += execution->ended ? 0 : 1;
+    }
+    return left;
+}
+
 void auditor_check_end(struct sim *sim)
 {
     struct auditor *self = sim->auditor;

@@ -272,10 +272,16 @@ void sim_run(struct sim *sim)
     }
     auditor_check_quiet(sim);
     core_check_fold(sim);
-    for (int64_t end = sim->now_ms + 60 * MINUTE_MS; sim->now_ms < end;) {
+    /* A long queue may take its time, as long as it moves. */
+    uint64_t left = auditor_left(sim);
+    for (int64_t end = sim->now_ms + 60 * MINUTE_MS; left > 0 && sim->now_ms < end;) {
         people_decide_all(sim, true);
         sim_run_until(sim, sim->now_ms + MINUTE_MS / 2);
+        if (auditor_left(sim) < left)
+            end = sim->now_ms + 60 * MINUTE_MS;
+        left = auditor_left(sim);
     }
+    sim_run_until(sim, sim->now_ms + 10 * MINUTE_MS); /* what was abandoned ends, too */
     auditor_check_end(sim);
     core_check_fold(sim);
     sim->over = true;
