@@ -315,12 +315,13 @@ int apply_stage_ended(struct pen_engine *engine, const Pen__Fact *fact, struct p
     return 0;
 }
 
-/* Which actions a retry makes again: those that did not succeed, or all. */
+/* Which actions a retry makes again: those that have ended without success, or all. */
 static void drop_actions(struct pen_engine *engine, struct stage_run *run, bool all)
 {
     for (size_t i = 0; i < run->declaration->n_actions; i++) {
         struct action *action = run->current[i];
-        if (action != NULL && (all || action->row->status != PEN__ACTION_STATUS__ACTION_SUCCEEDED))
+        if (action != NULL && (all || action->row->status == PEN__ACTION_STATUS__ACTION_FAILED ||
+                               action->row->status == PEN__ACTION_STATUS__ACTION_ABANDONED))
             run_drop_action(engine, run, i);
     }
 }
@@ -359,18 +360,20 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
     const Pen__StageRetried *body = fact->stage_retried;
     struct stage_run *run = find_run(execution, body->stage);
     struct stage_state *stage = find_stage(execution->pipeline, body->stage);
-    if (run == NULL || execution->in_progress > 0 ||
+    bool all = pen_str_equal(body->mode, "ALL_ACTIONS");
+    if (run == NULL || (all && execution->in_progress > 0) ||
         (stage != NULL && stage->row->holder != NULL &&
          !pen_str_equal(stage->row->holder, execution->row->id)))
         return pen_fail(err, PEN_ECORRUPT, "stage '%s' of '%s' cannot be retried", body->stage,
                         fact->execution_id);
-    drop_actions(engine, run, pen_str_equal(body->mode, "ALL_ACTIONS"));
+    drop_actions(engine, run, all);
     drop_conditions(run);
     SET(run->row, status, PEN__STAGE_STATUS__STAGE_IN_PROGRESS);
     run->row->has_ended_ms = 0;
     run->row->ended_ms = 0;
-    SET(run->row, run_order, 0);
-    if (!body->overridden) /* else the same try goes on */
+    if (execution->in_progress == 0)
+        SET(run->row, run_order, 0); /* else its group goes on, and those made again join it */
+    if (!body->overridden)           /* else the same try goes on */
         count_retry(run->row, body->automatic);
     entity_touch(engine, &run->entity);
     if (execution_ended(execution))

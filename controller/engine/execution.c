@@ -1,4 +1,4 @@
-/* controller/engine/execution.c - from stage to stage: start, stop, retry, end */
+/* controller/engine/execution.c - from stage to stage: start, stop, end */
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,7 +312,7 @@ int execution_start_by_event(struct pen_engine *engine, struct pipeline *pipelin
     return rc;
 }
 
-/* ---- stop and retry */
+/* ---- stop */
 
 static int find_of_pipeline(struct pen_engine *engine, const char *pipeline_name, const char *id,
                             struct execution **ret_execution, const char *ended_error,
@@ -351,56 +351,5 @@ int handle_stop_execution(struct pen_engine *engine, const Pen__Input *input, Pe
     body->reason = mem_text(request->reason);
     reply->execution_id = mem_text(request->execution_id);
     emit_about(engine, execution, PEN__FACT__WHAT_EXECUTION_STOPPING, body);
-    return 0;
-}
-
-static int not_retryable(struct pen_error *err, const Pen__RetryStage *request, const char *why)
-{
-    return pen_fail_api(err, PEN_ECONFLICT, "StageNotRetryableException",
-                        "stage '%s' of execution '%s' cannot be retried: %s", request->stage,
-                        request->execution_id, why);
-}
-
-int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
-                       struct pen_error *err)
-{
-    const Pen__RetryStage *request = input->retry_stage;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
-    const struct stage_state *stage = find_stage(pipeline, request->stage);
-    if (stage == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
-    if (pen_str_equal(mode_of(pipeline), "PARALLEL"))
-        return not_retryable(err, request,
-                             "executions of a pipeline in PARALLEL mode run once; start another "
-                             "one, with the same source revisions if need be");
-    if (!pen_str_equal(stage->row->latest_execution_id, request->execution_id))
-        return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
-                            "execution '%s' is not the latest that has entered stage '%s'",
-                            request->execution_id, request->stage);
-    struct execution *execution = find_execution(engine, request->execution_id);
-    const struct stage_run *run = execution == NULL ? NULL : current_run(execution);
-    if (run == NULL || !pen_str_equal(run->row->stage, request->stage))
-        return not_retryable(err, request, "it has neither failed nor been stopped there");
-    if (!execution_ended(execution))
-        return not_retryable(err, request, "the execution is still under way");
-    if (run->row->status != PEN__STAGE_STATUS__STAGE_FAILED &&
-        run->row->status != PEN__STAGE_STATUS__STAGE_STOPPED)
-        return not_retryable(err, request, "it has neither failed nor been stopped there");
-    if (stage->row->holder != NULL)
-        return not_retryable(err, request, "another execution is in the stage");
-    if (rollback_waits(engine, stage))
-        return not_retryable(err, request, "a rollback waits to enter the stage");
-    int rc = check_room(pipeline, execution->row->mode, err);
-    if (rc < 0)
-        return rc;
-    Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);
-    body->stage = mem_text(request->stage);
-    body->mode = mem_text(request->all_actions ? "ALL_ACTIONS" : "FAILED_ACTIONS");
-    reply->execution_id = mem_text(request->execution_id);
-    emit_about(engine, execution, PEN__FACT__WHAT_STAGE_RETRIED, body);
     return 0;
 }

@@ -446,9 +446,22 @@ static void explain_rule(const struct pen_engine *engine, const struct rule *rul
                false);
 }
 
+/* Whether an action has ended without success: no other is started then, unless it is retried. */
+static bool any_ended_badly(const struct stage_run *run)
+{
+    for (size_t i = 0; i < run->declaration->n_actions; i++)
+        if (run->current[i] != NULL &&
+            (run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_FAILED ||
+             run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_ABANDONED))
+            return true;
+    return false;
+}
+
 /* Actions of the stage that were not started yet wait for those before them. */
 static void explain_unstarted(const struct stage_run *run, Pen__Reply *reply)
 {
+    if (any_ended_badly(run) || execution_outdated(run->execution))
+        return; /* they wait for nothing: they will not be started */
     for (size_t i = 0; i < run->declaration->n_actions; i++) {
         if (run->current[i] != NULL)
             continue;

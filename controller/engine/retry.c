@@ -1,0 +1,116 @@
+/* controller/engine/retry.c - a person has a stage run again
+ *
+ *                        the execution has ended        it still runs
+ *     FAILED_ACTIONS     what did not succeed           what has failed, beside its siblings
+ *     ALL_ACTIONS        the whole stage                refused
+ *
+ * The execution keeps its id. It can be retried until another one enters the stage.
+ */
+#include "common/base/str.h"
+#include "controller/engine/decide.h"
+
+static int not_retryable(struct pen_error *err, const Pen__RetryStage *request, const char *why)
+{
+    return pen_fail_api(err, PEN_ECONFLICT, "StageNotRetryableException",
+                        "stage '%s' of execution '%s' cannot be retried: %s", request->stage,
+                        request->execution_id, why);
+}
+
+/* The latest execution of the stage is the only one that can be retried there. */
+static int check_latest(const struct stage_state *stage, const struct execution *execution,
+                        const Pen__RetryStage *request, struct pen_error *err)
+{
+    if (pen_str_equal(stage->row->latest_execution_id, request->execution_id))
+        return 0;
+    if (execution != NULL && pen_str_equal(execution->row->pipeline, request->pipeline) &&
+        find_run(execution, request->stage) == NULL)
+        return not_retryable(err, request, "it has not entered the stage");
+    return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
+                        "execution '%s' is not the latest that has entered stage '%s'",
+                        request->execution_id, request->stage);
+}
+
+/* NULL: its failed actions can be made again while others run; else why not. */
+static const char *why_not_beside_siblings(const struct execution *execution,
+                                           const struct stage_run *run, bool all_actions)
+{
+    if (execution->row->status != PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS)
+        return "the execution is being stopped";
+    if (execution_outdated(execution))
+        return "the pipeline has been changed";
+    bool failed = false;
+    for (size_t i = 0; i < run->declaration->n_actions; i++)
+        failed = failed || (run->current[i] != NULL &&
+                            run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_FAILED);
+    if (run->row->status != PEN__STAGE_STATUS__STAGE_IN_PROGRESS || !failed)
+        return "the execution is still under way";
+    if (all_actions)
+        return "actions of it are still in progress: retry the failed ones, or wait for the others";
+    if (execution->in_progress == 0)
+        return "its onFailure condition is being checked";
+    return NULL;
+}
+
+/* NULL: the stage of an execution that has ended can be retried; else why not. */
+static const char *why_not_ended(const struct pen_engine *engine, const struct stage_state *stage,
+                                 const struct stage_run *run)
+{
+    if (run->row->status != PEN__STAGE_STATUS__STAGE_FAILED &&
+        run->row->status != PEN__STAGE_STATUS__STAGE_STOPPED)
+        return "it has neither failed nor been stopped there";
+    if (stage->row->holder != NULL)
+        return "another execution is in the stage";
+    if (rollback_waits(engine, stage))
+        return "a rollback waits to enter the stage";
+    return NULL;
+}
+
+static int check_retry(const struct pen_engine *engine, const struct pipeline *pipeline,
+                       const struct stage_state *stage, const Pen__RetryStage *request,
+                       struct pen_error *err)
+{
+    if (pen_str_equal(pipeline->current->row->declaration->execution_mode, "PARALLEL"))
+        return not_retryable(err, request,
+                             "executions of a pipeline in PARALLEL mode run once; start another "
+                             "one, with the same source revisions if need be");
+    const struct execution *execution = find_execution(engine, request->execution_id);
+    int rc = check_latest(stage, execution, request, err);
+    if (rc < 0)
+        return rc;
+    if (execution == NULL)
+        return not_retryable(err, request,
+                             "it has gone on since, or the pipeline has been changed");
+    const struct stage_run *run = current_run(execution);
+    if (run == NULL || !pen_str_equal(run->row->stage, request->stage))
+        return not_retryable(err, request, "it has neither failed nor been stopped there");
+    bool ended = execution_ended(execution);
+    const char *why = ended ? why_not_ended(engine, stage, run)
+                            : why_not_beside_siblings(execution, run, request->all_actions);
+    if (why != NULL)
+        return not_retryable(err, request, why);
+    return ended ? check_room(pipeline, execution->row->mode, err) : 0;
+}
+
+int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                       struct pen_error *err)
+{
+    const Pen__RetryStage *request = input->retry_stage;
+    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
+    if (pipeline == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
+                            request->pipeline);
+    const struct stage_state *stage = find_stage(pipeline, request->stage);
+    if (stage == NULL)
+        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
+                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
+    int rc = check_retry(engine, pipeline, stage, request, err);
+    if (rc < 0)
+        return rc;
+    Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);
+    body->stage = mem_text(request->stage);
+    body->mode = mem_text(request->all_actions ? "ALL_ACTIONS" : "FAILED_ACTIONS");
+    reply->execution_id = mem_text(request->execution_id);
+    emit_about(engine, find_execution(engine, request->execution_id), PEN__FACT__WHAT_STAGE_RETRIED,
+               body);
+    return 0;
+}
