@@ -491,6 +491,19 @@ static void do_restart(struct story *self, const struct command *command)
     tell_facts(self);
 }
 
+/* repeat N command...: the same again and again; only the last time is told */
+static void do_repeat(struct story *self, const struct command *command)
+{
+    unsigned long times = strtoul(command_word(self, command, 1), NULL, 10);
+    struct command inner = {.count = command->count - 2};
+    (void)command_word(self, command, 2);
+    memcpy(inner.words, &command->words[2], inner.count * sizeof inner.words[0]);
+    for (unsigned long i = 0; i < times; i++) {
+        pen_buf_clear(&self->trace);
+        story_perform(self, &inner);
+    }
+}
+
 /* trace attempts|progress: tell those, too */
 static void do_trace(struct story *self, const struct command *command)
 {
@@ -513,6 +526,7 @@ static const struct {
     {"hear", do_hear},         {"wipe", do_wipe},           {"drain", do_drain},
     {"undrain", do_undrain},   {"revoke", do_revoke},       {"options", do_options},
     {"wait", do_wait},         {"restart", do_restart},     {"trace", do_trace},
+    {"repeat", do_repeat},
 };
 
 void story_perform(struct story *self, const struct command *command)

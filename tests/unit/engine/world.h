@@ -93,7 +93,7 @@ struct world {
     const char *counted;
     uint64_t steps;
     uint64_t restart_at_step; /* restart right after this commit, effects lost; 0: never */
-    bool restart_always;      /* the same after every commit, but replies are not lost */
+    bool restart_always;      /* the same after every commit of facts, but replies are not lost */
     bool restarting;
     void (*observes)(struct world *w, const Pen__Effect *effect); /* each, as it is performed */
     size_t source_runs;
@@ -253,7 +253,7 @@ static void world_step(struct world *w, Pen__Input *input)
         fail_msg("step: %s", err.message);
     world_commit(w);
     w->steps++;
-    bool always = w->restart_always && !w->restarting;
+    bool always = w->restart_always && !w->restarting && w->out.facts_count > 0;
     bool dies = always || w->steps == w->restart_at_step;
     if (!dies)
         world_take_effects(w);
