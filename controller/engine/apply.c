@@ -19,6 +19,7 @@ static apply_f *const table[] = {
     [PEN__FACT__WHAT_CONDITION_STARTED] = apply_condition_started,
     [PEN__FACT__WHAT_RULE_ENDED] = apply_rule_ended,
     [PEN__FACT__WHAT_CONDITION_ENDED] = apply_condition_ended,
+    [PEN__FACT__WHAT_WINDOW_FOUND] = apply_window_found,
     [PEN__FACT__WHAT_ACTION_STARTED] = apply_action_started,
     [PEN__FACT__WHAT_ACTION_PROGRESS] = apply_action_progress,
     [PEN__FACT__WHAT_ACTION_ENDED] = apply_action_ended,

@@ -19,7 +19,7 @@ apply_f apply_pipeline_created, apply_pipeline_updated, apply_pipeline_deleted,
 apply_f apply_execution_started, apply_execution_waiting, apply_execution_stopping,
     apply_execution_ended, apply_stage_started, apply_stage_group_started, apply_stage_ended,
     apply_stage_retried;
-apply_f apply_condition_started, apply_rule_ended, apply_condition_ended;
+apply_f apply_condition_started, apply_window_found, apply_rule_ended, apply_condition_ended;
 apply_f apply_action_started, apply_action_progress, apply_action_ended, apply_action_requeued;
 apply_f apply_attempt_granted, apply_attempt_started, apply_attempt_step, apply_attempt_finished,
     apply_attempt_stored, apply_attempt_moved;

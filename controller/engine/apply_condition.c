@@ -49,20 +49,48 @@ int apply_condition_started(struct pen_engine *engine, const Pen__Fact *fact, st
     return 0;
 }
 
+static int find_rule(const struct stage_run *run, const Pen__Fact *fact, const char *id,
+                     struct rule **ret_rule, struct pen_error *err)
+{
+    for (size_t i = 0; i < run->rules_count; i++) {
+        struct rule *rule = run->rules[i];
+        if (!pen_str_equal(rule->row->id, id) ||
+            rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+            continue;
+        *ret_rule = rule;
+        return 0;
+    }
+    return pen_fail(err, PEN_ECORRUPT, "fact %llu is about rule '%s', which is not in progress",
+                    (unsigned long long)fact->seq, id);
+}
+
+int apply_window_found(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
+{
+    const Pen__WindowFound *body = fact->window_found;
+    struct stage_run *run;
+    struct rule *rule = NULL;
+    int rc = find(engine, fact, body->stage, &run, err);
+    if (rc < 0 || (rc = find_rule(run, fact, body->rule_execution_id, &rule, err)) < 0)
+        return rc;
+    SET(rule->row, opens_ms, body->opens_ms);
+    for (size_t i = 0; i < body->n_later_openings_ms; i++)
+        rule_add_opening(rule->row, body->later_openings_ms[i]);
+    SET(rule->row, updated_ms, fact->at_ms);
+    mem_set_text(&rule->row->summary, body->summary);
+    rule_arm(engine, rule);
+    entity_touch(engine, &rule->entity);
+    changed(engine, run);
+    return 0;
+}
+
 int apply_rule_ended(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
 {
     const Pen__RuleEnded *body = fact->rule_ended;
     struct stage_run *run;
-    int rc = find(engine, fact, body->stage, &run, err);
-    if (rc < 0)
-        return rc;
     struct rule *rule = NULL;
-    for (size_t i = 0; i < run->rules_count && rule == NULL; i++)
-        if (pen_str_equal(run->rules[i]->row->id, body->rule_execution_id))
-            rule = run->rules[i];
-    if (rule == NULL || rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
-        return pen_fail(err, PEN_ECORRUPT, "fact %llu ends rule '%s', which is not in progress",
-                        (unsigned long long)fact->seq, body->rule_execution_id);
+    int rc = find(engine, fact, body->stage, &run, err);
+    if (rc < 0 || (rc = find_rule(run, fact, body->rule_execution_id, &rule, err)) < 0)
+        return rc;
     timer_disarm(engine, &rule->timer);
     SET(rule->row, status, body->status);
     SET(rule->row, updated_ms, fact->at_ms);

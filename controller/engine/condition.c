@@ -16,18 +16,9 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
-#include "controller/model/cron.h"
 #include "controller/model/regex.h"
 
 /* ---- start */
-
-static const char *value_of(const Pen__RuleExecutionRow *row, const char *key)
-{
-    for (size_t i = 0; i < row->n_resolved_configuration; i++)
-        if (pen_str_equal(row->resolved_configuration[i]->key, key))
-            return row->resolved_configuration[i]->value;
-    return NULL;
-}
 
 static int resolve(const struct execution *execution, const Pen__RuleDeclaration *declaration,
                    Pen__RuleExecutionRow *row, struct pen_error *err)
@@ -43,28 +34,6 @@ static int resolve(const struct execution *execution, const Pen__RuleDeclaration
         if (rc < 0)
             return pen_error_prefix(err, "configuration '%s'", entry->key);
     }
-    return 0;
-}
-
-static int find_window(const struct pen_engine *engine, Pen__RuleExecutionRow *row,
-                       struct pen_error *err)
-{
-    struct pen_cron cron;
-    struct pen_zone_change change = {0};
-    const struct pen_zone zone = {&change, 1};
-    int rc = pen_cron_parse(value_of(row, "Cron"), &cron, err);
-    if (rc < 0 || (rc = pen_zone_parse_fixed(value_of(row, "TimeZone"), &change.offset_s, err)) < 0)
-        return rc;
-    int64_t opens_ms = 0;
-    if (!pen_cron_next(&cron, &zone, engine->now_ms, &opens_ms))
-        return pen_fail(err, PEN_EINVAL, "the window '%s' never opens again",
-                        value_of(row, "Cron"));
-    SET(row, opens_ms, opens_ms);
-    if (opens_ms <= engine->now_ms)
-        return 0;
-    char text[PEN_TIME_TEXT_SIZE];
-    pen_time_say(opens_ms, text);
-    row->summary = mem_format("Waiting for the window: it opens at %s", text);
     return 0;
 }
 
@@ -94,7 +63,7 @@ static Pen__RuleExecutionRow *new_row(struct pen_engine *engine, const struct st
     struct pen_error err;
     int rc = resolve(execution, declaration, row, &err);
     if (rc == 0 && pen_str_equal(row->type->provider, PEN_RULE_DEPLOYMENT_WINDOW))
-        rc = find_window(engine, row, &err);
+        rc = window_prepare(engine, row, &err);
     if (rc < 0) { /* it ends by this as soon as it is looked at */
         row->error_code = mem_text("ConfigurationError");
         row->error_message = mem_text(err.message);
@@ -113,10 +82,13 @@ static void start(struct pen_engine *engine, struct stage_run *run, Pen__Conditi
                new_row(engine, run, kind, declared->rules[i],
                        engine->setting->row->last_order + 1 + i));
     emit_about(engine, run->execution, PEN__FACT__WHAT_CONDITION_STARTED, body);
-    for (size_t i = 0; i < run->rules_count; i++)
-        if (pen_str_equal(run->rules[i]->row->type->provider, PEN_RULE_COMMANDS) &&
-            run->rules[i]->row->error_code == NULL)
-            rule_work_start(engine, run->rules[i]);
+    for (size_t i = 0; i < run->rules_count; i++) {
+        const struct rule *rule = run->rules[i];
+        if (pen_str_equal(rule->row->type->provider, PEN_RULE_COMMANDS) &&
+            rule->row->error_code == NULL)
+            rule_work_start(engine, rule);
+        plan_rule(engine, rule);
+    }
 }
 
 /* ---- end */
@@ -169,7 +141,7 @@ void condition_abandon(struct pen_engine *engine, struct stage_run *run, const c
 
 static const char *text_of(const Pen__RuleExecutionRow *row, const char *key)
 {
-    const char *value = value_of(row, key);
+    const char *value = rule_value(row, key);
     return value != NULL ? value : "";
 }
 
@@ -215,15 +187,6 @@ static void check_variable(struct pen_engine *engine, const struct rule *rule)
     free(text);
 }
 
-static void check_window(struct pen_engine *engine, const struct rule *rule)
-{
-    if (rule->row->opens_ms <= engine->now_ms)
-        rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_SUCCEEDED, NULL, "The window is open");
-    else if (rule->row->deadline_ms <= engine->now_ms)
-        rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "TimedOut",
-                 "The window did not open before the rule's time was over");
-}
-
 static void check_rule(struct pen_engine *engine, const struct rule *rule)
 {
     if (rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
@@ -233,7 +196,7 @@ static void check_rule(struct pen_engine *engine, const struct rule *rule)
         rule_end(engine, rule, PEN__ACTION_STATUS__ACTION_FAILED, "ConfigurationError", text);
         free(text);
     } else if (pen_str_equal(rule->row->type->provider, PEN_RULE_DEPLOYMENT_WINDOW)) {
-        check_window(engine, rule);
+        window_check(engine, rule);
     } else if (rule->work != NULL) {
         rule_work_check(engine, rule);
     } else {

@@ -21,6 +21,7 @@ handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_c
     handle_delete_repository, handle_create_connection, handle_delete_connection,
     handle_create_access_key;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
+handler_f handle_zone_loaded;
 handler_f handle_revision_found, handle_source_done, handle_push_notified;
 
 handler_f handle_create_action_type, handle_delete_action_type;
@@ -79,6 +80,15 @@ enum verdict condition_check(struct pen_engine *engine, struct stage_run *run,
  * time is over. */
 void rule_work_start(struct pen_engine *engine, const struct rule *rule);
 void rule_work_check(struct pen_engine *engine, const struct rule *rule);
+
+/* A rule that waits for a window: find when it opens, at once or when the time zone is known (the
+ * row is a new one); and end the rule when it is open or its time is over. Errors: PEN_EINVAL. */
+int window_prepare(const struct pen_engine *engine, Pen__RuleExecutionRow *row,
+                   struct pen_error *err);
+void window_check(struct pen_engine *engine, const struct rule *rule);
+
+/* The value of a rule's resolved configuration, NULL when it is not given. */
+const char *rule_value(const Pen__RuleExecutionRow *row, const char *key);
 
 /* End a rule in progress, and its work. `code` NULL: it has not failed by an error. */
 void rule_end(struct pen_engine *engine, const struct rule *rule, Pen__ActionStatus status,
@@ -198,6 +208,7 @@ uint64_t agent_gc_below(const struct pen_engine *engine, const struct agent *sel
 
 void plan_action(struct pen_engine *engine, const struct action *self);
 void plan_attempt(struct pen_engine *engine, const struct attempt *self);
+void plan_rule(struct pen_engine *engine, const struct rule *self);
 void plan_watches(struct pen_engine *engine, const struct pipeline *self);
 void plan_watch(struct pen_engine *engine, const struct pipeline *self,
                 const Pen__ActionDeclaration *action);

@@ -316,6 +316,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_REVISION_FOUND] = handle_revision_found,
     [PEN__INPUT__WHAT_SOURCE_DONE] = handle_source_done,
     [PEN__INPUT__WHAT_PUSH_NOTIFIED] = handle_push_notified,
+    [PEN__INPUT__WHAT_ZONE_LOADED] = handle_zone_loaded,
 };
 
 static void fire(struct pen_engine *self, struct timer *timer)

@@ -429,10 +429,23 @@ static void explain_rule(const struct pen_engine *engine, const struct rule *rul
         return;
     }
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    char opens[PEN_TIME_TEXT_SIZE];
+    char opens[PEN_MOMENT_TEXT_SIZE];
+    if (!rule->row->has_opens_ms) {
+        pen_buf_printf(&text, "Rule '%s' waits for its time zone to be read", rule->row->rule);
+        add_reason(reply, rule->run->execution,
+                   mem_format("%s/%s", rule->row->pipeline, rule->row->stage), "zone_wanted", &text,
+                   rule->row->started_ms, "the file is read", false);
+        return;
+    }
     pen_time_say(rule->row->opens_ms, opens);
     pen_buf_printf(&text, "Rule '%s' waits for its window, which opens at %s", rule->row->rule,
                    opens);
+    for (size_t i = 0; i < rule->row->n_later_openings_ms; i++) {
+        pen_time_say(rule->row->later_openings_ms[i], opens);
+        pen_buf_printf(&text, "%s%s", i == 0 ? " (and then at " : ", ", opens);
+    }
+    if (rule->row->n_later_openings_ms > 0)
+        pen_buf_puts(&text, ")");
     if (rule->row->deadline_ms < rule->row->opens_ms) {
         pen_time_say(rule->row->deadline_ms, opens);
         pen_buf_printf(&text, "; its time is over before, at %s", opens);

@@ -78,17 +78,13 @@ static int link_run(struct pen_engine *engine, struct stage_run *self, struct pe
     return missing(err, &self->entity, "a stage");
 }
 
-/* When its window opens, or when its time is over, whichever is first. */
-static void arm_rule(struct pen_engine *engine, struct rule *self)
+void rule_arm(struct pen_engine *engine, struct rule *self)
 {
     const Pen__RuleExecutionRow *row = self->row;
     if (row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
         return;
-    if (row->opens_ms > 0)
-        timer_arm(engine, &self->timer,
-                  row->opens_ms < row->deadline_ms ? row->opens_ms : row->deadline_ms);
-    else if (pen_str_equal(row->type->provider, PEN_RULE_COMMANDS))
-        timer_arm(engine, &self->timer, row->deadline_ms);
+    bool opens = row->has_opens_ms && row->opens_ms < row->deadline_ms;
+    timer_arm(engine, &self->timer, opens ? row->opens_ms : row->deadline_ms);
 }
 
 static int link_rule(struct pen_engine *engine, struct rule *self, struct pen_error *err)
@@ -104,7 +100,7 @@ static int link_rule(struct pen_engine *engine, struct rule *self, struct pen_er
         self->run->rules[place] = self->run->rules[place - 1];
     self->run->rules[place] = self;
     self->timer = (struct timer){.kind = TIMER_RULE, .owner = self};
-    arm_rule(engine, self);
+    rule_arm(engine, self);
     return 0;
 }
 

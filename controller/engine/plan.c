@@ -1,6 +1,7 @@
 /* controller/engine/plan.c - the effects that the state asks for; after a restart, all of them */
 #include "common/base/check.h"
 #include "common/base/limits.h"
+#include "common/base/str.h"
 #include "controller/engine/decide.h"
 
 void plan_key(struct pen_engine *engine, ProtobufCBinaryData public_key, const char *id, bool token)
@@ -65,6 +66,31 @@ void plan_attempt(struct pen_engine *engine, const struct attempt *self)
     effect(engine, PEN__EFFECT__WHAT_ATTEMPT_OPEN, body);
 }
 
+/* Whose window cannot be found before its time zone is known. */
+void plan_rule(struct pen_engine *engine, const struct rule *self)
+{
+    const Pen__RuleExecutionRow *row = self->row;
+    if (row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS || row->error_code != NULL ||
+        row->has_opens_ms || !pen_str_equal(row->type->provider, PEN_RULE_DEPLOYMENT_WINDOW))
+        return;
+    Pen__ZoneWanted *body = MAKE(Pen__ZoneWanted, pen__zone_wanted__init);
+    body->execution_id = mem_text(row->execution_id);
+    body->stage = mem_text(row->stage);
+    body->rule_execution_id = mem_text(row->id);
+    body->zone = mem_text(rule_value(row, "TimeZone"));
+    SET(body, from_ms, engine->now_ms);
+    effect(engine, PEN__EFFECT__WHAT_ZONE_WANTED, body);
+}
+
+static void plan_rules(struct pen_engine *engine, const struct execution *execution)
+{
+    for (size_t i = 0; i < execution->declaration->n_stages; i++) {
+        const struct stage_run *run = execution->stages[i];
+        for (size_t k = 0; run != NULL && k < run->rules_count; k++)
+            plan_rule(engine, run->rules[k]);
+    }
+}
+
 static void plan_keys(struct pen_engine *engine)
 {
     for (struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
@@ -104,6 +130,9 @@ void plan_all(struct pen_engine *engine)
     for (struct pen_map_node *node = pen_map_first(&engine->actions); node != NULL;
          node = pen_map_next(node))
         plan_action(engine, pen_map_value(node));
+    for (struct pen_map_node *node = pen_map_first(&engine->executions); node != NULL;
+         node = pen_map_next(node))
+        plan_rules(engine, pen_map_value(node));
     for (struct pen_map_node *node = pen_map_first(&engine->pipelines); node != NULL;
          node = pen_map_next(node))
         plan_watches(engine, pen_map_value(node));

@@ -378,6 +378,12 @@ void offer_make(struct pen_engine *engine, struct action *self, struct agent *ag
                 uint64_t fence);
 void offer_drop(struct pen_engine *engine, struct action *self);
 
+/* Add to the row's later_openings_ms. */
+void rule_add_opening(Pen__RuleExecutionRow *row, int64_t at_ms);
+
+/* Set the rule's timer: its window opens, or its time is over. */
+void rule_arm(struct pen_engine *engine, struct rule *self);
+
 /* What a rule asks of an agent, as if it were an action. The caller owns it. */
 Pen__ActionDeclaration *rule_work_declaration(const Pen__RuleDeclaration *rule);
 

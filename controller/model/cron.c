@@ -1,54 +1,10 @@
-/* When a cron expression is open: days by the proleptic Gregorian calendar, counted from 1970. */
+/* When a cron expression is open. */
 #include "controller/model/cron.h"
 
 #include <stdio.h>
 
 #include "common/base/check.h"
-
-enum { DAY_S = 24 * 3600, DAYS_PER_ERA = 146097, DAYS_0000_TO_1970 = 719468 };
-
-struct date {
-    int32_t year;
-    int32_t month; /* 1 to 12 */
-    int32_t day;   /* 1 to 31 */
-};
-
-/* Years begin in March here, so that the leap day is the last. */
-static int64_t days_of(int32_t year, int32_t month, int32_t day)
-{
-    int64_t y = month <= 2 ? year - 1 : year;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400;
-    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year -
-           DAYS_0000_TO_1970;
-}
-
-static struct date date_of(int64_t days)
-{
-    days += DAYS_0000_TO_1970;
-    int64_t era = (days >= 0 ? days : days - (DAYS_PER_ERA - 1)) / DAYS_PER_ERA;
-    int64_t of_era = days - era * DAYS_PER_ERA;
-    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-    int64_t month = (5 * of_year + 2) / 153;
-    struct date date = {.day = (int32_t)(of_year - (153 * month + 2) / 5 + 1),
-                        .month = (int32_t)(month < 10 ? month + 3 : month - 9)};
-    date.year = (int32_t)(year + era * 400 + (date.month <= 2 ? 1 : 0));
-    return date;
-}
-
-static int32_t month_length(int32_t year, int32_t month)
-{
-    return (int32_t)(month == 12 ? 31 : days_of(year, month + 1, 1) - days_of(year, month, 1));
-}
-
-/* 1 = Sunday to 7 = Saturday; 1970 began on a Thursday. */
-static int32_t weekday_of(int32_t year, int32_t month, int32_t day)
-{
-    int64_t days = days_of(year, month, day) + 4;
-    return (int32_t)((days % 7 + 7) % 7) + 1;
-}
+#include "controller/model/calendar.h"
 
 static bool has(uint64_t set, int32_t value)
 {
@@ -58,18 +14,18 @@ static bool has(uint64_t set, int32_t value)
 /* The weekday nearest to a day, without leaving the month. */
 static int32_t nearest_weekday(int32_t year, int32_t month, int32_t day)
 {
-    int32_t weekday = weekday_of(year, month, day);
+    int32_t weekday = pen_weekday_of(year, month, day);
     if (weekday == 7)
         return day > 1 ? day - 1 : day + 2;
     if (weekday == 1)
-        return day < month_length(year, month) ? day + 1 : day - 2;
+        return day < pen_month_length(year, month) ? day + 1 : day - 2;
     return day;
 }
 
-static bool day_matches(const struct pen_cron *self, const struct date *date)
+static bool day_matches(const struct pen_cron *self, const struct pen_date *date)
 {
-    int32_t length = month_length(date->year, date->month);
-    int32_t weekday = weekday_of(date->year, date->month, date->day);
+    int32_t length = pen_month_length(date->year, date->month);
+    int32_t weekday = pen_weekday_of(date->year, date->month, date->day);
     switch (self->day_rule) {
     case PEN_CRON_DAYS_OF_MONTH:
         return has(self->days, date->day);
@@ -100,15 +56,15 @@ static bool year_matches(const struct pen_cron *self, int32_t year)
 /* The first day from `days` on that matches; false when there is none. */
 static bool next_day(const struct pen_cron *self, int64_t *days)
 {
-    struct date date = date_of(*days);
+    struct pen_date date = pen_date_of(*days);
     if (date.year < PEN_CRON_YEAR_MIN)
-        date = (struct date){PEN_CRON_YEAR_MIN, 1, 1};
+        date = (struct pen_date){PEN_CRON_YEAR_MIN, 1, 1};
     while (date.year <= PEN_CRON_YEAR_MAX) {
         bool month_fits = year_matches(self, date.year) && has(self->months, date.month);
-        int32_t length = month_length(date.year, date.month);
+        int32_t length = pen_month_length(date.year, date.month);
         for (; month_fits && date.day <= length; date.day++) {
             if (day_matches(self, &date)) {
-                *days = days_of(date.year, date.month, date.day);
+                *days = pen_days_of(date.year, date.month, date.day);
                 return true;
             }
         }
@@ -154,15 +110,15 @@ static int32_t next_second(const struct pen_cron *self, int32_t from)
 /* The same in seconds of local time since 1970. */
 static bool next_local(const struct pen_cron *self, int64_t *local_s)
 {
-    int64_t days = *local_s / DAY_S - (*local_s % DAY_S < 0 ? 1 : 0);
-    int32_t of_day = (int32_t)(*local_s - days * DAY_S);
+    int64_t days = *local_s / PEN_DAY_S - (*local_s % PEN_DAY_S < 0 ? 1 : 0);
+    int32_t of_day = (int32_t)(*local_s - days * PEN_DAY_S);
     for (;;) {
         int64_t found = days;
         if (!next_day(self, &found))
             return false;
         int32_t second = next_second(self, found == days ? of_day : 0);
         if (second >= 0) {
-            *local_s = found * DAY_S + second;
+            *local_s = found * PEN_DAY_S + second;
             return true;
         }
         days = found + 1;
@@ -176,8 +132,8 @@ static bool close_local(const struct pen_cron *self, int64_t *local_s)
     bool whole_minutes = self->seconds == (UINT64_C(1) << 60) - 1;
     bool whole_hours = whole_minutes && self->minutes == (UINT64_C(1) << 60) - 1;
     bool whole_days = whole_hours && self->hours == (UINT64_C(1) << 24) - 1;
-    int64_t step = whole_days ? DAY_S : whole_hours ? 3600 : whole_minutes ? 60 : 1;
-    int64_t last = days_of(PEN_CRON_YEAR_MAX + 1, 1, 1) * DAY_S;
+    int64_t step = whole_days ? PEN_DAY_S : whole_hours ? 3600 : whole_minutes ? 60 : 1;
+    int64_t last = pen_days_of(PEN_CRON_YEAR_MAX + 1, 1, 1) * PEN_DAY_S;
     for (int64_t at = *local_s; at < last; at += step - at % step) {
         int64_t open = at;
         if (!next_local(self, &open) || open != at) {
@@ -193,11 +149,34 @@ static int64_t floor_seconds(int64_t ms)
     return ms / 1000 - (ms % 1000 < 0 ? 1 : 0);
 }
 
+/* What the last search over local time gave: for every begin in between it is the same. */
+struct answer {
+    bool known;
+    bool found;
+    int64_t from_s;
+    int64_t found_s;
+};
+
+typedef bool search_f(const struct pen_cron *self, int64_t *local_s);
+
+static bool ask(const struct pen_cron *self, search_f *next, struct answer *last, int64_t *local_s)
+{
+    bool same =
+        last->known && *local_s >= last->from_s && (!last->found || *local_s <= last->found_s);
+    if (!same) {
+        *last = (struct answer){.known = true, .from_s = *local_s, .found_s = *local_s};
+        last->found = next(self, &last->found_s);
+    }
+    *local_s = last->found_s;
+    return last->found;
+}
+
 /* Search from from_ms on, from one change of offset to the next. */
 static bool search(const struct pen_cron *self, const struct pen_zone *zone, int64_t from_ms,
-                   bool (*next)(const struct pen_cron *self, int64_t *local_s), int64_t *ret_ms)
+                   search_f *next, int64_t *ret_ms)
 {
     CHECK(zone->count > 0);
+    struct answer last_answer = {0};
     for (size_t i = 0; i < zone->count; i++) {
         const struct pen_zone_change *change = &zone->changes[i];
         bool last = i + 1 == zone->count;
@@ -207,7 +186,7 @@ static bool search(const struct pen_cron *self, const struct pen_zone *zone, int
             continue;
         int64_t begin_s = floor_seconds(begin_ms);
         int64_t local_s = begin_s + change->offset_s;
-        if (!next(self, &local_s))
+        if (!ask(self, next, &last_answer, &local_s))
             continue; /* with another offset there may be a last one */
         int64_t found_s = local_s - change->offset_s;
         int64_t found_ms = found_s == begin_s ? begin_ms : found_s * 1000;
@@ -231,13 +210,32 @@ bool pen_cron_close(const struct pen_cron *self, const struct pen_zone *zone, in
     return search(self, zone, open_ms, close_local, ret_ms);
 }
 
-void pen_time_say(int64_t ms, char ret_text[PEN_TIME_TEXT_SIZE])
+size_t pen_cron_openings(const struct pen_cron *self, const struct pen_zone *zone, int64_t from_ms,
+                         int64_t *ret_opens_ms, int64_t *ret_closes_ms, size_t max)
+{
+    size_t count = 0;
+    int64_t at_ms = from_ms;
+    while (count < max && pen_cron_next(self, zone, at_ms, &at_ms)) {
+        int64_t closes_ms = INT64_MAX;
+        bool closes = pen_cron_close(self, zone, at_ms, &closes_ms);
+        ret_opens_ms[count] = at_ms;
+        if (ret_closes_ms != NULL)
+            ret_closes_ms[count] = closes_ms;
+        count++;
+        if (!closes)
+            break;
+        at_ms = closes_ms;
+    }
+    return count;
+}
+
+void pen_time_say(int64_t ms, char ret_text[PEN_MOMENT_TEXT_SIZE])
 {
     int64_t seconds = floor_seconds(ms);
-    int64_t days = seconds / DAY_S - (seconds % DAY_S < 0 ? 1 : 0);
-    int of_day = (int)(seconds - days * DAY_S);
-    struct date date = date_of(days);
-    (void)snprintf(ret_text, PEN_TIME_TEXT_SIZE, "%04d-%02d-%02d %02d:%02d:%02d UTC",
+    int64_t days = seconds / PEN_DAY_S - (seconds % PEN_DAY_S < 0 ? 1 : 0);
+    int of_day = (int)(seconds - days * PEN_DAY_S);
+    struct pen_date date = pen_date_of(days);
+    (void)snprintf(ret_text, PEN_MOMENT_TEXT_SIZE, "%04d-%02d-%02d %02d:%02d:%02d UTC",
                    (int)date.year % 10000, (int)date.month, (int)date.day, of_day / 3600 % 24,
                    of_day / 60 % 60, of_day % 60);
 }

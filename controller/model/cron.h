@@ -80,9 +80,15 @@ bool pen_cron_next(const struct pen_cron *self, const struct pen_zone *zone, int
 bool pen_cron_close(const struct pen_cron *self, const struct pen_zone *zone, int64_t open_ms,
                     int64_t *ret_ms);
 
+/* The next openings from from_ms on, at most `max`: when each begins, and, unless ret_closes_ms is
+ * NULL, when it ends (INT64_MAX: never). The number of them; the first is from_ms itself when it is
+ * open then. */
+size_t pen_cron_openings(const struct pen_cron *self, const struct pen_zone *zone, int64_t from_ms,
+                         int64_t *ret_opens_ms, int64_t *ret_closes_ms, size_t max);
+
 /* "2026-11-23 09:00:00 UTC"; the year as many digits as it has, within the range of years. */
-enum { PEN_TIME_TEXT_SIZE = 32 };
-void pen_time_say(int64_t ms, char ret_text[PEN_TIME_TEXT_SIZE]);
+enum { PEN_MOMENT_TEXT_SIZE = 32 };
+void pen_time_say(int64_t ms, char ret_text[PEN_MOMENT_TEXT_SIZE]);
 
 /* The zones that need no database: NULL, "", "UTC", "GMT", "Etc/UTC" and "UTC+HH:MM", "UTC-HH:MM",
  * up to 18 hours. Errors: PEN_EUNSUPPORTED for any other name. */

@@ -7,6 +7,7 @@
 #include "controller/model/labels.h"
 #include "controller/model/regex.h"
 #include "controller/model/variables.h"
+#include "controller/model/zone.h"
 
 const char *pen_rule_configuration(const Pen__RuleDeclaration *rule, const char *name)
 {
@@ -73,8 +74,9 @@ static int check_window(const Pen__RuleDeclaration *rule, struct pen_error *err)
     const char *text = pen_rule_configuration(rule, "Cron");
     const char *zone = pen_rule_configuration(rule, "TimeZone");
     int rc = pen_variables_present(text) ? 0 : pen_cron_parse(text, &cron, err);
-    if (rc == 0 && (zone == NULL || !pen_variables_present(zone)))
-        rc = pen_zone_parse_fixed(zone, &offset_s, err);
+    if (rc == 0 && zone != NULL && !pen_variables_present(zone) &&
+        pen_zone_parse_fixed(zone, &offset_s, NULL) < 0)
+        rc = pen_zone_name_check(zone, err);
     return rc;
 }
 

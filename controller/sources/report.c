@@ -6,6 +6,7 @@
 #include "common/wire/wire.h"
 #include "controller/post/post.h"
 #include "controller/sources/state.h"
+#include "controller/zones/zones.h"
 
 static void destroy_input(void *body)
 {
@@ -139,6 +140,50 @@ int pen_report_failed(struct pen_sources_state *self, const char *action_executi
     free(done.error_code);
     free(done.error_message);
     return rc;
+}
+
+/* Queue the changes of a zone, or the reason why there are none. `answer` is borrowed from. */
+static int report_changes(struct pen_sources_state *self, Pen__ZoneLoaded *answer,
+                          const struct pen_zone_changes *zone, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) Pen__ZoneChange *changes = calloc(zone->count + 1, sizeof *changes);
+    PEN_CLEANUP(pen_free) Pen__ZoneChange **list = calloc(zone->count + 1, sizeof(void *));
+    if (!changes || !list)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a time zone");
+    for (size_t i = 0; i < zone->count; i++) {
+        pen__zone_change__init(&changes[i]);
+        changes[i].has_from_ms = 1;
+        changes[i].from_ms = zone->changes[i].from_ms;
+        changes[i].has_offset_s = 1;
+        changes[i].offset_s = zone->changes[i].offset_s;
+        list[i] = &changes[i];
+    }
+    answer->n_changes = zone->count;
+    answer->changes = list;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_ZONE_LOADED;
+    input.zone_loaded = answer;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
+int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wanted,
+                    struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) struct pen_zone_changes *zone = calloc(1, sizeof *zone);
+    if (!zone)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a time zone");
+    struct pen_error why = {0};
+    Pen__ZoneLoaded answer = PEN__ZONE_LOADED__INIT;
+    answer.execution_id = wanted->execution_id;
+    answer.stage = wanted->stage;
+    answer.rule_execution_id = wanted->rule_execution_id;
+    if (pen_zones_load(wanted->zone, wanted->from_ms, zone, &why) < 0) {
+        zone->count = 0;
+        answer.error_message = why.message;
+    }
+    return report_changes(self, &answer, zone, err);
 }
 
 const char *pen_configuration_get(Pen__SourceRun__ConfigurationEntry *const *entries, size_t count,

@@ -108,6 +108,8 @@ static int perform(struct pen_sources_state *self, Pen__Effect *effect, struct p
     case PEN__EFFECT__WHAT_CONNECTION_DROPPED:
         drop_connection(self, effect->connection_dropped->id);
         return 0;
+    case PEN__EFFECT__WHAT_ZONE_WANTED:
+        return pen_report_zone(self, effect->zone_wanted, err);
     case PEN__EFFECT__WHAT_SOURCE_POKE:
         return pen_watch_poke(self, effect->source_poke->connection_id, err);
     default:

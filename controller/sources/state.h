@@ -130,6 +130,10 @@ int pen_report_done(struct pen_sources_state *self, const char *action_execution
 int pen_report_failed(struct pen_sources_state *self, const char *action_execution_id,
                       const char *error_code, const char *sentence, struct pen_error *err);
 /* Hand over what the core has room for. */
+
+/* Read a time zone for a rule, or say why it cannot be. */
+int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wanted,
+                    struct pen_error *err);
 int pen_report_flush(struct pen_sources_state *self, struct pen_error *err);
 
 /* The value of a configuration key, NULL when it is not given. */

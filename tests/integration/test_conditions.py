@@ -83,6 +83,24 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     assert caught.value.name == "ConditionNotOverridableException"
 
 
+def test_a_window_opens_by_the_clock_of_its_zone(system_with_agent):
+    """Open in all hours of Berlin: at once; the zone is read from this host's database."""
+    system = system_with_agent
+    identity = begin(system, {
+        "beforeEntry": condition("FAIL", rule("Now", "DeploymentWindow", Cron="* * * * * ?",
+                                              TimeZone="Europe/Berlin")),
+        "onSuccess": condition("FAIL", rule("Later", "DeploymentWindow", Cron="0 0 9 1 1 ? 2199",
+                                            TimeZone="America/New_York"))})
+    state = wait_for(lambda: stage_state(system.api(), "onSuccessConditionState"), "the stage")
+    wait_for(lambda: "2199-01-01 14:00:00 UTC" in system.penstock("why", "mill").stdout,
+             "nine o'clock in New York")
+    entry = stage_state(system.api(), "beforeEntryConditionState")
+    assert entry["latestExecution"]["status"] == "Succeeded"
+    assert state["latestExecution"]["status"] == "InProgress"
+    system.penstock("override", "mill", "Build", identity, "on-success")
+    system.wait_execution("mill", identity)
+
+
 def test_a_regular_expression_decides(system_with_agent):
     system = system_with_agent
     identity = begin(system, {"beforeEntry": condition("FAIL", rule(
@@ -117,7 +135,9 @@ def test_success_fails_then_is_overridden(system_with_agent):
     ({"onSuccess": condition("FAIL", rule("R", "DeploymentWindow", Cron="* * 25 * * ?"))},
      "hours"),
     ({"onSuccess": condition("FAIL", rule("R", "DeploymentWindow", Cron="* * * * * ?",
-                                          TimeZone="Europe/Paris"))}, "Europe/Paris"),
+                                          TimeZone="Europe/Atlantis"))}, "Europe/Atlantis"),
+    ({"onSuccess": condition("FAIL", rule("R", "DeploymentWindow", Cron="* * * * * ?",
+                                          TimeZone="../../etc/passwd"))}, "../../etc/passwd"),
 ])
 def test_refused_by_name(system, stage, word):
     with pytest.raises(ApiError) as caught:

@@ -1,9 +1,42 @@
 #include "controller/services/codepipeline/declaration.h"
 
+#include <stdlib.h>
+
 #include "common/base/cleanup.h"
 #include "common/wire/wire.h"
+#include "controller/model/rules.h"
 #include "controller/model/validate.h"
+#include "controller/model/variables.h"
 #include "controller/services/output.h"
+#include "controller/zones/zones.h"
+
+/* The model has seen to it that the name is one; whether the zone exists, the database says. */
+static int check_zone(void *context, const Pen__StageDeclaration *stage, const char *kind,
+                      const Pen__Condition *condition, const Pen__RuleDeclaration *rule,
+                      struct pen_error *err)
+{
+    (void)condition;
+    const char *zone = pen_rule_configuration(rule, "TimeZone");
+    struct pen_error why = {0};
+    if (zone == NULL || pen_variables_present(zone))
+        return 0;
+    int rc = pen_zones_load(zone, 0, context, &why);
+    return rc < 0 ? pen_fail_api(err, rc, "InvalidStageDeclarationException",
+                                 "Stage '%s': rule '%s' of %s: %s", stage->name, rule->name, kind,
+                                 why.message)
+                  : 0;
+}
+
+static int check_zones(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) struct pen_zone_changes *room = malloc(sizeof *room);
+    if (room == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for time zones");
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < declaration->n_stages; i++)
+        rc = pen_rules_each(declaration->stages[i], check_zone, room, err);
+    return rc;
+}
 
 int pen_declaration_take(const struct pen_call *call, Pen__PipelineDeclaration **ret_declaration,
                          struct pen_error *err)
@@ -19,6 +52,7 @@ int pen_declaration_take(const struct pen_call *call, Pen__PipelineDeclaration *
     }
     Pen__PipelineDeclaration *declaration = (Pen__PipelineDeclaration *)message;
     if ((rc = pen_model_validate(declaration, err)) < 0 ||
+        (rc = check_zones(declaration, err)) < 0 ||
         (rc = pen_model_fill_defaults(declaration, err)) < 0)
         return rc;
     message = NULL;

@@ -88,6 +88,9 @@ static void put_stage(const Pen__Fact *fact, struct pen_buf *out)
         pen_buf_puts(out, word == NULL ? "ended" : word);
         put_with(out, "", fact->rule_ended->summary);
         break;
+    case PEN__FACT__WHAT_WINDOW_FOUND:
+        put_with(out, "window found", fact->window_found->summary);
+        break;
     case PEN__FACT__WHAT_CONDITION_ENDED:
         word = pen_condition_status_name(fact->condition_ended->status);
         pen_buf_printf(out, "condition %s", word == NULL ? "ended" : word);
@@ -207,8 +210,7 @@ void pen_fact_text(const Pen__Fact *fact, struct pen_buf *ret_text)
     unsigned number = (unsigned)fact->what_case;
     if (number >= PEN__FACT__WHAT_EXECUTION_STARTED && number <= PEN__FACT__WHAT_EXECUTION_ENDED)
         put_execution(fact, ret_text);
-    else if ((number >= PEN__FACT__WHAT_STAGE_STARTED &&
-              number <= PEN__FACT__WHAT_CONDITION_ENDED) ||
+    else if ((number >= PEN__FACT__WHAT_STAGE_STARTED && number <= PEN__FACT__WHAT_WINDOW_FOUND) ||
              number == PEN__FACT__WHAT_TRANSITION_CHANGED)
         put_stage(fact, ret_text);
     else if (number >= PEN__FACT__WHAT_ACTION_STARTED && number <= PEN__FACT__WHAT_ACTION_REQUEUED)
@@ -283,6 +285,9 @@ void pen_fact_subject(const Pen__Fact *fact, struct pen_fact_subject *ret_subjec
         break;
     case PEN__FACT__WHAT_RULE_ENDED:
         ret_subject->stage = fact->rule_ended->stage;
+        break;
+    case PEN__FACT__WHAT_WINDOW_FOUND:
+        ret_subject->stage = fact->window_found->stage;
         break;
     case PEN__FACT__WHAT_CONDITION_ENDED:
         ret_subject->stage = fact->condition_ended->stage;

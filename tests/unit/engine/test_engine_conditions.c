@@ -124,6 +124,71 @@ static void test_window_opens(void **state)
     world_end(&w);
 }
 
+static void do_nothing(struct world *w)
+{
+    Pen__Input *tick = input_new(PEN__INPUT__WHAT_TICK, MAKE(Pen__Tick, pen__tick__init));
+    world_step(w, tick);
+    mem_free_message(tick);
+    world_perform(w);
+}
+
+static Pen__RuleDeclaration *window_in(const char *zone)
+{
+    Pen__RuleDeclaration *rule = window("w", "0 0 3 * * ?", 0);
+    configure(rule, "TimeZone", zone);
+    return rule;
+}
+
+/* The zone comes from outside; whenever the controller dies, it is asked for again. */
+static void test_window_in_a_zone(void **state)
+{
+    (void)state;
+    for (unsigned long at = 2; at < 16; at++) {
+        struct world w;
+        begin(&w);
+        w.restart_at_step = w.steps + at;
+        char *id = world_create(
+            &w, with(declare("p", NULL, STAGES), ENTRY, "FAIL", window_in("Europe/Berlin"), NULL));
+        assert_int_equal(world_status(&w, id), RUNNING);
+        while (w.steps <
+               w.restart_at_step) /* the controller dies by doing nothing, at the latest */
+            do_nothing(&w);
+        assert_true(world_explains(&w, "p", "window_closed"));
+        assert_non_null(strstr(w.reply->reasons[0]->sentence, "opens at 1970-01-01 02:00:00 UTC"));
+        assert_non_null(strstr(w.reply->reasons[0]->sentence, "then at 1970-01-02 02:00:00 UTC"));
+        wait_hours(&w, 1);
+        assert_int_equal(world_status(&w, id), RUNNING);
+        wait_hours(&w, 1);
+        assert_int_equal(world_status(&w, id), SUCCEEDED);
+        Pen__RuleExecutionRow *row = rule_row(&w, "w");
+        assert_int_equal(row->opens_ms, 2 * 3600 * 1000);
+        assert_int_equal(row->updated_ms, 2 * 3600 * 1000);
+        mem_free_message(row);
+        free(id);
+        world_end(&w);
+    }
+}
+
+/* A name that a variable has made, and that is none. */
+static void test_window_without_a_zone(void **state)
+{
+    (void)state;
+    static const char *const zones[] = {"Europe/#{Src.CommitId}", "../#{Src.CommitId}"};
+    for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++) {
+        struct world w;
+        begin(&w);
+        char *id = world_create(
+            &w, with(declare("p", NULL, STAGES), ENTRY, "FAIL", window_in(zones[i]), NULL));
+        assert_int_equal(world_status(&w, id), FAILED);
+        Pen__RuleExecutionRow *row = rule_row(&w, "w");
+        assert_string_equal(row->error_code, "ConfigurationError");
+        assert_non_null(strstr(row->error_message, "rev-1"));
+        mem_free_message(row);
+        free(id);
+        world_end(&w);
+    }
+}
+
 static void test_window_times_out(void **state)
 {
     (void)state;
@@ -291,6 +356,8 @@ int main(void)
         cmocka_unit_test(test_entry_fails_and_is_overridden),
         cmocka_unit_test(test_entry_skips),
         cmocka_unit_test(test_window_opens),
+        cmocka_unit_test(test_window_in_a_zone),
+        cmocka_unit_test(test_window_without_a_zone),
         cmocka_unit_test(test_window_times_out),
         cmocka_unit_test(test_window_overridden),
         cmocka_unit_test(test_window_given_up),

@@ -34,6 +34,7 @@
 #include "common/base/map.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/memory.h"
+#include "controller/zones/zones.h"
 
 #define UNUSED __attribute__((unused))
 

@@ -308,6 +308,29 @@ static void data_open(struct world *w, const Pen__AttemptOpen *open)
     world_arrive(w, input_new(PEN__INPUT__WHAT_LOG_STORED, stored));
 }
 
+/* Zones are those of this host's database: virtual time begins in 1970. */
+static void zone_answer(struct world *w, const Pen__ZoneWanted *wanted)
+{
+    struct pen_zone_changes *zone = mem_zero(sizeof *zone);
+    struct pen_error err = {0};
+    Pen__ZoneLoaded *loaded = MAKE(Pen__ZoneLoaded, pen__zone_loaded__init);
+    loaded->execution_id = mem_text(wanted->execution_id);
+    loaded->stage = mem_text(wanted->stage);
+    loaded->rule_execution_id = mem_text(wanted->rule_execution_id);
+    if (pen_zones_load(wanted->zone, wanted->from_ms, zone, &err) < 0) {
+        zone->count = 0;
+        loaded->error_message = mem_text(err.message);
+    }
+    for (size_t i = 0; i < zone->count; i++) {
+        Pen__ZoneChange *change = MAKE(Pen__ZoneChange, pen__zone_change__init);
+        SET(change, from_ms, zone->changes[i].from_ms);
+        SET(change, offset_s, zone->changes[i].offset_s);
+        APPEND(loaded, changes, change);
+    }
+    free(zone);
+    world_arrive(w, input_new(PEN__INPUT__WHAT_ZONE_LOADED, loaded));
+}
+
 static void world_perform_one(struct world *w, Pen__Effect *effect)
 {
     if (w->observes != NULL)
@@ -333,6 +356,9 @@ static void world_perform_one(struct world *w, Pen__Effect *effect)
         break;
     case PEN__EFFECT__WHAT_SOURCE_WATCH:
         w->watches++;
+        break;
+    case PEN__EFFECT__WHAT_ZONE_WANTED:
+        zone_answer(w, effect->zone_wanted);
         break;
     default:
         break;
