@@ -93,7 +93,7 @@ bool pen_data_post(struct pen_data *self, Pen__Input **input)
                             .number = PEN_THREAD_DATA,
                             .body = *input,
                             .destroy = destroy_input};
-    if (pen_inbox_post(self->core, &post, NULL) < 0) {
+    if (pen_inbox_post(self->actor.core, &post, NULL) < 0) {
         self->posts_wait = true;
         return false;
     }
@@ -204,14 +204,14 @@ static int perform(struct pen_data *self, Pen__Effect *effect, struct pen_error 
 void pen_data_take_posts(struct pen_data *self)
 {
     struct pen_post posts[POSTS_A_TURN];
-    size_t count = pen_inbox_take(self->inbox, posts, POSTS_A_TURN);
+    size_t count = pen_inbox_take(self->actor.inbox, posts, POSTS_A_TURN);
     for (size_t i = 0; i < count; i++) {
         struct pen_error err;
         if (posts[i].kind == PEN_POST_EFFECT && self->failure.code == PEN_OK &&
             perform(self, posts[i].body, &err) < 0)
             self->failure = err;
         else if (posts[i].kind == PEN_POST_STOP)
-            self->stopping = true;
+            self->actor.stopping = true;
         pen_post_release(&posts[i]);
     }
 }
@@ -242,10 +242,11 @@ static bool take_messages(struct pen_data *self)
     return false;
 }
 
-static int turn(struct pen_data *self, struct pen_error *err)
+static int turn(void *context, struct pen_error *err)
 {
+    struct pen_data *self = context;
     zmq_pollitem_t items[1 + PEN_PLANE_POLL_ITEMS] = {
-        {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN},
+        {.fd = pen_inbox_fd(self->actor.inbox), .events = ZMQ_POLLIN},
     };
     pen_plane_poll_items(self->plane, &items[1]);
     if (zmq_poll(items, sizeof items / sizeof items[0], timeout_ms(self)) < 0) {
@@ -273,44 +274,6 @@ static int turn(struct pen_data *self, struct pen_error *err)
         pen_plane_told(self->plane, link);
     }
     return 0;
-}
-
-static void post_failed(struct pen_data *self, const struct pen_error *err)
-{
-    struct pen_error *copy = malloc(sizeof *copy);
-    CHECK(copy != NULL); /* a thread that cannot go on must not end in silence */
-    *copy = *err;
-    struct pen_post post = {
-        .kind = PEN_POST_FAILED, .number = PEN_THREAD_DATA, .body = copy, .destroy = free};
-    CHECK(pen_inbox_post_wait(self->core, &post, NULL) == 0);
-}
-
-/* Nothing works any more and the process is about to end: let nobody wait for room in the inbox. */
-static void drain_until_stop(struct pen_data *self)
-{
-    while (!self->stopping) {
-        zmq_pollitem_t item = {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN};
-        (void)zmq_poll(&item, 1, -1);
-        struct pen_post post;
-        while (pen_inbox_take(self->inbox, &post, 1) == 1) {
-            self->stopping |= post.kind == PEN_POST_STOP;
-            pen_post_release(&post);
-        }
-    }
-}
-
-static void *run(void *context)
-{
-    struct pen_data *self = context;
-    struct pen_error err;
-    int rc = 0;
-    while (rc == 0 && !self->stopping)
-        rc = turn(self, &err);
-    if (rc < 0) {
-        post_failed(self, &err);
-        drain_until_stop(self);
-    }
-    return NULL;
 }
 
 /* ---- start and stop */
@@ -352,18 +315,6 @@ static int open_plane(struct pen_data *self, const struct pen_data_options *opti
     return pen_plane_create(&plane, &self->plane, err);
 }
 
-static int start_thread(struct pen_data *self, struct pen_error *err)
-{
-    int number = pthread_create(&self->thread, NULL, run, self);
-    if (number != 0) {
-        errno = number;
-        return pen_fail_errno(err, "cannot start the data plane's thread");
-    }
-    self->thread_runs = true;
-    (void)pthread_setname_np(self->thread, "data");
-    return 0;
-}
-
 int pen_data_start(const struct pen_data_options *options, struct pen_data **ret_data,
                    struct pen_error *err)
 {
@@ -372,11 +323,15 @@ int pen_data_start(const struct pen_data_options *options, struct pen_data **ret
     PEN_CLEANUP(pen_data_stop) struct pen_data *self = calloc(1, sizeof *self);
     if (self == NULL || !pen_str_set(&self->dir, options->dir))
         return pen_fail(err, PEN_ENOMEM, "no memory for the data plane");
-    self->core = options->core;
     self->http = options->http;
-    int rc = pen_inbox_create(INBOX_POSTS_MAX, &self->inbox, err);
+    self->actor = (struct pen_actor){.who = PEN_THREAD_DATA,
+                                     .name = "data",
+                                     .turn = turn,
+                                     .context = self,
+                                     .core = options->core};
+    int rc = pen_actor_open(&self->actor, INBOX_POSTS_MAX, err);
     if (rc < 0 || (rc = open_store(self, err)) < 0 || (rc = open_plane(self, options, err)) < 0 ||
-        (rc = start_thread(self, err)) < 0)
+        (rc = pen_actor_start(&self->actor, err)) < 0)
         return rc;
     *ret_data = TAKE_PTR(self);
     return 0;
@@ -389,7 +344,7 @@ const char *pen_data_endpoint(const struct pen_data *self)
 
 struct pen_inbox *pen_data_inbox(struct pen_data *self)
 {
-    return self->inbox;
+    return self->actor.inbox;
 }
 
 void pen_data_stop(struct pen_data **self_p)
@@ -397,17 +352,12 @@ void pen_data_stop(struct pen_data **self_p)
     struct pen_data *self = TAKE_PTR(*self_p);
     if (self == NULL)
         return;
-    if (self->thread_runs) {
-        const struct pen_post stop = {.kind = PEN_POST_STOP};
-        CHECK(pen_inbox_post_wait(self->inbox, &stop, NULL) == 0);
-        CHECK(pthread_join(self->thread, NULL) == 0);
-    }
+    pen_actor_stop(&self->actor);
     pen_data_downloads_release(self);
     pen_data_attempts_release(self);
     pen_plane_destroy(&self->plane);
     pen_keyring_destroy(&self->keys);
     pen_blob_store_close(&self->store);
-    pen_inbox_destroy(&self->inbox);
     pen_buf_release(&self->packed);
     free(self->dir);
     free(self);

@@ -13,7 +13,6 @@
 #ifndef PEN_CONTROLLER_DATA_INTERNAL_H
 #define PEN_CONTROLLER_DATA_INTERNAL_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,9 +21,9 @@
 #include "common/base/error.h"
 #include "common/base/map.h"
 #include "common/blob/blob.h"
-#include "common/io/inbox.h"
 #include "controller/dispatch/keyring.h"
 #include "controller/dispatch/plane.h"
+#include "controller/post/actor.h"
 #include "core.pb-c.h"
 
 /* The log of one attempt. Its truth is the file; sizes are known once it was looked at. */
@@ -77,12 +76,8 @@ struct pen_data {
     struct pen_keyring *keys;
     struct pen_plane *plane;
     struct pen_blob_store *store;
-    struct pen_inbox *inbox;
-    struct pen_inbox *core; /* borrowed */
-    struct pen_inbox *http; /* borrowed, may be NULL */
-    pthread_t thread;
-    bool thread_runs;
-    bool stopping;
+    struct pen_actor actor;
+    struct pen_inbox *http;   /* borrowed, may be NULL */
     bool posts_wait;          /* a post did not fit into an inbox: try again soon */
     struct pen_map attempts;  /* fence -> struct attempt, owned */
     struct pen_map downloads; /* link -> struct download_queue, owned */

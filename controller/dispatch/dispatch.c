@@ -1,8 +1,6 @@
 #include "controller/dispatch/dispatch.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
@@ -16,7 +14,7 @@
 #include "controller/dispatch/keyring.h"
 #include "controller/dispatch/plane.h"
 #include "controller/dispatch/zap.h"
-#include "controller/post/post.h"
+#include "controller/post/actor.h"
 #include "core.pb-c.h"
 
 enum {
@@ -35,11 +33,7 @@ struct pen_dispatch {
     struct pen_keyring *keys;
     struct pen_zap *zap;
     struct pen_plane *plane;
-    struct pen_inbox *inbox;
-    struct pen_inbox *core; /* borrowed */
-    pthread_t thread;
-    bool thread_runs;
-    bool stopping;
+    struct pen_actor actor;
     bool closed;           /* handshakes wait for PEN_POST_SERVE */
     bool posts_pending;    /* the core was full: an AgentGone waits */
     struct pen_buf packed; /* scratch */
@@ -61,7 +55,7 @@ static int post_input(struct pen_dispatch *self, Pen__Input **input, struct pen_
                             .number = PEN_THREAD_DISPATCH,
                             .body = *input,
                             .destroy = destroy_input};
-    int rc = pen_inbox_post(self->core, &post, err);
+    int rc = pen_inbox_post(self->actor.core, &post, err);
     if (rc == 0)
         *input = NULL;
     return rc;
@@ -256,12 +250,12 @@ static void perform(struct pen_dispatch *self, const Pen__Effect *effect)
 static void take_posts(struct pen_dispatch *self)
 {
     struct pen_post posts[POSTS_A_TURN];
-    size_t count = pen_inbox_take(self->inbox, posts, POSTS_A_TURN);
+    size_t count = pen_inbox_take(self->actor.inbox, posts, POSTS_A_TURN);
     for (size_t i = 0; i < count; i++) {
         if (posts[i].kind == PEN_POST_EFFECT)
             perform(self, posts[i].body);
         else if (posts[i].kind == PEN_POST_STOP)
-            self->stopping = true;
+            self->actor.stopping = true;
         else if (posts[i].kind == PEN_POST_SERVE)
             self->closed = false;
         pen_post_release(&posts[i]);
@@ -270,10 +264,11 @@ static void take_posts(struct pen_dispatch *self)
 
 /* ---- the thread */
 
-static int turn(struct pen_dispatch *self, struct pen_error *err)
+static int turn(void *context, struct pen_error *err)
 {
+    struct pen_dispatch *self = context;
     zmq_pollitem_t items[2 + PEN_PLANE_POLL_ITEMS] = {
-        {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN},
+        {.fd = pen_inbox_fd(self->actor.inbox), .events = ZMQ_POLLIN},
         {.socket = pen_zap_socket(self->zap), .events = self->closed ? 0 : ZMQ_POLLIN},
     };
     pen_plane_poll_items(self->plane, &items[2]);
@@ -294,44 +289,6 @@ static int turn(struct pen_dispatch *self, struct pen_error *err)
         handle_message(self, &message);
     tell_gone(self);
     return 0;
-}
-
-static void post_failed(struct pen_dispatch *self, const struct pen_error *err)
-{
-    struct pen_error *copy = malloc(sizeof *copy);
-    CHECK(copy != NULL); /* a thread that cannot go on must not end in silence */
-    *copy = *err;
-    struct pen_post post = {
-        .kind = PEN_POST_FAILED, .number = PEN_THREAD_DISPATCH, .body = copy, .destroy = free};
-    CHECK(pen_inbox_post_wait(self->core, &post, NULL) == 0);
-}
-
-/* Nothing works any more and the process is about to end: let nobody wait for room in the inbox. */
-static void drain_until_stop(struct pen_dispatch *self)
-{
-    while (!self->stopping) {
-        zmq_pollitem_t item = {.fd = pen_inbox_fd(self->inbox), .events = ZMQ_POLLIN};
-        (void)zmq_poll(&item, 1, -1);
-        struct pen_post post;
-        while (pen_inbox_take(self->inbox, &post, 1) == 1) {
-            self->stopping |= post.kind == PEN_POST_STOP;
-            pen_post_release(&post);
-        }
-    }
-}
-
-static void *run(void *context)
-{
-    struct pen_dispatch *self = context;
-    struct pen_error err;
-    int rc = 0;
-    while (rc == 0 && !self->stopping)
-        rc = turn(self, &err);
-    if (rc < 0) {
-        post_failed(self, &err);
-        drain_until_stop(self);
-    }
-    return NULL;
 }
 
 /* ---- start and stop */
@@ -365,28 +322,21 @@ static int open_sockets(struct pen_dispatch *self, const struct pen_dispatch_opt
                              options->server_keys->public_key, self->zap, err);
 }
 
-static int start_thread(struct pen_dispatch *self, struct pen_error *err)
-{
-    int number = pthread_create(&self->thread, NULL, run, self);
-    if (number != 0) {
-        errno = number;
-        return pen_fail_errno(err, "cannot start the control plane's thread");
-    }
-    self->thread_runs = true;
-    (void)pthread_setname_np(self->thread, "dispatch");
-    return 0;
-}
-
 int pen_dispatch_start(const struct pen_dispatch_options *options,
                        struct pen_dispatch **ret_dispatch, struct pen_error *err)
 {
     PEN_CLEANUP(pen_dispatch_stop) struct pen_dispatch *self = calloc(1, sizeof *self);
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the control plane");
-    self->core = options->core;
     self->closed = options->closed_at_first;
-    int rc = pen_inbox_create(INBOX_POSTS_MAX, &self->inbox, err);
-    if (rc < 0 || (rc = open_sockets(self, options, err)) < 0 || (rc = start_thread(self, err)) < 0)
+    self->actor = (struct pen_actor){.who = PEN_THREAD_DISPATCH,
+                                     .name = "dispatch",
+                                     .turn = turn,
+                                     .context = self,
+                                     .core = options->core};
+    int rc = pen_actor_open(&self->actor, INBOX_POSTS_MAX, err);
+    if (rc < 0 || (rc = open_sockets(self, options, err)) < 0 ||
+        (rc = pen_actor_start(&self->actor, err)) < 0)
         return rc;
     *ret_dispatch = TAKE_PTR(self);
     return 0;
@@ -399,7 +349,7 @@ const char *pen_dispatch_endpoint(const struct pen_dispatch *self)
 
 struct pen_inbox *pen_dispatch_inbox(struct pen_dispatch *self)
 {
-    return self->inbox;
+    return self->actor.inbox;
 }
 
 void *pen_dispatch_context(struct pen_dispatch *self)
@@ -412,15 +362,10 @@ void pen_dispatch_stop(struct pen_dispatch **self_p)
     struct pen_dispatch *self = TAKE_PTR(*self_p);
     if (self == NULL)
         return;
-    if (self->thread_runs) {
-        const struct pen_post stop = {.kind = PEN_POST_STOP};
-        CHECK(pen_inbox_post_wait(self->inbox, &stop, NULL) == 0);
-        CHECK(pthread_join(self->thread, NULL) == 0);
-    }
+    pen_actor_stop(&self->actor);
     pen_plane_destroy(&self->plane);
     pen_zap_destroy(&self->zap);
     pen_keyring_destroy(&self->keys);
-    pen_inbox_destroy(&self->inbox);
     pen_buf_release(&self->packed);
     while (self->zmq_context != NULL && zmq_ctx_term(self->zmq_context) < 0)
         CHECK(zmq_errno() == EINTR);

@@ -94,7 +94,7 @@ static int post(struct exchange *self, struct pen_error *err)
     input->correlation = self->correlation;
     const struct pen_post post = {
         .kind = PEN_POST_INPUT, .number = PEN_THREAD_HTTP, .body = input, .destroy = destroy_input};
-    int rc = pen_inbox_post(door->core, &post, err);
+    int rc = pen_inbox_post(door->actor.core, &post, err);
     if (rc == PEN_ELIMIT)
         return pen_fail_api(err, rc, "ThrottlingException",
                             "Rate exceeded: the controller has more requests than it can take. "

@@ -11,7 +11,6 @@
 #define PEN_CONTROLLER_HTTP_DOOR_H
 
 #include <microhttpd.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,6 +18,7 @@
 #include "controller/auth/sigv4.h"
 #include "controller/http/guard.h"
 #include "controller/http/http.h"
+#include "controller/post/actor.h"
 #include "controller/services/call.h"
 
 enum {
@@ -84,8 +84,7 @@ struct pen_http {
     char *account;
     char *region;
     struct pen_buf endpoint;
-    struct pen_inbox *inbox;
-    struct pen_inbox *core;
+    struct pen_actor actor;
     struct pen_access_keys *keys;
     struct pen_services services;
     struct MHD_Daemon *daemon;
@@ -96,9 +95,6 @@ struct pen_http {
     struct exchange *suspended_last;
     uint64_t last_correlation;
     size_t bodies_size;
-    pthread_t thread;
-    bool running; /* the thread has been started */
-    bool stopping;
     bool resumed; /* in this turn: the library has something to do at once */
 };
 

@@ -94,7 +94,7 @@ static int post(struct exchange *self, const char *id, struct pen_error *err)
         return pen_fail(err, PEN_ENOMEM, "no memory for a push");
     const struct pen_post post = {
         .kind = PEN_POST_INPUT, .number = PEN_THREAD_HTTP, .body = input, .destroy = destroy_input};
-    int rc = pen_inbox_post(self->door->core, &post, err);
+    int rc = pen_inbox_post(self->door->actor.core, &post, err);
     if (rc == PEN_ELIMIT)
         return pen_fail(err, PEN_EUNAVAILABLE, "too many requests at once: try again");
     if (rc == 0)

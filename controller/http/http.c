@@ -15,7 +15,6 @@
 #include "common/wire/wire.h"
 #include "controller/http/door.h"
 #include "controller/http/listener.h"
-#include "controller/post/post.h"
 
 enum { POSTS_A_TURN = 64 };
 
@@ -46,7 +45,7 @@ static void on_post(struct pen_http *self, const struct pen_post *post)
         http_on_log_grew(self, post->number);
         break;
     case PEN_POST_STOP:
-        self->stopping = true;
+        self->actor.stopping = true;
         break;
     default:
         break; /* not for us */
@@ -56,7 +55,7 @@ static void on_post(struct pen_http *self, const struct pen_post *post)
 static void take_posts(struct pen_http *self)
 {
     struct pen_post posts[POSTS_A_TURN];
-    size_t count = pen_inbox_take(self->inbox, posts, POSTS_A_TURN);
+    size_t count = pen_inbox_take(self->actor.inbox, posts, POSTS_A_TURN);
     for (size_t i = 0; i < count; i++) {
         on_post(self, &posts[i]);
         pen_post_release(&posts[i]);
@@ -78,8 +77,9 @@ static int wait_ms(struct pen_http *self, int64_t deadline_ms)
     return wait > 60000 ? 60000 : (int)wait;
 }
 
-static int turn(struct pen_http *self, struct pen_error *err)
+static int turn(void *context, struct pen_error *err)
 {
+    struct pen_http *self = context;
     self->resumed = false;
     if (MHD_run(self->daemon) != MHD_YES)
         return pen_fail(err, PEN_EIO, "the HTTP library has failed");
@@ -88,7 +88,7 @@ static int turn(struct pen_http *self, struct pen_error *err)
     int64_t sweep_ms = http_links_sweep(self, now_ms);
     struct pollfd sources[] = {
         {.fd = self->epoll_fd, .events = POLLIN},
-        {.fd = pen_inbox_fd(self->inbox), .events = POLLIN},
+        {.fd = pen_inbox_fd(self->actor.inbox), .events = POLLIN},
     };
     int wait = self->resumed ? 0 : wait_ms(self, expire_ms < sweep_ms ? expire_ms : sweep_ms);
     if (poll(sources, 2, wait) < 0 && errno != EINTR)
@@ -99,8 +99,9 @@ static int turn(struct pen_http *self, struct pen_error *err)
 }
 
 /* The last answers leave; nothing new is taken. */
-static void drain(struct pen_http *self)
+static void drain(void *context)
 {
+    struct pen_http *self = context;
     MHD_socket listening = MHD_quiesce_daemon(self->daemon);
     if (listening != MHD_INVALID_SOCKET)
         (void)close(listening);
@@ -120,44 +121,18 @@ static void drain(struct pen_http *self)
     (void)MHD_run(self->daemon);
 }
 
-static void report_failure(struct pen_http *self, const struct pen_error *err)
-{
-    pen_log(PEN_LOG_ERROR, "http thread ends", "error=%s", err->message);
-    struct pen_error *copy = malloc(sizeof *copy);
-    if (copy == NULL)
-        return;
-    *copy = *err;
-    struct pen_post post = {.kind = PEN_POST_FAILED, .body = copy, .destroy = free};
-    if (pen_inbox_post_wait(self->core, &post, NULL) < 0)
-        free(copy);
-}
-
-static void *run(void *context)
-{
-    struct pen_http *self = context;
-    struct pen_error err;
-    bool failed = false;
-    while (!self->stopping && !failed) {
-        failed = turn(self, &err) < 0;
-        if (failed)
-            report_failure(self, &err);
-    }
-    drain(self);
-    while (!self->stopping) { /* others still post to us until the process ends */
-        struct pollfd source = {.fd = pen_inbox_fd(self->inbox), .events = POLLIN};
-        (void)poll(&source, 1, -1);
-        take_posts(self);
-    }
-    return NULL;
-}
-
 static int copy_options(struct pen_http *self, const struct pen_http_options *options,
                         struct pen_error *err)
 {
     if (!pen_str_set(&self->dir, options->dir) || !pen_str_set(&self->account, options->account) ||
         !pen_str_set(&self->region, options->region))
         return pen_fail(err, PEN_ENOMEM, "no memory for the HTTP door");
-    self->core = options->core;
+    self->actor = (struct pen_actor){.who = PEN_THREAD_HTTP,
+                                     .name = "http",
+                                     .turn = turn,
+                                     .finish = drain,
+                                     .context = self,
+                                     .core = options->core};
     self->services = (struct pen_services){
         .dir = self->dir,
         .account = self->account,
@@ -172,17 +147,17 @@ static int copy_options(struct pen_http *self, const struct pen_http_options *op
     return 0;
 }
 
-static void destroy(struct pen_http **self_p)
+void pen_http_stop(struct pen_http **self_p)
 {
     struct pen_http *self = *self_p;
     if (self == NULL)
         return;
+    pen_actor_stop(&self->actor);
     if (self->daemon != NULL)
         MHD_stop_daemon(self->daemon);
     pen_fd_close(&self->listen_fd);
     pen_reader_close(&self->services.reader);
     pen_access_keys_destroy(&self->keys);
-    pen_inbox_destroy(&self->inbox);
     pen_buf_release(&self->endpoint);
     free(self->dir);
     free(self->account);
@@ -194,24 +169,18 @@ static void destroy(struct pen_http **self_p)
 int pen_http_start(const struct pen_http_options *options, struct pen_http **ret_http,
                    struct pen_error *err)
 {
-    PEN_CLEANUP(destroy) struct pen_http *self = calloc(1, sizeof *self);
+    PEN_CLEANUP(pen_http_stop) struct pen_http *self = calloc(1, sizeof *self);
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the HTTP door");
     self->listen_fd = -1;
     int rc = copy_options(self, options, err);
     if (rc < 0 || (rc = pen_services_prepare(err)) < 0 ||
         (rc = pen_access_keys_create(&self->keys, err)) < 0 ||
-        (rc = pen_inbox_create(HTTP_INBOX_POSTS, &self->inbox, err)) < 0 ||
+        (rc = pen_actor_open(&self->actor, HTTP_INBOX_POSTS, err)) < 0 ||
         (rc = pen_reader_open(options->dir, &self->services.reader, err)) < 0 ||
         (rc = pen_listener_open(options->address, &self->listen_fd, &self->endpoint, err)) < 0 ||
-        (rc = http_daemon_start(self, err)) < 0)
+        (rc = http_daemon_start(self, err)) < 0 || (rc = pen_actor_start(&self->actor, err)) < 0)
         return rc;
-    int code = pthread_create(&self->thread, NULL, run, self);
-    if (code != 0) {
-        errno = code;
-        return pen_fail_errno(err, "thread of the HTTP door");
-    }
-    self->running = true;
     *ret_http = TAKE_PTR(self);
     return 0;
 }
@@ -223,19 +192,5 @@ const char *pen_http_endpoint(const struct pen_http *self)
 
 struct pen_inbox *pen_http_inbox(struct pen_http *self)
 {
-    return self->inbox;
-}
-
-void pen_http_stop(struct pen_http **self_p)
-{
-    struct pen_http *self = *self_p;
-    if (self == NULL)
-        return;
-    const struct pen_post stop = {.kind = PEN_POST_STOP};
-    if (self->running) {
-        int rc = pen_inbox_post_wait(self->inbox, &stop, NULL);
-        CHECK(rc == 0);
-        (void)pthread_join(self->thread, NULL);
-    }
-    destroy(self_p);
+    return self->actor.inbox;
 }

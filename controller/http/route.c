@@ -36,7 +36,7 @@ static void readyz(struct exchange *self, const struct pen_http_head *head)
     (void)head;
     struct pen_error err;
     struct pen_http *door = self->door;
-    if (door->stopping || pen_access_keys_count(door->keys) == 0)
+    if (door->actor.stopping || pen_access_keys_count(door->keys) == 0)
         exchange_answer_error(self, "ServiceUnavailableException", "Not ready yet.");
     else if (pen_reader_begin(door->services.reader, &err) < 0)
         exchange_answer_error(self, "ServiceUnavailableException", "The store cannot be read.");

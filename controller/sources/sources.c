@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 #include "common/log/log.h"
 #include "common/wire/wire.h"
 #include "controller/artifacts/layout.h"
-#include "controller/post/post.h"
+#include "controller/post/actor.h"
 #include "controller/sources/state.h"
 
 enum {
@@ -31,12 +30,9 @@ enum {
 
 struct pen_sources {
     struct pen_sources_state state;
-    struct pen_inbox *inbox;
+    struct pen_actor actor;
     int inotify_fd;
-    bool stop;
     bool library;
-    bool running;
-    pthread_t thread;
 };
 
 /* ---- effects */
@@ -125,9 +121,9 @@ static int take_effects(struct pen_sources *self, struct pen_error *err)
     int rc = 0;
     size_t count;
     do {
-        count = pen_inbox_take(self->inbox, posts, TAKE_MAX);
+        count = pen_inbox_take(self->actor.inbox, posts, TAKE_MAX);
         for (size_t i = 0; i < count; i++) {
-            self->stop = self->stop || posts[i].kind == PEN_POST_STOP;
+            self->actor.stopping = self->actor.stopping || posts[i].kind == PEN_POST_STOP;
             if (rc == 0 && posts[i].kind == PEN_POST_EFFECT)
                 rc = perform(&self->state, posts[i].body, err);
             pen_post_release(&posts[i]);
@@ -190,7 +186,8 @@ struct watch_set {
 static void watch_fds(const struct pen_sources *self, struct watch_set *set)
 {
     set->count = 0;
-    set->fds[set->count++] = (struct pollfd){.fd = pen_inbox_fd(self->inbox), .events = POLLIN};
+    set->fds[set->count++] =
+        (struct pollfd){.fd = pen_inbox_fd(self->actor.inbox), .events = POLLIN};
     set->fds[set->count++] = (struct pollfd){.fd = self->inotify_fd, .events = POLLIN};
     for (const struct pen_mirror *at = self->state.mirrors; at; at = at->next) {
         if (!at->fetching)
@@ -229,8 +226,9 @@ static int timeout_of(const struct pen_sources_state *self, int64_t now_ms)
     return next_ms <= now_ms ? 0 : next_ms - now_ms > 1000000 ? 1000000 : (int)(next_ms - now_ms);
 }
 
-static int turn(struct pen_sources *self, struct pen_error *err)
+static int turn(void *context, struct pen_error *err)
 {
+    struct pen_sources *self = context;
     struct pen_sources_state *state = &self->state;
     struct watch_set set;
     watch_fds(self, &set);
@@ -253,8 +251,9 @@ static int turn(struct pen_sources *self, struct pen_error *err)
 }
 
 /* End all children: politely, then for certain. */
-static void end_children(struct pen_sources_state *self)
+static void end_children(void *context)
 {
+    struct pen_sources_state *self = &((struct pen_sources *)context)->state;
     for (struct pen_mirror *at = self->mirrors; at; at = at->next)
         if (at->fetching)
             pen_fetch_kill(&at->fetch, SIGTERM);
@@ -270,27 +269,6 @@ static void end_children(struct pen_sources_state *self)
         (void)pen_fetch_finish(&at->fetch, &status, NULL);
         at->fetching = false;
     }
-}
-
-static void *run(void *argument)
-{
-    struct pen_sources *self = argument;
-    struct pen_error *err = calloc(1, sizeof *err);
-    struct pen_error spare = {0};
-    struct pen_error *used = err ? err : &spare;
-    int rc = 0;
-    while (rc == 0 && !self->stop)
-        rc = turn(self, used);
-    end_children(&self->state);
-    if (rc < 0) {
-        pen_log(PEN_LOG_ERROR, "sources cannot go on", "reason=%s", used->message);
-        struct pen_post post = {
-            .kind = PEN_POST_FAILED, .number = PEN_THREAD_SOURCES, .body = err, .destroy = free};
-        if (pen_inbox_post_wait(self->state.core, &post, NULL) == 0)
-            err = NULL;
-    }
-    free(err);
-    return NULL;
 }
 
 /* ---- start and stop */
@@ -351,19 +329,6 @@ static int state_init(struct pen_sources_state *self, const struct pen_sources_o
     return 0;
 }
 
-static int start_thread(struct pen_sources *self, struct pen_error *err)
-{
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-    int number = pthread_create(&self->thread, NULL, run, self);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    self->running = number == 0;
-    errno = number;
-    return number == 0 ? 0 : pen_fail_errno(err, "cannot start the thread of sources");
-}
-
 int pen_sources_start(const struct pen_sources_options *options, struct pen_sources **ret_sources,
                       struct pen_error *err)
 {
@@ -373,14 +338,20 @@ int pen_sources_start(const struct pen_sources_options *options, struct pen_sour
     if (!self)
         return pen_fail(err, PEN_ENOMEM, "no memory for sources");
     self->inotify_fd = -1;
+    self->actor = (struct pen_actor){.who = PEN_THREAD_SOURCES,
+                                     .name = "sources",
+                                     .turn = turn,
+                                     .finish = end_children,
+                                     .context = self,
+                                     .core = options->core};
     int rc = state_init(&self->state, options, err);
     if (rc < 0 || (rc = make_folders(&self->state, err)) < 0 ||
         (rc = pen_git_library_start(err)) < 0)
         return rc;
     self->library = true;
     if ((rc = open_store(&self->state, err)) < 0 || (rc = watch_pushes(self, err)) < 0 ||
-        (rc = pen_inbox_create(INBOX_MAX, &self->inbox, err)) < 0 ||
-        (rc = start_thread(self, err)) < 0)
+        (rc = pen_actor_open(&self->actor, INBOX_MAX, err)) < 0 ||
+        (rc = pen_actor_start(&self->actor, err)) < 0)
         return rc;
     *ret_sources = TAKE_PTR(self);
     return 0;
@@ -388,7 +359,7 @@ int pen_sources_start(const struct pen_sources_options *options, struct pen_sour
 
 struct pen_inbox *pen_sources_inbox(struct pen_sources *self)
 {
-    return self->inbox;
+    return self->actor.inbox;
 }
 
 static void state_release(struct pen_sources_state *self)
@@ -433,13 +404,8 @@ void pen_sources_stop(struct pen_sources **self_p)
     struct pen_sources *self = TAKE_PTR(*self_p);
     if (!self)
         return;
-    if (self->running) {
-        struct pen_post stop = {.kind = PEN_POST_STOP};
-        (void)pen_inbox_post_wait(self->inbox, &stop, NULL);
-        (void)pthread_join(self->thread, NULL);
-    }
+    pen_actor_stop(&self->actor);
     state_release(&self->state);
-    pen_inbox_destroy(&self->inbox);
     pen_fd_close(&self->inotify_fd);
     if (self->library)
         pen_git_library_stop();
