@@ -159,31 +159,14 @@ static void handle_message(struct pen_data *self, const struct pen_plane_message
 
 /* ---- effects */
 
-static void allow(struct pen_data *self, const Pen__KeyAllow *effect)
-{
-    struct pen_error err;
-    CHECK(effect->has_public_key && effect->public_key.len == PEN_CURVE_KEY_SIZE);
-    int rc = pen_keyring_allow(self->keys, effect->public_key.data, effect->id,
-                               effect->has_token && effect->token, &err);
-    if (rc < 0)
-        pen_log(PEN_LOG_ERROR, "a key cannot be allowed", "plane=data reason=\"%s\"", err.message);
-}
-
-static void deny(struct pen_data *self, const Pen__KeyDeny *effect)
-{
-    CHECK(effect->has_public_key && effect->public_key.len == PEN_CURVE_KEY_SIZE);
-    (void)pen_keyring_deny(self->keys, effect->public_key.data);
-    pen_plane_cut_key(self->plane, effect->public_key.data);
-}
-
 static int perform(struct pen_data *self, Pen__Effect *effect, struct pen_error *err)
 {
     switch ((int)effect->what_case) {
     case PEN__EFFECT__WHAT_KEY_ALLOW:
-        allow(self, effect->key_allow);
+        pen_plane_allow(self->plane, effect->key_allow);
         return 0;
     case PEN__EFFECT__WHAT_KEY_DENY:
-        deny(self, effect->key_deny);
+        pen_plane_deny(self->plane, effect->key_deny);
         return 0;
     case PEN__EFFECT__WHAT_ATTEMPT_OPEN: {
         PEN_CLEANUP(pen_message_destroy) Pen__AttemptOpen *open = TAKE_PTR(effect->attempt_open);

@@ -199,28 +199,6 @@ static void tell_gone(struct pen_dispatch *self)
 
 /* ---- effects */
 
-static bool is_public_key(const ProtobufCBinaryData *bytes, bool present)
-{
-    return present && bytes->len == PEN_CURVE_KEY_SIZE;
-}
-
-static void allow(struct pen_dispatch *self, const Pen__KeyAllow *effect)
-{
-    struct pen_error err;
-    CHECK(is_public_key(&effect->public_key, effect->has_public_key));
-    int rc = pen_keyring_allow(self->keys, effect->public_key.data, effect->id,
-                               effect->has_token && effect->token, &err);
-    if (rc < 0)
-        pen_log(PEN_LOG_ERROR, "a key cannot be allowed", "reason=\"%s\"", err.message);
-}
-
-static void deny(struct pen_dispatch *self, const Pen__KeyDeny *effect)
-{
-    CHECK(is_public_key(&effect->public_key, effect->has_public_key));
-    (void)pen_keyring_deny(self->keys, effect->public_key.data);
-    pen_plane_cut_key(self->plane, effect->public_key.data);
-}
-
 static void send_to_agent(struct pen_dispatch *self, const Pen__AgentSend *effect)
 {
     const struct pen_link *link = pen_plane_link(self->plane, effect->link, effect->agent_id);
@@ -237,10 +215,10 @@ static void perform(struct pen_dispatch *self, const Pen__Effect *effect)
         send_to_agent(self, effect->agent_send);
         break;
     case PEN__EFFECT__WHAT_KEY_ALLOW:
-        allow(self, effect->key_allow);
+        pen_plane_allow(self->plane, effect->key_allow);
         break;
     case PEN__EFFECT__WHAT_KEY_DENY:
-        deny(self, effect->key_deny);
+        pen_plane_deny(self->plane, effect->key_deny);
         break;
     default:
         UNREACHABLE("an effect that the control plane does not perform");

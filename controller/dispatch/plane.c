@@ -29,7 +29,7 @@ struct pen_plane {
     char endpoint[ENDPOINT_BYTES];
     void *router;
     void *monitor;
-    const struct pen_keyring *keys;
+    struct pen_keyring *keys;
     bool tokens;
     uint64_t undelivered_bytes_max;
     size_t links_per_identity_max;
@@ -231,11 +231,34 @@ void pen_plane_cut(struct pen_plane *self, struct pen_link *link, const char *re
     pen_links_cut(&self->links, link, pen_clock_monotonic_ms());
 }
 
-void pen_plane_cut_key(struct pen_plane *self, const uint8_t public_key[PEN_CURVE_KEY_SIZE])
+static void cut_key(struct pen_plane *self, const char *key_text)
+{
+    pen_links_condemn_key(&self->links, key_text, pen_clock_monotonic_ms() + DENIED_GRACE_MS);
+}
+
+void pen_plane_allow(struct pen_plane *self, const Pen__KeyAllow *effect)
+{
+    struct pen_error err;
+    char key_text[PEN_KEY_TEXT];
+    CHECK(effect->has_public_key && effect->public_key.len == PEN_CURVE_KEY_SIZE);
+    pen_hex_encode(effect->public_key.data, PEN_CURVE_KEY_SIZE, key_text);
+    const struct pen_identity *who = pen_keyring_find(self->keys, key_text);
+    bool token = effect->has_token && effect->token;
+    bool other = who != NULL && (who->token != token || !pen_str_equal(who->id, effect->id));
+    if (pen_keyring_allow(self->keys, effect->public_key.data, effect->id, token, &err) < 0)
+        pen_log(PEN_LOG_ERROR, "a key cannot be allowed", "plane=%s reason=\"%s\"", self->name,
+                err.message);
+    else if (other)
+        cut_key(self, key_text);
+}
+
+void pen_plane_deny(struct pen_plane *self, const Pen__KeyDeny *effect)
 {
     char key_text[PEN_KEY_TEXT];
-    pen_hex_encode(public_key, PEN_CURVE_KEY_SIZE, key_text);
-    pen_links_condemn_key(&self->links, key_text, pen_clock_monotonic_ms() + DENIED_GRACE_MS);
+    CHECK(effect->has_public_key && effect->public_key.len == PEN_CURVE_KEY_SIZE);
+    pen_hex_encode(effect->public_key.data, PEN_CURVE_KEY_SIZE, key_text);
+    (void)pen_keyring_deny(self->keys, effect->public_key.data);
+    cut_key(self, key_text);
 }
 
 /* Whether user_id ("a:ID" or "t:ID") is who the key ring says. */

@@ -27,6 +27,7 @@
 #include "common/keys/curve.h"
 #include "controller/dispatch/keyring.h"
 #include "controller/dispatch/links.h"
+#include "core.pb-c.h"
 
 struct pen_plane;
 
@@ -36,7 +37,7 @@ struct pen_plane_options {
     void *zmq_context;                        /* borrowed */
     unsigned io_thread;                       /* of that context, from 0 */
     const struct pen_curve_pair *server_keys; /* borrowed during create */
-    const struct pen_keyring *keys;           /* borrowed; who may speak */
+    struct pen_keyring *keys;                 /* borrowed; who may speak */
     bool tokens;                              /* whether tokens may speak, too */
     size_t message_bytes_max;
     int receive_queue_max; /* messages of one peer that wait to be read */
@@ -92,9 +93,13 @@ struct pen_link *pen_plane_by_number(const struct pen_plane *self, uint64_t numb
 /* End a connection for this reason. */
 void pen_plane_cut(struct pen_plane *self, struct pen_link *link, const char *reason);
 
-/* This key is denied: nothing is taken from its connections any more, and they end, also silent
- * ones, after a moment in which an answer that was sent before can still go out. */
-void pen_plane_cut_key(struct pen_plane *self, const uint8_t public_key[PEN_CURVE_KEY_SIZE]);
+/* Let this key in, as the effect says. Connections that were made with it as somebody else end, as
+ * by a denial. A key that cannot be allowed is logged. */
+void pen_plane_allow(struct pen_plane *self, const Pen__KeyAllow *effect);
+
+/* Let this key in no more: nothing is taken from its connections, and they end, also silent ones,
+ * after a moment in which an answer that was sent before can still go out. */
+void pen_plane_deny(struct pen_plane *self, const Pen__KeyDeny *effect);
 
 /* A link that has ended, until it is told of; NULL when there is none. */
 struct pen_link *pen_plane_next_gone(struct pen_plane *self);
