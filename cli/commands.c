@@ -102,6 +102,12 @@ static const struct pen_cli_option why_options[] = {
     {0},
 };
 
+static const struct pen_cli_option window_options[] = {
+    {"--stage", 0, "NAME", "Only the rules of this stage."},
+    {"--zone", 0, "ZONE", "Time zone of the expression, as Europe/Berlin or UTC+01:00 (UTC)."},
+    {0},
+};
+
 const struct pen_cli_command pen_cli_commands[] = {
     {"pipeline create", "FILE", "Create a pipeline from the API's JSON",
      "FILE holds the pipeline, bare or as {\"pipeline\": ...}; - reads standard input. The new "
@@ -154,6 +160,13 @@ const struct pen_cli_command pen_cli_commands[] = {
      "penstock logs site Build -f", 1, 2, logs_options, pen_cmd_logs},
     {"why", "NAME", "Say why something does not run, and what would change that", NULL,
      "penstock why site", 1, 1, why_options, pen_cmd_why},
+
+    {"window", "PIPELINE|CRON", "Say when deployment windows open: the next ten times",
+     "Of a pipeline's DeploymentWindow rules, or of an expression that is not yet in any: seconds, "
+     "minutes, hours, day of month, month, day of week and, if wanted, year.",
+     "penstock window site\n"
+     "penstock window '0 0 9-16 ? * MON-FRI' --zone Europe/Berlin",
+     1, 1, window_options, pen_cmd_window},
 
     {"approve", "NAME [STAGE ACTION]", "Approve what waits for an approval",
      "Finds the waiting action by itself; with several, name one.",

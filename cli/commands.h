@@ -59,6 +59,7 @@ int pen_cmd_connection_list(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_connection_delete(struct pen_cli *cli, struct pen_error *err);
 
 int pen_cmd_why(struct pen_cli *cli, struct pen_error *err);
+int pen_cmd_window(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_doctor(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_version(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_help(struct pen_cli *cli, struct pen_error *err);

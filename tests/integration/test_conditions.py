@@ -144,3 +144,40 @@ def test_refused_by_name(system, stage, word):
         system.api().call("CreatePipeline", {"pipeline": declaration(stage)})
     assert caught.value.name == "InvalidStageDeclarationException"
     assert word in caught.value.message
+
+
+def test_next_openings_are_listed(system):
+    """For an expression, with the hour that summer time moves; and for a pipeline's rules."""
+    api = system.api()
+    own = {"prefix": "Penstock_20261101", "service": "penstock"}
+    listed = api.call("ListDeploymentWindows", {"cron": "0 0 9 ? 3,7 * 2199",
+                                                "timeZone": "Europe/Berlin"}, **own)["windows"]
+    openings = listed[0]["openings"]
+    assert len(openings) == 10
+    begin = datetime.datetime(2199, 3, 1, 8, tzinfo=datetime.timezone.utc)
+    assert openings[0] == {"opens": begin.timestamp(), "closes": begin.timestamp() + 1}
+    printed = system.penstock("window", "0 0-29 2 ? * MON", "--zone", "America/New_York").stdout
+    assert len(printed.splitlines()) == 11 and "America/New_York" in printed
+    for bad, word in (({"cron": "* * 25 * * ?"}, "hours"),
+                      ({"cron": "* * * * * ?", "timeZone": "Europe/Atlantis"}, "Europe/Atlantis"),
+                      ({"cron": "* * * * * ?", "timeZone": "../../etc/passwd"}, "etc/passwd"),
+                      ({}, "cron")):
+        with pytest.raises(ApiError) as caught:
+            api.call("ListDeploymentWindows", bad, **own)
+        assert caught.value.name == "ValidationException"
+        assert word in caught.value.message
+    clone = system.repository("code")
+    system.push(clone, {"version": "one\n"})
+    system.create_pipeline(declaration({
+        "beforeEntry": condition("FAIL", rule("Hours", "DeploymentWindow", Cron="0 0 3 * * ?",
+                                              TimeZone="Asia/Kolkata"),
+                                 rule("Other", "VariableCheck", Variable="a", Operator="EQ",
+                                      Value="a")),
+        "onSuccess": condition("FAIL", rule("Never", "DeploymentWindow", Cron="0 0 9 1 1 ? 1999",
+                                            TimeZone="UTC"))}))
+    windows = api.call("ListDeploymentWindows", {"pipelineName": "mill"}, **own)["windows"]
+    assert [(w["ruleName"], w["conditionType"], len(w["openings"])) for w in windows] == [
+        ("Hours", "beforeEntry", 10), ("Never", "onSuccess", 0)]
+    assert all(o["opens"] % 86400 == 21.5 * 3600 for o in windows[0]["openings"])
+    printed = system.penstock("window", "mill", "--stage", "Build").stdout
+    assert "Hours" in printed and "never" in printed

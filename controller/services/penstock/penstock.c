@@ -12,6 +12,7 @@ static const struct pen_operation operations[] = {
     {"GetLogs", "penstock:GetLogs", pen_get_logs},
     {"ListAgents", "penstock:ListAgents", pen_list_agents},
     {"ListConnections", "penstock:ListConnections", pen_list_connections},
+    {"ListDeploymentWindows", "penstock:ListDeploymentWindows", pen_list_deployment_windows},
     {"ListRepositories", "penstock:ListRepositories", pen_list_repositories},
     {"ResolveAction", "penstock:ResolveAction", pen_resolve_action},
     {"RevokeAgent", "penstock:RevokeAgent", pen_revoke_agent},

@@ -25,6 +25,7 @@ pen_handler pen_revoke_agent;
 pen_handler pen_get_logs;
 /* repositories.c */
 pen_handler pen_create_repository;
+pen_handler pen_list_deployment_windows;
 pen_handler pen_list_repositories;
 pen_handler pen_delete_repository;
 /* connections.c */
