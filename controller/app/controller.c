@@ -147,6 +147,9 @@ static int load(struct controller *self, struct pen_error *err)
     options.lost_ms = with->lost_ms;
     options.approval_timeout_ms = with->approval_timeout_ms;
     options.action_timeout_ms = with->action_timeout_ms;
+    options.job_timeout_ms = with->job_timeout_ms;
+    options.job_visibility_ms = with->job_visibility_ms;
+    options.job_continuation_ms = with->job_continuation_ms;
     options.bulk_port = port_of(pen_data_endpoint(self->data));
     int rc = pen_random_bytes(options.seed, sizeof options.seed, err);
     if (rc < 0 || (rc = pen_engine_create(&options, &self->engine, err)) < 0)

@@ -27,6 +27,9 @@ struct pen_controller_settings {
     int64_t lost_ms;
     int64_t approval_timeout_ms;
     int64_t action_timeout_ms;
+    int64_t job_timeout_ms;
+    int64_t job_visibility_ms;
+    int64_t job_continuation_ms;
     uint64_t reserve_bytes;
 };
 

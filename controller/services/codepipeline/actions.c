@@ -8,6 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/wire/wire.h"
+#include "controller/model/action_types.h"
 #include "controller/services/codepipeline/codepipeline.h"
 #include "controller/services/codepipeline/names.h"
 #include "controller/services/output.h"
@@ -72,11 +73,11 @@ static void put_input(struct pen_call *call, json_t *detail, const Pen__Pipeline
     json_t *configuration = pen_put_object(call, input, "configuration");
     for (size_t i = 0; action != NULL && i < action->n_configuration; i++)
         pen_put_string(call, configuration, action->configuration[i]->key,
-                       action->configuration[i]->value);
+                       pen_configuration_shown(action->configuration[i]->value));
     json_t *resolved = pen_put_object(call, input, "resolvedConfiguration");
     for (size_t i = 0; i < row->n_resolved_configuration; i++)
         pen_put_string(call, resolved, row->resolved_configuration[i]->key,
-                       row->resolved_configuration[i]->value);
+                       pen_configuration_shown(row->resolved_configuration[i]->value));
     pen_put_string(call, input, "roleArn", action == NULL ? NULL : action->role_arn);
     pen_put_string(call, input, "region",
                    row->region != NULL ? row->region : call->services->region);

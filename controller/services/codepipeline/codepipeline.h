@@ -33,6 +33,16 @@ pen_handler pen_override_stage_condition;
 /* Put the states of the stage execution's conditions into a stage of GetPipelineState. */
 int pen_put_condition_states(struct pen_call *call, json_t *stage,
                              const Pen__StageExecutionRow *row, struct pen_error *err);
+/* action_types.c */
+pen_handler pen_create_custom_action_type;
+pen_handler pen_delete_custom_action_type;
+pen_handler pen_list_action_types;
+/* jobs.c */
+pen_handler pen_poll_for_jobs;
+pen_handler pen_acknowledge_job;
+pen_handler pen_get_job_details;
+pen_handler pen_put_job_success_result;
+pen_handler pen_put_job_failure_result;
 /* rollback.c */
 pen_handler pen_rollback_stage;
 

@@ -7,6 +7,7 @@
 #include "controller/model/rules.h"
 #include "controller/model/validate.h"
 #include "controller/model/variables.h"
+#include "controller/services/codepipeline/custom.h"
 #include "controller/services/output.h"
 #include "controller/zones/zones.h"
 
@@ -38,6 +39,29 @@ static int check_zones(const Pen__PipelineDeclaration *declaration, struct pen_e
     return rc;
 }
 
+static bool has_custom_action(const Pen__PipelineDeclaration *declaration)
+{
+    for (size_t s = 0; s < declaration->n_stages; s++)
+        for (size_t i = 0; i < declaration->stages[s]->n_actions; i++)
+            if (pen_action_is_custom(declaration->stages[s]->actions[i]->action_type_id))
+                return true;
+    return false;
+}
+
+/* Check it, fill what was left out, seal what is secret. */
+static int settle(const struct pen_call *call, Pen__PipelineDeclaration *declaration,
+                  struct pen_error *err)
+{
+    PEN_CLEANUP(pen_custom_read_release)
+    struct pen_custom_read read = {.types = {.region = call->services->region}};
+    int rc = has_custom_action(declaration) ? pen_custom_read(call, &read, err) : 0;
+    if (rc < 0 || (rc = pen_model_validate_with(declaration, &read.types, err)) < 0 ||
+        (rc = check_zones(declaration, err)) < 0 ||
+        (rc = pen_model_fill_defaults(declaration, err)) < 0)
+        return rc;
+    return pen_custom_seal(call, &read.types, declaration, err);
+}
+
 int pen_declaration_take(const struct pen_call *call, Pen__PipelineDeclaration **ret_declaration,
                          struct pen_error *err)
 {
@@ -51,9 +75,7 @@ int pen_declaration_take(const struct pen_call *call, Pen__PipelineDeclaration *
         return rc;
     }
     Pen__PipelineDeclaration *declaration = (Pen__PipelineDeclaration *)message;
-    if ((rc = pen_model_validate(declaration, err)) < 0 ||
-        (rc = check_zones(declaration, err)) < 0 ||
-        (rc = pen_model_fill_defaults(declaration, err)) < 0)
+    if ((rc = settle(call, declaration, err)) < 0)
         return rc;
     message = NULL;
     *ret_declaration = declaration;
@@ -68,6 +90,19 @@ static void put_default(struct pen_call *call, json_t *action, const char *name,
         json_decref(value);
 }
 
+static void mask_secrets(struct pen_call *call, json_t *configuration)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(configuration, key, value)
+    {
+        const char *text = json_string_value(value);
+        if (text != pen_configuration_shown(text) &&
+            json_string_set(value, pen_configuration_shown(text)) < 0)
+            call->out_of_memory = true;
+    }
+}
+
 static void put_defaults(struct pen_call *call, json_t *declaration)
 {
     size_t i = 0;
@@ -78,6 +113,7 @@ static void put_defaults(struct pen_call *call, json_t *declaration)
         json_t *action = NULL;
         json_array_foreach(json_object_get(stage, "actions"), k, action)
         {
+            mask_secrets(call, json_object_get(action, "configuration"));
             put_default(call, action, "runOrder", json_integer(1));
             put_default(call, action, "configuration", json_object());
             put_default(call, action, "inputArtifacts", json_array());

@@ -56,6 +56,20 @@ const char *pen_condition_status_name(Pen__ConditionStatus status)
     return NAME_OF(names, status);
 }
 
+const char *pen_job_state_name(Pen__JobState state)
+{
+    static const char *const names[] = {
+        [PEN__JOB_STATE__JOB_CREATED] = "Created",
+        [PEN__JOB_STATE__JOB_QUEUED] = "Queued",
+        [PEN__JOB_STATE__JOB_DISPATCHED] = "Dispatched",
+        [PEN__JOB_STATE__JOB_IN_PROGRESS] = "InProgress",
+        [PEN__JOB_STATE__JOB_SUCCEEDED] = "Succeeded",
+        [PEN__JOB_STATE__JOB_FAILED] = "Failed",
+        [PEN__JOB_STATE__JOB_TIMED_OUT] = "TimedOut",
+    };
+    return NAME_OF(names, state);
+}
+
 const char *pen_trigger_type_name(Pen__TriggerType type)
 {
     static const char *const names[] = {

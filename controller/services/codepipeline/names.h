@@ -9,6 +9,7 @@ const char *pen_execution_status_name(Pen__ExecutionStatus status);
 const char *pen_stage_status_name(Pen__StageStatus status);
 const char *pen_action_status_name(Pen__ActionStatus status);
 const char *pen_condition_status_name(Pen__ConditionStatus status);
+const char *pen_job_state_name(Pen__JobState state);
 const char *pen_trigger_type_name(Pen__TriggerType type);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/base/str.h"
 #include "common/wire/wire.h"
 #include "controller/services/codepipeline/codepipeline.h"
+#include "controller/services/codepipeline/custom.h"
 #include "controller/services/codepipeline/names.h"
 #include "controller/services/output.h"
 #include "controller/services/read.h"
@@ -95,6 +96,7 @@ static bool wants_explaining(const Pen__ActionExecutionRow *row)
 {
     return row->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS && row->summary == NULL &&
            (row->phase == PEN__ACTION_PHASE__ACTION_QUEUED ||
+            row->phase == PEN__ACTION_PHASE__ACTION_JOB ||
             row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE);
 }
 
@@ -122,10 +124,23 @@ static void put_action_execution(struct pen_call *call, json_t *action,
     }
 }
 
+/* What a job worker has told. */
+static void put_worker_revision(struct pen_call *call, json_t *action, const Pen__JobRevision *told)
+{
+    json_t *revision = pen_put_object(call, action, "currentRevision");
+    pen_put_string(call, revision, "revisionId", told->revision);
+    pen_put_string(call, revision, "revisionChangeId", told->change_identifier);
+    pen_put_time(call, revision, "created", told->created_ms);
+}
+
 /* What a source action has found in this execution. */
 static int put_revision(struct pen_call *call, json_t *action, const Pen__ActionExecutionRow *row,
                         struct pen_error *err)
 {
+    if (row->current_revision != NULL) {
+        put_worker_revision(call, action, row->current_revision);
+        return 0;
+    }
     if (row->type == NULL || !pen_str_equal(row->type->category, "Source"))
         return 0;
     PEN_CLEANUP(pen_message_destroy) Pen__ExecutionRow *execution = NULL;
@@ -162,7 +177,8 @@ static int put_action(struct pen_call *call, json_t *list, const char *name,
             return rc;
         put_action_execution(call, action, row);
         *unexplained |= wants_explaining(row);
-        if ((rc = put_revision(call, action, row, err)) < 0)
+        if ((rc = put_revision(call, action, row, err)) < 0 ||
+            (rc = pen_custom_put_urls(call, action, row, err)) < 0)
             return rc;
     }
     return 0;

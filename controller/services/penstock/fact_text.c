@@ -205,6 +205,34 @@ static void put_attempt(const Pen__Fact *fact, struct pen_buf *out)
     }
 }
 
+static void put_job(const Pen__Fact *fact, struct pen_buf *out)
+{
+    if (fact->what_case == PEN__FACT__WHAT_JOB_QUEUED) {
+        const Pen__JobRow *job = fact->job_queued->job;
+        pen_buf_puts(out, job != NULL && job->continues != NULL ? "another job follows"
+                                                                : "a job waits for a job worker");
+        return;
+    }
+    const Pen__JobMoved *moved = fact->job_moved;
+    switch (moved->state) {
+    case PEN__JOB_STATE__JOB_DISPATCHED:
+        put_with(out, "job given to", moved->worker);
+        break;
+    case PEN__JOB_STATE__JOB_IN_PROGRESS:
+        put_with(out, "job acknowledged by", moved->worker);
+        break;
+    case PEN__JOB_STATE__JOB_QUEUED:
+        put_with(out, "job offered", moved->reason);
+        break;
+    case PEN__JOB_STATE__JOB_ABANDONED:
+        put_with(out, "job given up", moved->reason);
+        break;
+    default:
+        put_with(out, "job", pen_job_state_name(moved->state));
+        break;
+    }
+}
+
 void pen_fact_text(const Pen__Fact *fact, struct pen_buf *ret_text)
 {
     unsigned number = (unsigned)fact->what_case;
@@ -217,6 +245,8 @@ void pen_fact_text(const Pen__Fact *fact, struct pen_buf *ret_text)
         put_action(fact, ret_text);
     else if (number >= PEN__FACT__WHAT_ATTEMPT_GRANTED && number <= PEN__FACT__WHAT_ATTEMPT_MOVED)
         put_attempt(fact, ret_text);
+    else if (number == PEN__FACT__WHAT_JOB_QUEUED || number == PEN__FACT__WHAT_JOB_MOVED)
+        put_job(fact, ret_text);
     else if (number == PEN__FACT__WHAT_REVISION_SEEN)
         pen_buf_printf(ret_text, "revision %s seen", or_nothing(fact->revision_seen->revision_id));
     else
@@ -240,6 +270,13 @@ static void action_subject(const Pen__Fact *fact, struct pen_fact_subject *ret)
         break;
     case PEN__FACT__WHAT_ACTION_REQUEUED:
         ret->action_execution_id = fact->action_requeued->action_execution_id;
+        break;
+    case PEN__FACT__WHAT_JOB_QUEUED:
+        if (fact->job_queued->job != NULL)
+            ret->action_execution_id = fact->job_queued->job->action_execution_id;
+        break;
+    case PEN__FACT__WHAT_JOB_MOVED:
+        ret->action_execution_id = fact->job_moved->action_execution_id;
         break;
     case PEN__FACT__WHAT_ATTEMPT_GRANTED:
         ret->action_execution_id = fact->attempt_granted->action_execution_id;
