@@ -135,6 +135,22 @@ static void set_timeout(Pen__ActionDeclaration *action, const char *value)
     SET(action, timeout_in_minutes, (int32_t)strtol(value, NULL, 10));
 }
 
+/* An action of this type, which it takes, without what its kind had. */
+static void make_custom(Pen__ActionDeclaration *action, Pen__ActionTypeId *type)
+{
+    mem_free_message(action->action_type_id);
+    action->action_type_id = type;
+    drop_commands(action);
+    drop_inputs(action);
+    while (action->n_output_artifacts > 0)
+        mem_free_message(action->output_artifacts[--action->n_output_artifacts]);
+    while (action->n_configuration > 0) {
+        Pen__ActionDeclaration__ConfigurationEntry *entry =
+            action->configuration[--action->n_configuration];
+        mem_free_message(entry);
+    }
+}
+
 /* "action NAME member=value...": a member of the action, or (with a capital) its configuration. */
 static const struct {
     const char *name;
@@ -148,13 +164,16 @@ static const struct {
 static void author_action(struct story *self, const struct command *command)
 {
     Pen__ActionDeclaration *action = find_declared(current(self), command_word(self, command, 1));
+    const char *custom = command_value(command, "custom");
+    if (custom != NULL)
+        make_custom(action, worker_type(self, custom));
     for (size_t i = 2; i < command->count; i++) {
         char *word = command->words[i];
         char *value = strchr(word, '=');
         if (value == NULL)
             story_wrong(self, "'%s' is not member=value", word);
         char *member = mem_format("%.*s", (int)(value++ - word), word);
-        bool known = false;
+        bool known = same(member, "custom");
         for (size_t m = 0; m < sizeof members / sizeof members[0]; m++)
             if (same(members[m].name, member)) {
                 members[m].set(action, value);
@@ -288,7 +307,7 @@ static void post(struct story *self, bool create)
 {
     struct pen_error err;
     Pen__PipelineDeclaration *declaration = mem_copy(current(self));
-    if (pen_model_validate(declaration, &err) < 0 ||
+    if (worker_validate(self, declaration, &err) < 0 ||
         pen_model_fill_defaults(declaration, &err) < 0) {
         tell(self, self->world.now_ms, "refused: %s: %s", err.api_name, err.message);
         mem_free_message(declaration);

@@ -14,12 +14,19 @@
 
 #include "common/base/buf.h"
 
-enum { STORY_WORDS = 64, STORY_DECLARED = 8 };
+enum { STORY_WORDS = 64, STORY_DECLARED = 8, STORY_WORKERS = 4 };
 
 /* An id and what the trace calls it. */
 struct alias {
     char *id;
     char *name;
+};
+
+/* A job worker, with the job that it was given last. */
+struct worker {
+    char *name;
+    char *job_id;
+    char *nonce;
 };
 
 struct story {
@@ -36,6 +43,9 @@ struct story {
     Pen__PipelineDeclaration *current; /* of declared: the one that commands are about */
     struct alias *kept;                /* approval tokens: name is the word, id the token */
     size_t kept_count;
+    struct worker workers[STORY_WORKERS];
+    size_t workers_count;
+    size_t jobs_told;
     const char *file;
     int line;
 };
@@ -64,6 +74,19 @@ const char *command_value(const struct command *command, const char *name);
 /* Whether the verb was one of a pipeline's author, and is done. */
 bool author_perform(struct story *self, const struct command *command);
 void author_release(struct story *self);
+
+/* ---- workers.c: job workers and custom action types */
+
+bool worker_perform(struct story *self, const struct command *command);
+void worker_release(struct story *self);
+void tell_job(struct story *self, const Pen__Fact *fact);
+
+/* The type that "Build/Mill/1" names. */
+Pen__ActionTypeId *worker_type(const struct story *self, const char *text);
+
+/* pen_model_validate_with the custom types that there are. */
+int worker_validate(struct story *self, const Pen__PipelineDeclaration *declaration,
+                    struct pen_error *err);
 
 /* ---- story.c: what happens */
 

@@ -577,6 +577,7 @@ void story_end(struct story *self)
     free((char *)w->source_error);
     world_end(w); /* compares memory, store and facts */
     author_release(self);
+    worker_release(self);
     release_aliases(self->aliases, self->aliases_count);
     release_aliases(self->kept, self->kept_count);
     pen_buf_release(&self->trace);

@@ -416,6 +416,8 @@ static const struct {
     {PEN__FACT__WHAT_ATTEMPT_GRANTED, tell_granted},
     {PEN__FACT__WHAT_ATTEMPT_STARTED, tell_attempt_started},
     {PEN__FACT__WHAT_ATTEMPT_MOVED, tell_moved},
+    {PEN__FACT__WHAT_JOB_QUEUED, tell_job},
+    {PEN__FACT__WHAT_JOB_MOVED, tell_job},
     {PEN__FACT__WHAT_AGENT_CHANGED, tell_agent},
     {PEN__FACT__WHAT_AGENT_ENROLLED, tell_enrolled},
 };
