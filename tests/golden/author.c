@@ -206,6 +206,8 @@ static Pen__RuleDeclaration *new_rule(const struct command *command, size_t numb
     const char *timeout = command_value(command, "timeout");
     if (timeout != NULL)
         SET(rule, timeout_in_minutes, (int32_t)strtol(timeout, NULL, 10));
+    if (command_value(command, "command") != NULL)
+        APPEND(rule, commands, mem_text(command_value(command, "command")));
     for (size_t i = 2; i < command->count; i++) {
         const char *word = command->words[i];
         const char *value = strchr(word, '=');

@@ -229,6 +229,13 @@ static void tell_rule(struct story *self, const Pen__Fact *fact)
          or_nothing(body->summary));
 }
 
+static void tell_window(struct story *self, const Pen__Fact *fact)
+{
+    const Pen__WindowFound *body = fact->window_found;
+    tell(self, fact->at_ms, "%s %s: rule %s%s%s", fact->execution_id, body->stage,
+         body->rule_execution_id, colon(body->summary), or_nothing(body->summary));
+}
+
 static void tell_condition_ended(struct story *self, const Pen__Fact *fact)
 {
     const Pen__ConditionEnded *body = fact->condition_ended;
@@ -267,9 +274,11 @@ static void tell_action_started(struct story *self, const Pen__Fact *fact)
                   same(self->world.facts[i]->action_started->action->stage, row->stage) &&
                   same(self->world.facts[i]->action_started->action->action, row->action);
     const char *name = name_of(self, fact->execution_id);
-    tell_alias(self, row->id,
-               before == 0 ? mem_format("%s %s/%s", name, row->stage, row->action)
-                           : mem_format("%s %s/%s#%zu", name, row->stage, row->action, before + 1));
+    if (row->rule_execution_id == NULL) /* else the rule has its name already */
+        tell_alias(self, row->id,
+                   before == 0
+                       ? mem_format("%s %s/%s", name, row->stage, row->action)
+                       : mem_format("%s %s/%s#%zu", name, row->stage, row->action, before + 1));
     if (row->approval_token != NULL)
         tell_alias(self, row->approval_token, mem_format("<token of %s>", row->action));
     struct pen_buf more = {0};
@@ -407,6 +416,7 @@ static const struct {
     {PEN__FACT__WHAT_STAGE_ENDED, tell_stage_ended},
     {PEN__FACT__WHAT_STAGE_RETRIED, tell_retried},
     {PEN__FACT__WHAT_CONDITION_STARTED, tell_condition_started},
+    {PEN__FACT__WHAT_WINDOW_FOUND, tell_window},
     {PEN__FACT__WHAT_RULE_ENDED, tell_rule},
     {PEN__FACT__WHAT_CONDITION_ENDED, tell_condition_ended},
     {PEN__FACT__WHAT_ACTION_STARTED, tell_action_started},
@@ -601,8 +611,9 @@ static void tell_actions(struct story *self, const char *id)
 {
     for (size_t i = 0; i < self->facts_told; i++) {
         const Pen__Fact *fact = self->world.facts[i];
-        if (fact->what_case != PEN__FACT__WHAT_ACTION_STARTED || !same(fact->execution_id, id))
-            continue;
+        if (fact->what_case != PEN__FACT__WHAT_ACTION_STARTED || !same(fact->execution_id, id) ||
+            fact->action_started->action->rule_execution_id != NULL)
+            continue; /* a rule's work is no action */
         struct pen_buf line = {0};
         put_action(self, fact->action_started->action->id, &line);
         tell(self, self->world.now_ms, "    %s/%s", fact->action_started->action->stage,
