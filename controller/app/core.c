@@ -27,6 +27,7 @@ struct pen_core {
     int64_t last_now_ms;
     bool disk_full;   /* new requests are refused */
     bool commit_held; /* `out` waits for space */
+    bool plan_due;    /* something was not heard meanwhile */
     bool checkpoint_due;
 };
 
@@ -116,13 +117,15 @@ int pen_core_submit(struct pen_core *self, const Pen__Input *input, struct pen_e
     return 0;
 }
 
-/* Requests that cannot be made durable are refused at once; what agents and sources say is said
- * again by them until it is acknowledged. */
+/* Requests that cannot be made durable are refused at once. Agents say again what was not
+ * acknowledged; sources and the data plane say it once, and are asked anew by the plan. */
 static int refuse(struct pen_core *self, const struct pen_post *post, struct pen_error *err)
 {
     const Pen__Input *input = post->body;
-    if (input->correlation == 0)
+    if (input->correlation == 0) {
+        self->plan_due = true;
         return 0;
+    }
     return pen_route_refusal(self->with.http, input->correlation, "ServiceUnavailableException",
                              "The controller's disk is full, so nothing can be made durable. "
                              "Free some space under its data folder and try again.",
@@ -178,10 +181,15 @@ static int turn(struct pen_core *self, struct pen_error *err)
         if (rc < 0)
             return rc;
     }
-    (void)has_space(self);
+    bool space = has_space(self);
     int64_t now_ms = steady_now_ms(self);
-    int rc = step_inbox(self, now_ms, err);
-    if (rc < 0 || (rc = step_timers(self, now_ms, err)) < 0)
+    int rc = 0;
+    if (space && self->plan_due) {
+        self->plan_due = false;
+        rc = pen_engine_plan(self->with.engine, now_ms, &self->out, err);
+    }
+    if (rc < 0 || (rc = step_inbox(self, now_ms, err)) < 0 ||
+        (rc = step_timers(self, now_ms, err)) < 0)
         return rc;
     return self->commit_held ? 0 : commit(self, err);
 }

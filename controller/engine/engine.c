@@ -211,6 +211,7 @@ static void arm_timers(struct pen_engine *self)
          node = pen_map_next(node)) {
         struct agent *agent = pen_map_value(node);
         agent->seen_ms = self->now_ms;
+        agent_reindex(self, agent); /* its pause may be over, and its timer not have fired */
         agent_arm_timer(self, agent);
     }
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
@@ -271,8 +272,8 @@ int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_o
         }
         if (self->setting == NULL)
             create_database(self);
-        arm_timers(self);
     }
+    arm_timers(self); /* silence counts from here: nobody was listened to before */
     plan_all(self);
     flush_rows(self, out);
     self->out = NULL;

@@ -91,6 +91,8 @@ int pen_engine_load(struct pen_engine *self, Pen__RowKind kind, const uint8_t *b
 
 /* Emit what the loaded state asks for. With no rows loaded, it first creates the database
  * (DatabaseCreated). Also idempotent later: calling it twice emits the same effects and no facts.
+ * A driver that had to turn inputs away calls it again, so that what it has missed is said again;
+ * agents count as heard at that moment.
  * `now_ms` here and below: wall-clock milliseconds that never go back (the driver sees to it). */
 int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_out *out,
                     struct pen_error *err);

@@ -80,6 +80,24 @@ def test_below_the_reserve_new_work_is_refused_and_reads_go_on(small_disk):
     wait_for(lambda: statuses(api) == ["Succeeded", "Succeeded"], "the second execution")
 
 
+def test_a_push_on_a_full_disk_is_run_when_there_is_space(small_disk):
+    system = small_disk
+    api = prepare(system, "--disk-reserve", "8MiB")
+    filler = fill(system, 4 * 1024 * 1024)
+    with pytest.raises(ApiError) as refused:  # the core has seen it
+        api.call("StartPipelineExecution", {"name": "disk"})
+    assert refused.value.name == "ServiceUnavailableException"
+
+    clone = system.folder / "code"
+    system.push(clone, {"file": "more content\n"})
+    for _ in range(3):  # whoever saw the push has told the core before it answers this
+        with pytest.raises(ApiError):
+            api.call("StartPipelineExecution", {"name": "disk"})
+    assert statuses(api) == ["Succeeded"]
+    filler.unlink()
+    wait_for(lambda: statuses(api) == ["Succeeded", "Succeeded"], "the pushed revision to be run")
+
+
 def test_a_commit_that_finds_no_space_waits_and_is_made_once(small_disk):
     system = small_disk
     api = prepare(system, "--disk-reserve", "0")

@@ -296,6 +296,16 @@ static void arm_tick(struct sim *sim)
     mem_arm(&sim->queue, &sim->core.tick, deadline > sim->now_ms ? deadline : sim->now_ms + 1);
 }
 
+static void plan(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    struct pen_error err;
+    if (pen_engine_plan(core->engine, sim->now_ms, &core->out, &err) < 0)
+        sim_fail(sim, "RELOAD: %s", err.message);
+    if (core->facts_count > 0 && core->out.facts_count > 0)
+        sim_fail(sim, "RELOAD: planning stated %zu facts", core->out.facts_count);
+}
+
 static void load(struct sim *sim)
 {
     struct core *core = &sim->core;
@@ -307,10 +317,7 @@ static void load(struct sim *sim)
             pen_engine_load(core->engine, row->kind, row->body, row->body_size, &err) < 0)
             sim_fail(sim, "RELOAD: %s", err.message);
     }
-    if (pen_engine_plan(core->engine, sim->now_ms, &core->out, &err) < 0)
-        sim_fail(sim, "RELOAD: %s", err.message);
-    if (core->facts_count > 0 && core->out.facts_count > 0)
-        sim_fail(sim, "RELOAD: planning stated %zu facts", core->out.facts_count);
+    plan(sim);
 }
 
 void core_start(struct sim *sim)
@@ -412,11 +419,14 @@ static bool has_space(struct sim *sim)
     if (full || !(core->commit_held || core->refused))
         return true;
     sim_trace(sim, "controller: its disk has space again");
+    bool plan_due = core->refused;
     core->commit_held = core->refused = false;
     commit(sim);
     if (!perform(sim, true))
         return false;
     pen_engine_out_clear(&core->out);
+    if (plan_due)
+        plan(sim);
     return true;
 }
 
