@@ -88,9 +88,9 @@ def test_a_push_on_a_full_disk_is_run_when_there_is_space(small_disk):
         api.call("StartPipelineExecution", {"name": "disk"})
     assert refused.value.name == "ServiceUnavailableException"
 
-    clone = system.folder / "code"
+    clone = system.folder / "clone-code"
     system.push(clone, {"file": "more content\n"})
-    for _ in range(3):  # whoever saw the push has told the core before it answers this
+    for _ in range(3):  # time for the push to be seen, and to be told to the core
         with pytest.raises(ApiError):
             api.call("StartPipelineExecution", {"name": "disk"})
     assert statuses(api) == ["Succeeded"]
