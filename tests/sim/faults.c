@@ -30,6 +30,8 @@ void faults_draw(struct sim *sim)
         .agent_stop_s = maybe(sim, 60, 600),
         .reboot_s = maybe(sim, 120, 1200),
         .shim_death_s = maybe(sim, 10, 200),
+        .disk_full_s = maybe(sim, 60, 1200),
+        .disk_error_pm = maybe(sim, 1, 20),
         .drift_pm = maybe(sim, 1, 10),
         .action_fails_pm = maybe(sim, 10, 300),
         .people_s = 5 + (uint32_t)sim_below(sim, 40),
@@ -150,6 +152,23 @@ static void fire_swizzle(struct sim *sim, struct sim_event *event)
     again(sim, sim->mix.swizzle_s, fire_swizzle);
 }
 
+static void fire_space(struct sim *sim, struct sim_event *event)
+{
+    host_fill_disk(sim, &sim->hosts[event->host], false);
+}
+
+static void fire_disk(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet) {
+        struct host *host = some_host(sim);
+        host_fill_disk(sim, host, true);
+        int64_t for_ms = 100 + sim_around(sim, sim_chance(sim, 800) ? 60000 : 900000);
+        sim_at(sim, for_ms, fire_space)->host = host->index;
+    }
+    again(sim, sim->mix.disk_full_s, fire_disk);
+}
+
 static void fire_core_disk(struct sim *sim, struct sim_event *event)
 {
     (void)event;
@@ -217,6 +236,7 @@ void faults_begin(struct sim *sim)
     again(sim, mix->swizzle_s, fire_swizzle);
     again(sim, mix->cut_s, fire_cut);
     again(sim, mix->core_disk_full_s, fire_core_disk);
+    again(sim, mix->disk_full_s, fire_disk);
 }
 
 void faults_end(struct sim *sim)
@@ -230,6 +250,7 @@ void faults_end(struct sim *sim)
         if (!host->exists)
             continue;
         heal(sim, host);
+        host_fill_disk(sim, host, false);
         host->clogged_until_ms = sim->now_ms;
         if (!host->powered)
             host_power_on(sim, host);

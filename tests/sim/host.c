@@ -11,6 +11,11 @@
 #include "common/base/str.h"
 #include "tests/sim/sim.h"
 
+enum {
+    JOURNAL_CAPACITY = 16 * 1024, /* of each file at first: compaction and growth are daily life */
+    JOURNAL_MAX = 4 * 1024 * 1024,
+};
+
 static int64_t local_ms(const struct sim *sim, const struct host *host)
 {
     return host->clock_offset_ms + sim->now_ms + sim->now_ms * host->drift_pm / 1000;
@@ -77,24 +82,6 @@ void host_init(struct sim *sim, int index)
     host_enrol(sim, host);
 }
 
-/* ---- the journal's first record */
-
-static void open_spool(struct host *host)
-{
-    if (host->journal.count > 0)
-        return;
-    Pen__JournalRecord record;
-    pen__journal_record__init(&record);
-    Pen__SpoolOpened opened;
-    pen__spool_opened__init(&opened);
-    opened.spool_id = host->spool_id;
-    opened.machine_id = host->machine_id;
-    record.what_case = PEN__JOURNAL_RECORD__WHAT_OPENED;
-    record.opened = &opened;
-    journal_append(&host->journal, &record);
-    host->journal.synced = host->journal.count;
-}
-
 /* ---- the process */
 
 static void arm_timer(struct sim *sim, struct host *host)
@@ -153,10 +140,9 @@ static void perform(struct sim *sim, struct host *host, const struct pen_session
 }
 
 /* At a boundary of the turn: maybe the end of the process, or of the host. */
-static bool dies(struct sim *sim, struct host *host, struct pen_session_out *out, const char *where)
+static bool dies_for_certain(struct sim *sim, struct host *host, struct pen_session_out *out,
+                             const char *where)
 {
-    if (!sim_chance(sim, sim->mix.agent_crash_pm))
-        return false;
     pen_session_turn_done(host->session, out);
     if (sim->mix.reboot_s > 0 && sim_chance(sim, 300))
         host_power_off(sim, host, where);
@@ -165,15 +151,22 @@ static bool dies(struct sim *sim, struct host *host, struct pen_session_out *out
     return true;
 }
 
-static void write_records(struct sim *sim, struct host *host, const struct pen_session_out *out,
-                          size_t count)
+static bool dies(struct sim *sim, struct host *host, struct pen_session_out *out, const char *where)
 {
-    for (size_t i = 0; i < count; i++) {
+    return sim_chance(sim, sim->mix.agent_crash_pm) && dies_for_certain(sim, host, out, where);
+}
+
+static int write_records(struct sim *sim, struct host *host, const struct pen_session_out *out,
+                         struct pen_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < out->records_count; i++) {
         bool event = out->records[i]->what_case == PEN__JOURNAL_RECORD__WHAT_EVENT &&
                      out->records[i]->event->event->what_case == PEN__EVENT__WHAT_FINISHED;
         if (!event || sim->options.plant != PLANT_LOST_EVENT_RECORD)
-            journal_append(&host->journal, out->records[i]);
+            rc = pen_journal_append(host->journal, out->records[i], err);
     }
+    return rc < 0 ? rc : pen_journal_write(host->journal, err);
 }
 
 static void perform_all(struct sim *sim, struct host *host, const struct pen_session_out *out,
@@ -188,52 +181,79 @@ static void perform_all(struct sim *sim, struct host *host, const struct pen_ses
     }
 }
 
-static void compact(struct sim *sim, struct host *host)
+static int compact(struct sim *sim, struct host *host, struct pen_error *err)
 {
     struct pen_session_out out = {0};
-    struct pen_error err;
-    uint64_t seq = host->journal.seq;
-    if (pen_session_snapshot(host->session, &out, &err) < 0)
-        sim_fail(sim, "snapshot: %s", err.message);
-    journal_cut(&host->journal, 0);
-    host->journal.seq = seq;
-    open_spool(host);
-    for (size_t i = 0; i < out.records_count; i++)
-        journal_append(&host->journal, out.records[i]);
-    host->journal.synced = host->journal.count;
+    if (pen_session_snapshot(host->session, &out, err) < 0)
+        sim_fail(sim, "snapshot: %s", err->message);
+    int rc = pen_journal_compact(host->journal, out.records, out.records_count, err);
     pen_session_turn_done(host->session, &out);
+    return rc;
+}
+
+/* What an agent does whose journal fails: nothing more. The next process begins from the disk. */
+static void journal_failed(struct sim *sim, struct host *host, const struct pen_error *err)
+{
+    sim->counts[COUNT_DISK_ERRORS]++;
+    sim_trace(sim, "%s: %s", host->name, err->message);
+    host->disk.limited = false;
+    host_crash_agent(sim, host, "for its journal cannot be written");
+}
+
+/* As in agent/app: write, perform what may be repeated, sync, perform the rest. Negative: the
+ * journal has failed; 1: the process has died on the way. */
+static int perform_turn(struct sim *sim, struct host *host, struct pen_session_out *out,
+                        struct pen_error *err)
+{
+    bool writes = out->records_count > 0;
+    bool torn = writes && sim_chance(sim, sim->mix.agent_crash_pm);
+    if (torn || (writes && sim_chance(sim, sim->mix.disk_error_pm))) {
+        host->disk.limited = true;
+        host->disk.write_left = (size_t)sim_below(sim, torn ? 200 : 2000);
+    }
+    host->disk.fails_sync = out->sync && sim_chance(sim, sim->mix.disk_error_pm);
+    int rc = write_records(sim, host, out, err);
+    if (torn) {
+        host->disk.limited = false;
+        return dies_for_certain(sim, host, out, "while it writes the journal");
+    }
+    if (rc < 0 || (writes && dies(sim, host, out, "before its first effects")))
+        return rc < 0 ? rc : 1;
+    perform_all(sim, host, out, false);
+    if (out->sync && dies(sim, host, out, "before the sync"))
+        return 1;
+    rc = out->sync ? pen_journal_sync(host->journal, err) : 0;
+    host->disk.limited = host->disk.fails_sync = false;
+    if (rc < 0)
+        return rc;
+    if (out->sync && dies(sim, host, out, "after the sync"))
+        return 1;
+    perform_all(sim, host, out, true);
+    return 0;
 }
 
 static void agent_turn(struct sim *sim, struct host *host)
 {
+    struct pen_error err;
     struct pen_session_out out = host->out;
     host->out = (struct pen_session_out){0};
     if (out.effects_count > 10000)
         sim_fail(sim, "BOUNDED: one turn of %s wants %zu effects", host->name, out.effects_count);
-    if (out.records_count > 0) {
-        size_t torn = (size_t)sim_below(sim, out.records_count);
-        uint64_t seq = host->journal.seq;
-        write_records(sim, host, &out, torn);
-        if (dies(sim, host, &out, "while it writes the journal"))
-            return;
-        journal_cut(&host->journal, host->journal.count - (host->journal.seq - seq));
-        host->journal.seq = seq;
-    }
-    write_records(sim, host, &out, out.records_count);
-    if (out.records_count > 0 && dies(sim, host, &out, "before its first effects"))
+    host->turns += out.sync ? 1 : 0;
+    int rc = perform_turn(sim, host, &out, &err);
+    if (rc > 0)
         return;
-    perform_all(sim, host, &out, false);
-    if (out.sync && dies(sim, host, &out, "before the sync"))
-        return;
-    if (out.sync)
-        host->journal.synced = host->journal.count;
-    if (out.sync && dies(sim, host, &out, "after the sync"))
-        return;
-    perform_all(sim, host, &out, true);
     pen_session_turn_done(host->session, &out);
-    pen_session_set_spool_seq(host->session, host->journal.seq);
-    if (host->journal.count > 400 || sim_below(sim, 400) == 0)
-        compact(sim, host);
+    pen_session_set_spool_seq(host->session, pen_journal_seq(host->journal));
+    if (rc == 0 && (pen_journal_is_full(host->journal) || sim_below(sim, 400) == 0))
+        rc = compact(sim, host, &err);
+    if (rc < 0) {
+        journal_failed(sim, host, &err);
+        return;
+    }
+    if (host->disk.files[0].size + host->disk.files[1].size > JOURNAL_MAX)
+        sim_fail(sim, "BOUNDED: the journal of %s has grown to %zu bytes", host->name,
+                 host->disk.files[0].size + host->disk.files[1].size);
     if (host->crashed)
         host_crash_agent(sim, host, "for it was told to");
     else
@@ -273,6 +293,37 @@ void host_timer(struct sim *sim, struct host *host)
     host_feed(sim, host, &input);
 }
 
+static int load_record(void *context, Pen__JournalRecord *record, struct pen_error *err)
+{
+    return pen_session_load(context, record, err);
+}
+
+static int open_journal(struct host *host, struct pen_error *err)
+{
+    char *folder = mem_format("%d", host->index);
+    int rc = pen_journal_open(folder, host->spool_id, host->machine_id, JOURNAL_CAPACITY,
+                              load_record, host->session, &host->journal, err);
+    free(folder);
+    return rc;
+}
+
+/* What the agent sees when it looks at the file system's free space. */
+static void tell_disk(struct sim *sim, struct host *host)
+{
+    struct pen_session_input input = {.kind = PEN_IN_DISK_FULL, .flag = host->disk.full};
+    host_feed(sim, host, &input);
+}
+
+void host_fill_disk(struct sim *sim, struct host *host, bool full)
+{
+    if (host->disk.full == full)
+        return;
+    sim->counts[COUNT_DISKS_FULL] += full ? 1 : 0;
+    sim_trace(sim, "%s: its disk %s", host->name, full ? "is full" : "has space again");
+    host->disk.full = full;
+    tell_disk(sim, host);
+}
+
 void host_start_agent(struct sim *sim, struct host *host)
 {
     if (host->session != NULL || !host->powered || host->agent_id == NULL)
@@ -282,7 +333,6 @@ void host_start_agent(struct sim *sim, struct host *host)
     host->process = ++sim->stamps;
     host->link = 0;
     host->turn_armed = false;
-    open_spool(host);
     char *run_id = mem_format("run-%" PRIu64, host->process);
     struct pen_session_config config = {.spool_id = host->spool_id,
                                         .boot_id = host->boot_id,
@@ -290,11 +340,19 @@ void host_start_agent(struct sim *sim, struct host *host)
                                         .machine_id = host->machine_id,
                                         .slots = 3};
     struct pen_error err;
-    if (pen_session_create(&config, &host->session, &err) < 0 ||
-        journal_load(&host->journal, host->session, &err) < 0)
-        sim_fail(sim, "%s cannot start again: %s", host->name, err.message);
+    if (pen_session_create(&config, &host->session, &err) < 0)
+        sim_fail(sim, "%s cannot start: %s", host->name, err.message);
     free(run_id);
-    pen_session_set_spool_seq(host->session, host->journal.seq);
+    int rc = open_journal(host, &err);
+    if (rc == PEN_ENOSPACE || rc == PEN_EIO) {
+        journal_failed(sim, host, &err);
+        return;
+    }
+    if (rc < 0)
+        sim_fail(sim, "ACK => DURABLE: the journal of %s is lost: %s", host->name, err.message);
+    pen_session_set_spool_seq(host->session, pen_journal_seq(host->journal));
+    if (host->disk.full)
+        tell_disk(sim, host);
     sim_trace(sim, "%s: agent starts", host->name);
     if (pen_session_recover(host->session, &host->out, &err) < 0)
         sim_fail(sim, "%s cannot recover: %s", host->name, err.message);
@@ -309,6 +367,7 @@ static void end_process(struct sim *sim, struct host *host)
     if (host->session != NULL)
         pen_session_turn_done(host->session, &host->out);
     pen_session_destroy(&host->session);
+    pen_journal_close(&host->journal);
     pen_heap_disarm(&sim->queue, &host->timer);
     data_release(sim, host, 0);
 }
@@ -350,9 +409,9 @@ void host_power_off(struct sim *sim, struct host *host, const char *why)
     end_process(sim, host);
     host->powered = false;
     shim_power_off(sim, host);
-    uint64_t unsynced = host->journal.count - host->journal.synced;
-    journal_cut(&host->journal, host->journal.synced + (size_t)sim_below(sim, unsynced + 1));
-    host->journal.synced = host->journal.count;
+    if (host->disk.writes_count > 0)
+        sim->counts[COUNT_TORN]++;
+    disk_lose_power(&host->disk, sim_random(sim));
     int64_t off_ms = 1000 + sim_around(sim, sim_chance(sim, 800) ? 20000 : 600000);
     struct sim_event *event = sim_at(sim, off_ms, fire_power_on);
     event->host = host->index;
@@ -379,8 +438,8 @@ void host_wipe(struct sim *sim, struct host *host)
     host->tainted = true;
     host_power_off(sim, host, "and its spool is wiped");
     host->max_started = 0;
-    journal_clear(&host->journal);
-    journal_clear(&host->snapshot);
+    disk_clear(&host->disk);
+    disk_clear(&host->snapshot);
     free(host->snapshot_spool_id);
     host->snapshot_spool_id = NULL;
     free(host->spool_id);
@@ -392,17 +451,18 @@ void host_roll_back(struct sim *sim, struct host *host)
     if (!host->powered)
         return;
     if (host->snapshot_spool_id == NULL || sim_chance(sim, 300)) {
-        journal_copy(&host->snapshot, &host->journal);
+        disk_copy(&host->snapshot, &host->disk);
+        host->snapshot_turn = host->turns;
         mem_set_text(&host->snapshot_spool_id, host->spool_id);
         return;
     }
-    if (host->snapshot.seq >= host->journal.synced)
-        return;
+    if (host->snapshot_turn == host->turns)
+        return; /* nothing has happened since */
     sim->counts[COUNT_ROLL_BACKS]++;
     host->tainted = true;
     host_power_off(sim, host, "and its disk is rolled back");
     host->max_started = 0;
-    journal_copy(&host->journal, &host->snapshot);
+    disk_copy(&host->disk, &host->snapshot);
     mem_set_text(&host->spool_id, host->snapshot_spool_id);
 }
 
@@ -423,7 +483,7 @@ void host_clone(struct sim *sim, struct host *host)
         copy->spool_id = mem_text(host->spool_id);
         copy->machine_id =
             sim_chance(sim, 500) ? mem_text(host->machine_id) : mem_format("machine-%d", i);
-        journal_copy(&copy->journal, &host->journal);
+        disk_copy(&copy->disk, &host->disk);
         sim_trace(sim, "%s is a copy of %s", copy->name, host->name);
         host_power_on(sim, copy);
         return;
@@ -436,8 +496,9 @@ void host_release(struct sim *sim, struct host *host)
     if (host->session != NULL)
         pen_session_turn_done(host->session, &host->out);
     pen_session_destroy(&host->session);
-    journal_clear(&host->journal);
-    journal_clear(&host->snapshot);
+    pen_journal_close(&host->journal);
+    disk_clear(&host->disk);
+    disk_clear(&host->snapshot);
     for (size_t i = 0; i < host->uploads_count; i++)
         free(host->uploads[i].name);
     free(host->uploads);

@@ -305,7 +305,7 @@ static void fire_replace(struct sim *sim, struct sim_event *event)
     host->tainted = true;
     host->max_started = 0;
     if (event->flag) { /* the old folder is thrown away */
-        journal_clear(&host->journal);
+        disk_clear(&host->disk);
         free(host->spool_id);
         host->spool_id = mem_format("spool-%d-%" PRIu64, host->index, ++sim->stamps);
     }

@@ -20,10 +20,12 @@
 #include <stdint.h>
 
 #include "agent/session/session.h"
+#include "agent/spool/journal.h"
 #include "common/base/heap.h"
 #include "common/base/map.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/memory.h"
+#include "tests/sim/disk.h"
 
 enum {
     SIM_HOSTS = 8,        /* hosts of the installation, at most */
@@ -63,6 +65,7 @@ struct sim_mix {
     uint32_t core_disk_full_s, commit_error_pm;
     uint32_t agent_crash_pm; /* per mille of turns that write */
     uint32_t agent_stop_s, reboot_s, shim_death_s;
+    uint32_t disk_full_s, disk_error_pm; /* of hosts; per mille of turns that write */
     uint32_t wipe_s, roll_back_s, clone_s;
     uint32_t drift_pm; /* clocks of hosts run fast or slow by up to this */
     uint32_t action_fails_pm;
@@ -140,14 +143,6 @@ struct run {
     char **output_names;
 };
 
-struct journal {
-    ProtobufCBinaryData *records;
-    uint64_t *seqs;
-    size_t count, room;
-    size_t synced;
-    uint64_t seq;
-};
-
 struct upload {
     uint64_t fence;
     char *name; /* NULL: the log */
@@ -168,8 +163,10 @@ struct host {
     char *machine_id;
     char boot_id[24];
     uint64_t boot; /* number of the boot, unique */
-    struct journal journal;
-    struct journal snapshot; /* an image taken earlier */
+    struct disk disk;
+    struct disk snapshot;          /* an image taken earlier */
+    uint64_t turns, snapshot_turn; /* with something to keep: now, and when it was taken */
+    struct pen_journal *journal;   /* of the process */
     char *snapshot_spool_id;
     struct pen_session *session; /* NULL: no agent process */
     struct pen_session_out out;
@@ -224,6 +221,9 @@ enum sim_count {
     COUNT_AGENT_CRASHES,
     COUNT_REBOOTS,
     COUNT_SHIM_DEATHS,
+    COUNT_TORN,
+    COUNT_DISKS_FULL,
+    COUNT_DISK_ERRORS,
     COUNT_WIPES,
     COUNT_ROLL_BACKS,
     COUNT_CLONES,
@@ -357,14 +357,8 @@ void host_clone(struct sim *sim, struct host *host);
 void host_feed(struct sim *sim, struct host *host, struct pen_session_input *input);
 void host_timer(struct sim *sim, struct host *host);
 void host_release(struct sim *sim, struct host *host);
+void host_fill_disk(struct sim *sim, struct host *host, bool full);
 bool host_serves(const struct host *host);
-
-/* ---- journal.c */
-void journal_append(struct journal *self, Pen__JournalRecord *record);
-void journal_copy(struct journal *self, const struct journal *from);
-void journal_cut(struct journal *self, size_t count);
-void journal_clear(struct journal *self);
-int journal_load(const struct journal *self, struct pen_session *session, struct pen_error *err);
 
 /* ---- shim.c: what runs on hosts, and the data that it leaves */
 void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule);

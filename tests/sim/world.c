@@ -104,6 +104,9 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_AGENT_CRASHES] = "agent crashes",
         [COUNT_REBOOTS] = "reboots",
         [COUNT_SHIM_DEATHS] = "shim deaths",
+        [COUNT_TORN] = "torn journals",
+        [COUNT_DISKS_FULL] = "full disks of hosts",
+        [COUNT_DISK_ERRORS] = "disk errors of hosts",
         [COUNT_WIPES] = "wiped spools",
         [COUNT_ROLL_BACKS] = "rolled-back spools",
         [COUNT_CLONES] = "cloned hosts",
@@ -210,6 +213,7 @@ struct sim *sim_create(const struct sim_options *options)
     sim->now_ms = 1000;
     sim->hosts_count = 2 + (int)sim_below(sim, SIM_HOSTS - 1);
     sim->pipelines_count = 3 + (int)sim_below(sim, SIM_PIPELINES - 2);
+    disk_attach(sim);
     faults_draw(sim);
     auditor_create(sim);
     core_start(sim);
