@@ -1,4 +1,7 @@
 /* tests/sim/faults.c - each seed draws its own mix of faults; the quiet phase repairs everything */
+#include <stddef.h>
+#include <string.h>
+
 #include "common/base/check.h"
 #include "tests/sim/sim.h"
 
@@ -7,6 +10,56 @@ static uint32_t maybe(struct sim *sim, uint32_t low, uint32_t high)
 {
     uint32_t value = low + (uint32_t)sim_below(sim, high - low + 1);
     return sim_chance(sim, 500) ? value : 0;
+}
+
+/* What --without can switch off. */
+static const struct {
+    const char *name;
+    size_t at; /* of its number in the mix */
+} kinds[] = {
+    {"loss", offsetof(struct sim_mix, loss_pm)},
+    {"duplicates", offsetof(struct sim_mix, duplicate_pm)},
+    {"late-copies", offsetof(struct sim_mix, late_pm)},
+    {"delays", offsetof(struct sim_mix, delay_ms)},
+    {"clogs", offsetof(struct sim_mix, clog_s)},
+    {"swizzles", offsetof(struct sim_mix, swizzle_s)},
+    {"partitions", offsetof(struct sim_mix, cut_s)},
+    {"controller-crashes", offsetof(struct sim_mix, core_crash_pm)},
+    {"controller-stops", offsetof(struct sim_mix, core_stop_s)},
+    {"controller-disk", offsetof(struct sim_mix, core_disk_full_s)},
+    {"refused-commits", offsetof(struct sim_mix, commit_error_pm)},
+    {"agent-crashes", offsetof(struct sim_mix, agent_crash_pm)},
+    {"agent-stops", offsetof(struct sim_mix, agent_stop_s)},
+    {"reboots", offsetof(struct sim_mix, reboot_s)},
+    {"shim-deaths", offsetof(struct sim_mix, shim_death_s)},
+    {"disk-full", offsetof(struct sim_mix, disk_full_s)},
+    {"disk-errors", offsetof(struct sim_mix, disk_error_pm)},
+    {"wipes", offsetof(struct sim_mix, wipe_s)},
+    {"roll-backs", offsetof(struct sim_mix, roll_back_s)},
+    {"clones", offsetof(struct sim_mix, clone_s)},
+    {"drift", offsetof(struct sim_mix, drift_pm)},
+    {"failing-actions", offsetof(struct sim_mix, action_fails_pm)},
+};
+
+const char *faults_name(size_t kind)
+{
+    return kind < sizeof kinds / sizeof kinds[0] ? kinds[kind].name : NULL;
+}
+
+int faults_kind(const char *name, size_t size)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strlen(kinds[i].name) == size && memcmp(kinds[i].name, name, size) == 0)
+            return (int)i;
+    return -1;
+}
+
+static void switch_off(struct sim_mix *mix, uint64_t without)
+{
+    const uint32_t none = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if ((without >> i & 1) != 0)
+            memcpy((uint8_t *)mix + kinds[i].at, &none, sizeof none);
 }
 
 void faults_draw(struct sim *sim)
@@ -46,6 +99,7 @@ void faults_draw(struct sim *sim)
         mix->agent_crash_pm = 60;
         mix->reboot_s = 300;
     }
+    switch_off(mix, sim->options.without);
     if (sim->options.calm)
         *mix = (struct sim_mix){.people_s = mix->people_s};
 }

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "agent/session/session.h"
 #include "agent/spool/journal.h"
@@ -249,7 +250,9 @@ struct sim_options {
     uint64_t steps_max; /* 0: no limit */
     int64_t busy_ms;    /* length of the safety phase */
     bool trace;
-    bool calm; /* no faults */
+    bool calm;            /* no faults */
+    uint64_t without;     /* kinds of faults that are switched off: bits by their number */
+    int hosts, pipelines; /* 0: as the seed says */
     enum sim_plant plant;
 };
 
@@ -300,6 +303,8 @@ void sim_hash(struct sim *sim, const void *bytes, size_t size);
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* " penstock-sim --seed ..." and a newline: the command that tells this story again. */
+void sim_print_command(FILE *stream, const struct sim_options *options);
 const char *sim_count_name(enum sim_count count);
 const char *sim_plant_name(enum sim_plant plant);
 
@@ -386,6 +391,16 @@ void people_decide_all(struct sim *sim, bool unproven_too);
 void faults_draw(struct sim *sim);
 void faults_begin(struct sim *sim);
 void faults_end(struct sim *sim);
+/* Kinds of faults, from 0: the name of one, NULL behind the last; the number of a name, -1. */
+const char *faults_name(size_t kind);
+int faults_kind(const char *name, size_t size);
+
+/* ---- sim_main.c */
+/* One story from beginning to end; ends the process at a violation. */
+void sim_tell(const struct sim_options *options);
+
+/* ---- shrink.c: the smallest story that fails alike; prints it. Status of the process. */
+int shrink(const struct sim_options *options);
 
 /* ---- auditor*.c */
 void auditor_create(struct sim *sim);

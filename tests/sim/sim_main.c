@@ -15,10 +15,15 @@ static const char usage[] =
     "  --seed N      the first seed (default 1)\n"
     "  --seeds N     how many, one after the other (default 100)\n"
     "  --minutes N   as many as fit into N minutes of the wall clock\n"
+    "  --seconds N   as many as fit into N seconds of it\n"
     "  --busy N      virtual seconds of the phase with faults (default 3600)\n"
     "  --steps N     end after N steps: for looking at a failure's eve\n"
     "  --twice       tell each story twice: both must be the same\n"
+    "  --hosts N     so many hosts, of at most 8 (default: as the seed says)\n"
+    "  --pipelines N so many pipelines, of at most 6 (default: as the seed says)\n"
     "  --calm        no faults\n"
+    "  --without A,B without these kinds of faults; ? lists them\n"
+    "  --shrink      a shorter story that fails as the first seed does: prints its command\n"
     "  --plant N     with planted bug N, to see it found; 0 lists them\n"
     "  --find        a violation within these seeds is wanted: ends with 0 when there is one\n"
     "  --trace       print the story\n";
@@ -39,6 +44,13 @@ struct totals {
     int64_t virtual_ms;
     uint64_t counts[COUNTS];
 };
+
+void sim_tell(const struct sim_options *options)
+{
+    current = sim_create(options);
+    sim_run(current);
+    sim_destroy(&current);
+}
 
 static double wall_seconds(void)
 {
@@ -75,8 +87,9 @@ static void print_figures(const struct totals *totals, double seconds)
 struct arguments {
     struct sim_options options;
     uint64_t seeds;
-    double minutes;
+    double seconds; /* of the wall clock; 0: no limit */
     bool twice;
+    bool shrink;
 };
 
 static int list_plants(void)
@@ -84,6 +97,28 @@ static int list_plants(void)
     for (int i = 1; i < PLANT_COUNT; i++)
         printf("%2d  %s\n", i, sim_plant_name((enum sim_plant)i));
     return 0;
+}
+
+static uint64_t without_of(const char *text)
+{
+    uint64_t without = 0;
+    for (const char *at = text == NULL ? "?" : text; *at != '\0';) {
+        size_t size = strcspn(at, ",");
+        int kind = faults_kind(at, size);
+        if (kind < 0) {
+            for (size_t i = 0; faults_name(i) != NULL; i++)
+                printf("%s\n", faults_name(i));
+            exit(*at == '?' ? 0 : 2);
+        }
+        without |= UINT64_C(1) << kind;
+        at += size + (at[size] == ',' ? 1 : 0);
+    }
+    return without;
+}
+
+static int at_most(uint64_t number, int most)
+{
+    return number > (uint64_t)most ? most : (int)number;
 }
 
 /* The number behind an option. */
@@ -111,13 +146,23 @@ static void parse(char **argv, struct arguments *ret)
             ret->options.find = true;
         else if (strcmp(option, "--twice") == 0)
             ret->twice = true;
+        else if (strcmp(option, "--shrink") == 0)
+            ret->shrink = true;
         else if (strcmp(option, "--seed") == 0) {
             ret->options.seed = number_of(argv, &i);
             ret->seeds = ret->seeds == 100 ? 1 : ret->seeds;
         } else if (strcmp(option, "--seeds") == 0)
             ret->seeds = number_of(argv, &i);
         else if (strcmp(option, "--minutes") == 0)
-            ret->minutes = (double)number_of(argv, &i);
+            ret->seconds = 60 * (double)number_of(argv, &i);
+        else if (strcmp(option, "--seconds") == 0)
+            ret->seconds = (double)number_of(argv, &i);
+        else if (strcmp(option, "--hosts") == 0)
+            ret->options.hosts = at_most(number_of(argv, &i), SIM_HOSTS);
+        else if (strcmp(option, "--pipelines") == 0)
+            ret->options.pipelines = at_most(number_of(argv, &i), SIM_PIPELINES);
+        else if (strcmp(option, "--without") == 0)
+            ret->options.without = without_of(argv[++i]);
         else if (strcmp(option, "--busy") == 0)
             ret->options.busy_ms = (int64_t)number_of(argv, &i) * 1000;
         else if (strcmp(option, "--steps") == 0)
@@ -142,10 +187,12 @@ int main(int argc, char **argv)
     arguments.options.first_seed = arguments.options.seed;
     struct sigaction action = {.sa_handler = on_abort};
     CHECK(sigaction(SIGABRT, &action, NULL) == 0);
+    if (arguments.shrink)
+        return shrink(&arguments.options);
     struct totals totals = {0};
     double begin = wall_seconds();
     double shown = begin;
-    for (uint64_t i = 0; arguments.minutes > 0 || i < arguments.seeds; i++) {
+    for (uint64_t i = 0; arguments.seconds > 0 || i < arguments.seeds; i++) {
         uint64_t hash = tell(&arguments.options, &totals);
         if (arguments.twice && tell(&arguments.options, &totals) != hash) {
             fprintf(stderr, "DETERMINISM: seed %" PRIu64 " tells two stories\n",
@@ -154,7 +201,7 @@ int main(int argc, char **argv)
         }
         arguments.options.seed++;
         double now = wall_seconds();
-        if (arguments.minutes > 0 && now - begin >= 60 * arguments.minutes)
+        if (arguments.seconds > 0 && now - begin >= arguments.seconds)
             break;
         if (now - shown >= 30 && !arguments.options.trace) {
             shown = now;

@@ -66,6 +66,25 @@ void sim_trace(struct sim *sim, const char *format, ...)
     va_end(arguments);
 }
 
+void sim_print_command(FILE *stream, const struct sim_options *options)
+{
+    fprintf(stream, " penstock-sim --seed %" PRIu64 " --busy %" PRId64, options->seed,
+            options->busy_ms / 1000);
+    if (options->hosts > 0)
+        fprintf(stream, " --hosts %d", options->hosts);
+    if (options->pipelines > 0)
+        fprintf(stream, " --pipelines %d", options->pipelines);
+    if (options->plant != PLANT_NONE)
+        fprintf(stream, " --plant %d", (int)options->plant);
+    if (options->calm || options->without == UINT64_MAX)
+        fprintf(stream, " --calm");
+    for (size_t kind = 0, told = 0;
+         !options->calm && options->without != UINT64_MAX && faults_name(kind) != NULL; kind++)
+        if ((options->without >> kind & 1) != 0)
+            fprintf(stream, "%s%s", told++ == 0 ? " --without " : ",", faults_name(kind));
+    fprintf(stream, " --trace\n");
+}
+
 void sim_fail(struct sim *sim, const char *format, ...)
 {
     va_list arguments;
@@ -80,11 +99,8 @@ void sim_fail(struct sim *sim, const char *format, ...)
                 sim->options.seed - sim->options.first_seed + 1);
         _Exit(0);
     }
-    fprintf(stderr, "\nrepeat: penstock-sim --seed %" PRIu64 " --busy %" PRId64 "%s",
-            sim->options.seed, sim->options.busy_ms / 1000, sim->options.calm ? " --calm" : "");
-    if (sim->options.plant != PLANT_NONE)
-        fprintf(stderr, " --plant %d", (int)sim->options.plant);
-    fprintf(stderr, " --trace\n");
+    fprintf(stderr, "\nrepeat:");
+    sim_print_command(stderr, &sim->options);
     _Exit(SIM_FAILED);
 }
 
@@ -213,6 +229,10 @@ struct sim *sim_create(const struct sim_options *options)
     sim->now_ms = 1000;
     sim->hosts_count = 2 + (int)sim_below(sim, SIM_HOSTS - 1);
     sim->pipelines_count = 3 + (int)sim_below(sim, SIM_PIPELINES - 2);
+    if (options->hosts > 0)
+        sim->hosts_count = options->hosts;
+    if (options->pipelines > 0)
+        sim->pipelines_count = options->pipelines;
     disk_attach(sim);
     faults_draw(sim);
     auditor_create(sim);
