@@ -10,6 +10,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/model/cron.h"
+#include "controller/model/zone.h"
 
 enum { LATER_MAX = 3 /* openings after the next one, for who asks why */ };
 
