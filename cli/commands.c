@@ -97,6 +97,16 @@ static const struct pen_cli_option connection_options[] = {
     {0},
 };
 
+static const struct pen_cli_option webhook_options[] = {
+    {"--pipeline", 0, "NAME", "The pipeline that it starts."},
+    {"--action", 0, "NAME", "Its source action: {Key} in a filter is of its configuration."},
+    {"--filter", 0, "PATH[=VALUE]", "What the body has to hold, by JSON path; may be repeated."},
+    {"--secret-file", 0, "FILE", "Secret that signs the calls, in a file; - reads standard input."},
+    {"--allow", 0, "CIDR", "Instead of a secret: addresses that may call."},
+    {"--unauthenticated", 0, NULL, "Instead of a secret: whoever knows the URL may call."},
+    {0},
+};
+
 static const struct pen_cli_option why_options[] = {
     {"--execution", 0, "ID", "Only what holds this execution."},
     {0},
@@ -216,6 +226,16 @@ const struct pen_cli_command pen_cli_commands[] = {
      0, 0, NULL, pen_cmd_connection_list},
     {"connection delete", "ARN|NAME", "Delete a connection", NULL,
      "penstock connection delete github", 1, 1, NULL, pen_cmd_connection_delete},
+    {"webhook put", "NAME", "Make or change a webhook: a URL that starts a pipeline",
+     "Prints the URL, a part of which cannot be guessed; a change keeps it. A call starts the "
+     "pipeline when all filters pass: the body holds VALUE at PATH, or anything without VALUE.",
+     "penstock webhook put site-push --pipeline site --action Source --secret-file hook.txt "
+     "--filter '$.ref=refs/heads/{BranchName}'",
+     1, 1, webhook_options, pen_cmd_webhook_put},
+    {"webhook list", "", "List the webhooks with their URLs", NULL, "penstock webhook list", 0, 0,
+     NULL, pen_cmd_webhook_list},
+    {"webhook delete", "NAME", "Delete a webhook; its URL is never used again", NULL,
+     "penstock webhook delete site-push", 1, 1, NULL, pen_cmd_webhook_delete},
 
     {"doctor", "", "Check endpoint, credentials, clock and agents, and say what to do", NULL,
      "penstock doctor", 0, 0, NULL, pen_cmd_doctor},

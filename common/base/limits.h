@@ -104,6 +104,20 @@ enum {
      * is reported again starts nothing: more than move between two restarts. */
     PEN_LIMIT_SEEN_REFS = 100,
 
+    /* Webhooks of an account: the API's quota. */
+    PEN_LIMIT_WEBHOOKS = 300,
+
+    /* What tells a delivery of a webhook from all others: a digest this long, and how many of them
+     * are remembered against repeats. A server repeats within hours; two for each delivery. */
+    PEN_LIMIT_DELIVERY_DIGEST_BYTES = 16,
+    PEN_LIMIT_DELIVERIES_REMEMBERED = 128,
+
+    /* Pull requests of one pipeline that are noticed and not yet looked at: each is one fetch. */
+    PEN_LIMIT_PULL_REQUESTS_NOTICED = 100,
+
+    /* Pipelines that poll for changes: the API's quota. */
+    PEN_LIMIT_POLLING_PIPELINES = 300,
+
     /* Moves that may follow from one input. Cancelling every execution of a pipeline at its limits
      * takes some thousands; more is a rule that never comes to rest. */
     PEN_LIMIT_FOLLOW_UPS = 1000 * 1000,
@@ -143,6 +157,11 @@ enum {
     /* Output variables of one action, names and values together: the API's quota. */
     PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };
+
+/* Polling stops after so long without an execution: the API's 30 days. When the last one started is
+ * noted at most once in the other time, so that an execution does not write its pipeline's row. */
+#define PEN_LIMIT_POLLING_IDLE_MS (INT64_C(30) * 24 * 3600 * 1000)
+#define PEN_LIMIT_STARTED_NOTE_MS (INT64_C(24) * 3600 * 1000)
 
 _Static_assert(PEN_LIMIT_CONTROL_RECEIVE_QUEUE *PEN_LIMIT_CONTROL_MESSAGE_BYTES + 3 * 1024 * 1024 <=
                    PEN_LIMIT_CONTROL_UNDELIVERED_BYTES,

@@ -58,14 +58,26 @@ void pen_sha256_stream_digest(const struct pen_sha256_stream *self,
     CHECK(EVP_DigestFinal_ex(self->copy, ret_digest, NULL) == 1);
 }
 
+static void hmac(const EVP_MD *digest, const void *key, size_t key_size, const void *bytes,
+                 size_t size, uint8_t *ret_digest)
+{
+    CHECK(key_size <= INT32_MAX);
+    unsigned digest_size = 0;
+    CHECK(HMAC(digest, key == NULL ? "" : key, (int)key_size,
+               bytes == NULL ? (const uint8_t *)"" : bytes, size, ret_digest,
+               &digest_size) != NULL);
+}
+
 void pen_hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size,
                      uint8_t ret_digest[PEN_SHA256_SIZE])
 {
-    CHECK(key_size <= INT32_MAX);
-    unsigned digest_size = PEN_SHA256_SIZE;
-    CHECK(HMAC(EVP_sha256(), key == NULL ? "" : key, (int)key_size,
-               bytes == NULL ? (const uint8_t *)"" : bytes, size, ret_digest,
-               &digest_size) != NULL);
+    hmac(EVP_sha256(), key, key_size, bytes, size, ret_digest);
+}
+
+void pen_hmac_sha1(const void *key, size_t key_size, const void *bytes, size_t size,
+                   uint8_t ret_digest[PEN_SHA1_SIZE])
+{
+    hmac(EVP_sha1(), key, key_size, bytes, size, ret_digest);
 }
 
 bool pen_equal_constant_time(const void *a, const void *b, size_t size)

@@ -24,6 +24,11 @@ void pen_sha256_stream_digest(const struct pen_sha256_stream *self,
 void pen_hmac_sha256(const void *key, size_t key_size, const void *bytes, size_t size,
                      uint8_t ret_digest[PEN_SHA256_SIZE]);
 
+/* For callers that know nothing better: GitHub's older signature. */
+enum { PEN_SHA1_SIZE = 20 };
+void pen_hmac_sha1(const void *key, size_t key_size, const void *bytes, size_t size,
+                   uint8_t ret_digest[PEN_SHA1_SIZE]);
+
 /* Lower-case hex with a zero at the end; ret_text holds 2 * size + 1. */
 void pen_hex_encode(const void *bytes, size_t size, char *ret_text);
 /* Errors: PEN_EINVAL when text is not exactly 2 * size hex digits. */

@@ -35,6 +35,7 @@ static const struct route routes_table[] = {
     {PEN__EFFECT__WHAT_CONNECTION_DROPPED, TO_SOURCES},
     {PEN__EFFECT__WHAT_SOURCE_POKE, TO_SOURCES},
     {PEN__EFFECT__WHAT_ZONE_WANTED, TO_SOURCES},
+    {PEN__EFFECT__WHAT_PULL_REQUEST_LOOK, TO_SOURCES},
 };
 
 static void destroy_effect(void *body)

@@ -44,6 +44,11 @@ static apply_f *const table[] = {
     [PEN__FACT__WHAT_CONNECTION_DELETED] = apply_connection_deleted,
     [PEN__FACT__WHAT_ACCESS_KEY_CREATED] = apply_access_key_created,
     [PEN__FACT__WHAT_DATABASE_CREATED] = apply_database_created,
+    [PEN__FACT__WHAT_WEBHOOK_PUT] = apply_webhook_put,
+    [PEN__FACT__WHAT_WEBHOOK_DELETED] = apply_webhook_deleted,
+    [PEN__FACT__WHAT_WEBHOOK_TRIGGERED] = apply_webhook_triggered,
+    [PEN__FACT__WHAT_PULL_REQUEST_NOTICED] = apply_pull_request_noticed,
+    [PEN__FACT__WHAT_POLLING_STOPPED] = apply_polling_stopped,
 };
 
 int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)

@@ -27,6 +27,15 @@ apply_f apply_action_type_created, apply_action_type_deleted, apply_job_queued, 
 apply_f apply_token_created, apply_agent_enrolled, apply_agent_session, apply_agent_changed,
     apply_repository_created, apply_repository_deleted, apply_connection_created,
     apply_connection_deleted, apply_access_key_created, apply_database_created;
+apply_f apply_webhook_put, apply_webhook_deleted, apply_webhook_triggered,
+    apply_pull_request_noticed, apply_polling_stopped;
+
+/* An execution of the pipeline starts: its row says when, to within PEN_LIMIT_STARTED_NOTE_MS, and
+ * it is polled again. */
+void note_started(struct pen_engine *engine, struct pipeline *pipeline, int64_t at_ms);
+
+/* The event was looked at. */
+void drop_pull_request(struct pipeline *pipeline, uint64_t event);
 
 /* Drop tokens and request tokens whose time is over at the time of the fact. */
 void apply_expiry(struct pen_engine *engine);

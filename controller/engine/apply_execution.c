@@ -56,6 +56,7 @@ static Pen__ExecutionRow *new_row(const Pen__Fact *fact)
         APPEND(row, overrides, mem_copy(body->overrides[i]));
     if (body->rollback_target != NULL)
         take_over(row, body->rollback_target);
+    row->origin = mem_copy(body->origin);
     return row;
 }
 
@@ -75,6 +76,7 @@ int apply_execution_started(struct pen_engine *engine, const Pen__Fact *fact, st
         CHECK(entity_link(engine, token, NULL) == 0);
         entity_touch(engine, token);
     }
+    note_started(engine, ((struct execution *)entity)->pipeline, fact->at_ms);
     changed(engine, fact, (struct execution *)entity);
     return 0;
 }

@@ -149,6 +149,7 @@ int apply_pipeline_deleted(struct pen_engine *engine, const Pen__Fact *fact, str
         else
             delete_old_version(engine, pipeline, number);
     }
+    timer_disarm(engine, &pipeline->timer);
     pen_map_remove(&engine->pipelines, pen_key_text(pipeline->row->name));
     entity_retire(engine, &pipeline->entity, true);
     return 0;
@@ -197,6 +198,11 @@ int apply_revision_seen(struct pen_engine *engine, const Pen__Fact *fact, struct
     struct pipeline *pipeline = find_pipeline(engine, fact->pipeline);
     if (pipeline == NULL)
         return pen_fail(err, PEN_ECORRUPT, "no pipeline '%s'", fact->pipeline);
+    if (body->has_event)
+        drop_pull_request(pipeline, body->event);
+    entity_touch(engine, &pipeline->entity);
+    if (body->has_event && body->revision_id == NULL)
+        return 0; /* looked at, and of no interest */
     Pen__SeenRevision *seen = NULL;
     for (size_t i = 0; i < pipeline->row->n_seen && seen == NULL; i++)
         if (pen_str_equal(pipeline->row->seen[i]->stage, body->stage) &&
@@ -212,7 +218,8 @@ int apply_revision_seen(struct pen_engine *engine, const Pen__Fact *fact, struct
         APPEND(pipeline->row, seen, seen);
     }
     mem_set_text(&seen->revision_id, body->revision_id);
+    mem_set_text(&seen->change_id, body->change_id);
+    mem_set_text(&seen->execution_id, body->execution_id);
     SET(seen, seen_ms, fact->at_ms);
-    entity_touch(engine, &pipeline->entity);
     return 0;
 }

@@ -20,6 +20,8 @@ handler_f handle_override_condition, handle_put_approval, handle_resolve_attempt
 handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_create_repository,
     handle_delete_repository, handle_create_connection, handle_delete_connection,
     handle_create_access_key;
+handler_f handle_put_webhook, handle_delete_webhook, handle_webhook_called,
+    handle_pull_request_notified, handle_pull_request_found, handle_put_action_revision;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
 handler_f handle_zone_loaded;
 handler_f handle_revision_found, handle_source_done, handle_push_notified;
@@ -45,6 +47,7 @@ struct start {
     Pen__RequestTokenRow *request_token; /* taken; its execution_id is filled in */
     Pen__RollbackTarget *rollback;       /* taken; NULL: a STANDARD execution */
     uint32_t stage_index;                /* where a rollback begins */
+    const Pen__ExecutionOrigin *origin;  /* of a trigger; NULL: none */
 };
 
 /* Start an execution and say its id. Errors: ConcurrentPipelineExecutionsLimitExceededException;
@@ -67,6 +70,49 @@ void stage_end(struct pen_engine *engine, struct stage_run *self, Pen__StageStat
 void stage_advance(struct pen_engine *engine, struct stage_run *self);
 void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_t stage_index);
 void gate_advance(struct pen_engine *engine, struct stage_state *self);
+
+/* ---- triggers */
+
+/* The source action of this name; NULL: there is none. */
+const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
+                                          const char *action);
+
+/* What was seen of a source action last. ref_name: NULL for the action's own branch, else a branch,
+ * a tag, a pull request, or put_revision_name. NULL: nothing yet. */
+const Pen__SeenRevision *find_seen(const struct pipeline *pipeline, const char *stage,
+                                   const char *action, const char *ref_name);
+const char *seen_revision(const struct pipeline *pipeline, const char *stage, const char *action,
+                          const char *ref_name);
+void mark_seen(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
+               const char *action, const char *ref_name, const char *revision_id);
+extern const char put_revision_name[];
+
+/* execution_start_by_event with exactly this revision of the source action. */
+int start_with_revision(struct pen_engine *engine, struct pipeline *pipeline, const char *action,
+                        const char *revision_id, struct start *start, char ret_id[37],
+                        struct pen_error *err);
+
+/* The trigger of a source action; NULL when its own branch is what counts. */
+const Pen__GitConfiguration *trigger_of(const struct pipeline *pipeline, const char *action);
+bool trigger_accepts_push(const Pen__GitConfiguration *trigger, const Pen__RevisionFound *found);
+
+/* Whether one of the digests is known. */
+bool delivery_known(size_t count, const ProtobufCBinaryData *known, size_t given_count,
+                    const ProtobufCBinaryData *given);
+/* Errors: ValidationException (not digests, or too many). */
+int check_deliveries(size_t count, const ProtobufCBinaryData *given, struct pen_error *err);
+
+/* Whether a push to the source's own branch starts the pipeline. */
+bool source_detects(const Pen__ActionDeclaration *action);
+
+/* Whether a pipeline may be polled by this declaration.
+ * Errors: LimitExceededException (too many others are). */
+int check_polling(const struct pen_engine *engine, const Pen__PipelineDeclaration *declaration,
+                  struct pen_error *err);
+/* The declaration or the time of the last execution has changed. */
+void polling_arm(struct pen_engine *engine, struct pipeline *self);
+void polling_stop(struct pen_engine *engine, struct pipeline *self);
+void polling_started(struct pen_engine *engine, struct pipeline *self, bool was_stopped);
 
 /* ---- conditions */
 
@@ -218,6 +264,8 @@ void plan_key_denied(struct pen_engine *engine, ProtobufCBinaryData public_key);
 void plan_repository(struct pen_engine *engine, const char *name);
 void plan_connection(struct pen_engine *engine, const Pen__ConnectionRow *row);
 void plan_access_key(struct pen_engine *engine, const Pen__AccessKeyRow *row);
+void plan_pull_request(struct pen_engine *engine, const struct pipeline *self,
+                       const Pen__PullRequestEvent *event);
 void plan_source_run(struct pen_engine *engine, const struct action *action);
 void plan_all(struct pen_engine *engine);
 

@@ -146,7 +146,8 @@ void pen_engine_destroy(struct pen_engine **self_p)
     struct pen_map *owners[] = {&self->actions,     &self->attempts,     &self->executions,
                                 &self->pipelines,   &self->agents,       &self->tokens,
                                 &self->requests,    &self->repositories, &self->connections,
-                                &self->access_keys, &self->action_types, &self->jobs};
+                                &self->access_keys, &self->action_types, &self->jobs,
+                                &self->webhooks};
     for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
         destroy_all(owners[i]);
     struct pen_map *indexes[] = {&self->token_ends, &self->request_ends, &self->approvals,
@@ -220,6 +221,9 @@ static void arm_timers(struct pen_engine *self)
         if (attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_DRAINING)
             timer_arm(self, &attempt->timer, self->now_ms + PEN_LIMIT_DRAIN_MS);
     }
+    for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;
+         node = pen_map_next(node))
+        polling_arm(self, pen_map_value(node));
     if (self->demands.count > 0)
         agents_changed(self);
 }
@@ -310,6 +314,10 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_POLL_JOBS] = handle_poll_jobs,
     [PEN__INPUT__WHAT_ACKNOWLEDGE_JOB] = handle_acknowledge_job,
     [PEN__INPUT__WHAT_PUT_JOB_RESULT] = handle_put_job_result,
+    [PEN__INPUT__WHAT_PUT_WEBHOOK] = handle_put_webhook,
+    [PEN__INPUT__WHAT_DELETE_WEBHOOK] = handle_delete_webhook,
+    [PEN__INPUT__WHAT_WEBHOOK_CALLED] = handle_webhook_called,
+    [PEN__INPUT__WHAT_PUT_ACTION_REVISION] = handle_put_action_revision,
     [PEN__INPUT__WHAT_AGENT_MESSAGE] = handle_agent_message,
     [PEN__INPUT__WHAT_AGENT_GONE] = handle_agent_gone,
     [PEN__INPUT__WHAT_LOG_STORED] = handle_log_stored,
@@ -318,6 +326,8 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_SOURCE_DONE] = handle_source_done,
     [PEN__INPUT__WHAT_PUSH_NOTIFIED] = handle_push_notified,
     [PEN__INPUT__WHAT_ZONE_LOADED] = handle_zone_loaded,
+    [PEN__INPUT__WHAT_PULL_REQUEST_NOTIFIED] = handle_pull_request_notified,
+    [PEN__INPUT__WHAT_PULL_REQUEST_FOUND] = handle_pull_request_found,
 };
 
 static void fire(struct pen_engine *self, struct timer *timer)
@@ -344,6 +354,9 @@ static void fire(struct pen_engine *self, struct timer *timer)
         break;
     case TIMER_JOB:
         job_timer(self, timer->owner);
+        break;
+    case TIMER_POLLING:
+        polling_stop(self, timer->owner);
         break;
     case TIMER_TELL:
         assign_tell_all(self);
@@ -506,7 +519,8 @@ int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const st
     struct pen_map *maps[] = {&self->pipelines,   &self->executions,   &self->actions,
                               &self->attempts,    &self->agents,       &self->tokens,
                               &self->requests,    &self->repositories, &self->connections,
-                              &self->access_keys, &self->action_types, &self->jobs};
+                              &self->access_keys, &self->action_types, &self->jobs,
+                              &self->webhooks};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         list_map(&list, maps[i]);
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;

@@ -152,7 +152,10 @@ void execution_start_unlimited(struct pen_engine *engine, struct pipeline *pipel
     if (start->rollback != NULL)
         body->rollback_target_id = mem_text(start->rollback->execution_id);
     body->rollback_target = start->rollback;
+    body->origin = mem_copy(start->origin);
+    bool was_stopped = pipeline->row->has_polling_disabled_ms;
     emit(engine, pipeline->row->name, ret_id, PEN__FACT__WHAT_EXECUTION_STARTED, body);
+    polling_started(engine, pipeline, was_stopped);
 }
 
 int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,

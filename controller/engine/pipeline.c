@@ -43,6 +43,8 @@ int handle_create_pipeline(struct pen_engine *engine, const Pen__Input *input, P
         return pen_fail_api(err, PEN_ECONFLICT, "PipelineNameInUseException",
                             "A pipeline with the name '%s' already exists in account '%s'",
                             declaration->name, engine->setting->row->account);
+    if ((rc = check_polling(engine, declaration, err)) < 0)
+        return rc;
     Pen__PipelineDeclaration *settled = mem_copy(declaration);
     rc = settle_custom_actions(engine, NULL, settled, err);
     if (rc < 0) {
@@ -58,6 +60,7 @@ int handle_create_pipeline(struct pen_engine *engine, const Pen__Input *input, P
 
     struct pipeline *pipeline = find_pipeline(engine, declaration->name);
     plan_watches(engine, pipeline);
+    polling_arm(engine, pipeline);
     struct start start = {.trigger_type = PEN__TRIGGER_TYPE__TRIGGER_CREATE_PIPELINE,
                           .trigger_detail = input->principal};
     char id[PEN_UUID_TEXT_SIZE];
@@ -76,6 +79,8 @@ int handle_update_pipeline(struct pen_engine *engine, const Pen__Input *input, P
     struct pipeline *pipeline = find_pipeline(engine, declaration->name);
     if (pipeline == NULL)
         return not_found(err, declaration->name);
+    if ((rc = check_polling(engine, declaration, err)) < 0)
+        return rc;
     Pen__PipelineDeclaration *settled = mem_copy(declaration);
     rc = settle_custom_actions(engine, pipeline, settled, err);
     if (rc < 0) {
@@ -92,6 +97,7 @@ int handle_update_pipeline(struct pen_engine *engine, const Pen__Input *input, P
     effect(engine, PEN__EFFECT__WHAT_SOURCE_UNWATCH, unwatch);
     emit(engine, declaration->name, NULL, PEN__FACT__WHAT_PIPELINE_UPDATED, body);
     plan_watches(engine, pipeline);
+    polling_arm(engine, pipeline);
     return 0;
 }
 

@@ -3,7 +3,7 @@
  * A branch that has moved starts an execution when the revision is not the one seen last. While a
  * source action is under way that will take the newest anyway, nothing is started: once it is done,
  * the watch is told what it found and reports again if the branch has moved on. With triggers every
- * branch and tag is reported, and the push filters decide.
+ * branch and tag is reported, and the push filters of trigger.c decide.
  */
 #include <string.h>
 
@@ -11,93 +11,6 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/model/action_types.h"
-#include "controller/model/glob.h"
-
-static const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
-                                                 const char *action)
-{
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    for (size_t i = 0; i < declaration->n_stages; i++) {
-        if (!pen_str_equal(declaration->stages[i]->name, stage))
-            continue;
-        int index = action_index(declaration->stages[i], action);
-        if (index >= 0 &&
-            pen_str_equal(declaration->stages[i]->actions[index]->action_type_id->category,
-                          "Source"))
-            return declaration->stages[i]->actions[index];
-    }
-    return NULL;
-}
-
-/* ref_name NULL: of the action's own branch. */
-static const char *seen_revision(const struct pipeline *pipeline, const char *stage,
-                                 const char *action, const char *ref_name)
-{
-    for (size_t i = 0; i < pipeline->row->n_seen; i++)
-        if (pen_str_equal(pipeline->row->seen[i]->stage, stage) &&
-            pen_str_equal(pipeline->row->seen[i]->action, action) &&
-            pen_str_equal(pipeline->row->seen[i]->ref_name, ref_name))
-            return pipeline->row->seen[i]->revision_id;
-    return NULL;
-}
-
-static void mark_seen(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
-                      const char *action, const char *ref_name, const char *revision_id)
-{
-    Pen__RevisionSeen *body = MAKE(Pen__RevisionSeen, pen__revision_seen__init);
-    body->stage = mem_text(stage);
-    body->action = mem_text(action);
-    body->ref_name = mem_text(ref_name);
-    body->revision_id = mem_text(revision_id);
-    emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_REVISION_SEEN, body);
-}
-
-/* ---- triggers */
-
-/* The push filters of a source action; NULL when its own branch is what counts. */
-static const Pen__GitConfiguration *find_trigger(const struct pipeline *pipeline,
-                                                 const char *action)
-{
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    for (size_t i = 0; i < declaration->n_triggers; i++) {
-        const Pen__GitConfiguration *git = declaration->triggers[i]->git_configuration;
-        if (git != NULL && git->n_push > 0 && pen_str_equal(git->source_action_name, action))
-            return git;
-    }
-    return NULL;
-}
-
-static const char *behind(const char *text, const char *prefix)
-{
-    return pen_str_starts_with(text, prefix) ? text + strlen(prefix) : NULL;
-}
-
-/* Each file is judged alone; one that passes is enough. */
-static bool files_accepted(const Pen__GitFilterCriteria *criteria, const Pen__RevisionFound *found)
-{
-    for (size_t i = 0; i < found->n_changed_files; i++)
-        if (pen_trigger_criteria_match(criteria, found->changed_files[i]))
-            return true;
-    return criteria == NULL;
-}
-
-static bool push_accepted(const Pen__GitPushFilter *filter, const Pen__RevisionFound *found)
-{
-    const char *branch = behind(found->ref_name, "refs/heads/");
-    const char *tag = behind(found->ref_name, "refs/tags/");
-    if (filter->tags != NULL)
-        return tag != NULL && pen_trigger_criteria_match(filter->tags, tag);
-    return branch != NULL && pen_trigger_criteria_match(filter->branches, branch) &&
-           files_accepted(filter->file_paths, found);
-}
-
-static bool trigger_accepts(const Pen__GitConfiguration *trigger, const Pen__RevisionFound *found)
-{
-    for (size_t i = 0; i < trigger->n_push; i++)
-        if (push_accepted(trigger->push[i], found))
-            return true;
-    return false;
-}
 
 static const char *override_of(const struct execution *execution, const char *action)
 {
@@ -140,28 +53,33 @@ int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pe
         return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",
                             "pipeline '%s' has no source action '%s' in stage '%s'",
                             found->pipeline, found->action, found->stage);
-    const Pen__GitConfiguration *trigger = find_trigger(pipeline, found->action);
+    const Pen__GitConfiguration *trigger = trigger_of(pipeline, found->action);
     if ((trigger == NULL) != (found->ref_name == NULL))
         return 0; /* from a watch for what the pipeline was before it was changed */
     const char *seen = seen_revision(pipeline, found->stage, found->action, found->ref_name);
     if (pen_str_equal(seen, found->revision_id))
         return 0;
-    if (trigger != NULL ? !trigger_accepts(trigger, found)
+    if (trigger == NULL &&
+        pen_str_equal(seen_revision(pipeline, found->stage, found->action, put_revision_name),
+                      found->revision_id)) {
+        mark_seen(engine, pipeline, found->stage, found->action, NULL, found->revision_id);
+        return 0; /* PutActionRevision has started it */
+    }
+    if (trigger != NULL ? !trigger_accepts_push(trigger, found)
                         : newest_is_being_fetched(pipeline, found->stage, found->action))
         return 0;
     mark_seen(engine, pipeline, found->stage, found->action, found->ref_name, found->revision_id);
     SET(reply, new_revision, 1);
 
-    Pen__SourceOverride override = PEN__SOURCE_OVERRIDE__INIT;
-    override.action = found->action;
-    override.revision_type = (char[]){"COMMIT_ID"};
-    override.revision_value = found->revision_id;
+    Pen__ExecutionOrigin origin = PEN__EXECUTION_ORIGIN__INIT;
+    origin.action = found->action;
+    origin.ref_name = found->ref_name;
     struct start start = {.trigger_type = found->trigger_type,
                           .trigger_detail = found->trigger_detail,
-                          .overrides = (Pen__SourceOverride *[]){&override},
-                          .overrides_count = 1};
+                          .origin = found->ref_name != NULL ? &origin : NULL};
     char id[PEN_UUID_TEXT_SIZE];
-    int rc = execution_start_by_event(engine, pipeline, &start, id, err);
+    int rc =
+        start_with_revision(engine, pipeline, found->action, found->revision_id, &start, id, err);
     if (rc < 0)
         return rc; /* seen, but lost: at the limit of executions, or a variable has no default */
     reply->execution_id = mem_text(id);
@@ -244,20 +162,13 @@ int handle_push_notified(struct pen_engine *engine, const Pen__Input *input, Pen
 
 /* ---- effects */
 
-static bool detection_on(const Pen__ActionDeclaration *action, const char *key)
-{
-    for (size_t i = 0; i < action->n_configuration; i++)
-        if (pen_str_equal(action->configuration[i]->key, key))
-            return !pen_str_equal(action->configuration[i]->value, "false");
-    return true;
-}
-
 void plan_watch(struct pen_engine *engine, const struct pipeline *self,
                 const Pen__ActionDeclaration *action)
 {
     const char *stage = self->current->row->declaration->stages[0]->name;
-    bool by_trigger = find_trigger(self, action->name) != NULL;
-    if (!by_trigger && !detection_on(action, "DetectChanges"))
+    const Pen__GitConfiguration *trigger = trigger_of(self, action->name);
+    bool hosted = pen_str_equal(action->action_type_id->provider, "CodeCommit");
+    if (trigger != NULL ? trigger->n_push == 0 : !source_detects(action))
         return;
     Pen__SourceWatch *body = MAKE(Pen__SourceWatch, pen__source_watch__init);
     body->pipeline = mem_text(self->row->name);
@@ -272,8 +183,8 @@ void plan_watch(struct pen_engine *engine, const struct pipeline *self,
         APPEND(body, configuration, entry);
     }
     body->seen_revision_id = mem_text(seen_revision(self, stage, action->name, NULL));
-    SET(body, poll, detection_on(action, "PollForSourceChanges"));
-    if (by_trigger)
+    SET(body, poll, hosted || !self->row->has_polling_disabled_ms);
+    if (trigger != NULL)
         SET(body, all_refs, 1);
     effect(engine, PEN__EFFECT__WHAT_SOURCE_WATCH, body);
 }
@@ -285,6 +196,8 @@ void plan_watches(struct pen_engine *engine, const struct pipeline *self)
         if (pen_str_equal(stage->actions[i]->action_type_id->category, "Source") &&
             !pen_action_is_custom(stage->actions[i]->action_type_id))
             plan_watch(engine, self, stage->actions[i]);
+    for (size_t i = 0; i < self->row->n_pull_requests; i++)
+        plan_pull_request(engine, self, self->row->pull_requests[i]);
 }
 
 void plan_source_run(struct pen_engine *engine, const struct action *action)
@@ -306,5 +219,8 @@ void plan_source_run(struct pen_engine *engine, const struct action *action)
     body->revision_id = mem_text(override_of(action->run->execution, row->action));
     if (action->declaration->n_output_artifacts > 0)
         body->artifact = mem_text(action->declaration->output_artifacts[0]->name);
+    const Pen__ExecutionOrigin *origin = action->run->execution->row->origin;
+    if (origin != NULL && pen_str_equal(origin->action, row->action))
+        body->origin = mem_copy(origin);
     effect(engine, PEN__EFFECT__WHAT_SOURCE_RUN, body);
 }

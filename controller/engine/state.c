@@ -40,6 +40,7 @@ static const struct row_kind kinds[] = {
     [PEN__ROW_KIND__ROW_ACTION_TYPE] = {&pen__action_type_row__descriptor,
                                         sizeof(struct action_type)},
     [PEN__ROW_KIND__ROW_JOB] = {&pen__job_row__descriptor, sizeof(struct job)},
+    [PEN__ROW_KIND__ROW_WEBHOOK] = {&pen__webhook_row__descriptor, sizeof(struct webhook)},
 };
 
 const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind)
@@ -231,6 +232,9 @@ static void describe(struct entity *self)
         self->key = mem_format("%s/%s/%s", id->category, id->provider, id->version);
         break;
     }
+    case PEN__ROW_KIND__ROW_WEBHOOK:
+        self->key = mem_text(((Pen__WebhookRow *)(void *)self->message)->name);
+        break;
     case PEN__ROW_KIND__ROW_PIPELINE:
     case PEN__ROW_KIND__ROW_PIPELINE_VERSION:
     case PEN__ROW_KIND__ROW_STAGE_STATE:
@@ -272,6 +276,8 @@ static struct pen_map *map_of(struct pen_engine *engine, Pen__RowKind kind)
         return &engine->action_types;
     case PEN__ROW_KIND__ROW_JOB:
         return &engine->jobs;
+    case PEN__ROW_KIND__ROW_WEBHOOK:
+        return &engine->webhooks;
     default:
         return NULL;
     }
@@ -292,6 +298,10 @@ struct entity *entity_add(struct pen_engine *engine, Pen__RowKind kind, void *me
     if (kind == PEN__ROW_KIND__ROW_AGENT) {
         struct agent *agent = (struct agent *)self;
         agent->timer = (struct timer){.kind = TIMER_AGENT, .owner = agent};
+    }
+    if (kind == PEN__ROW_KIND__ROW_PIPELINE) {
+        struct pipeline *pipeline = (struct pipeline *)self;
+        pipeline->timer = (struct timer){.kind = TIMER_POLLING, .owner = pipeline};
     }
     struct pen_map *map = map_of(engine, kind);
     if (map == NULL)
@@ -357,6 +367,8 @@ bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message)
         return type_complete(((const Pen__ActionTypeRow *)message)->type);
     case PEN__ROW_KIND__ROW_JOB:
         return job_complete((const Pen__JobRow *)message);
+    case PEN__ROW_KIND__ROW_WEBHOOK:
+        return ((const Pen__WebhookRow *)message)->name != NULL;
     default:
         return true;
     }

@@ -49,6 +49,23 @@ struct version {
     size_t executions; /* in memory, that run by it */
 };
 
+enum timer_kind {
+    TIMER_ACTION = 1,
+    TIMER_AGENT,
+    TIMER_ATTEMPT,
+    TIMER_TELL,
+    TIMER_RULE,
+    TIMER_JOB,
+    TIMER_POLLING,
+};
+
+/* Embedded; `owner` is the entity that `kind` says. */
+struct timer {
+    struct pen_heap_entry entry;
+    enum timer_kind kind;
+    void *owner;
+};
+
 /* The gate in front of a stage, its lock and its queue. */
 struct stage_state {
     struct entity entity;
@@ -66,6 +83,7 @@ struct pipeline {
     struct pen_map stages;     /* name -> stage_state */
     struct pen_map executions; /* order -> execution, those in memory */
     size_t running;            /* of them, not ended */
+    struct timer timer;        /* while its connections are polled: when that ends */
 };
 
 struct execution {
@@ -88,22 +106,6 @@ struct stage_run {
     struct action **current; /* by index of the action; NULL where none counts */
     struct rule *rules[PEN_RULES_PER_CONDITION_MAX]; /* of the condition in progress */
     size_t rules_count;
-};
-
-enum timer_kind {
-    TIMER_ACTION = 1,
-    TIMER_AGENT,
-    TIMER_ATTEMPT,
-    TIMER_TELL,
-    TIMER_RULE,
-    TIMER_JOB,
-};
-
-/* Embedded; `owner` is the entity that `kind` says. */
-struct timer {
-    struct pen_heap_entry entry;
-    enum timer_kind kind;
-    void *owner;
 };
 
 struct action {
@@ -214,6 +216,11 @@ struct connection {
     Pen__ConnectionRow *row;
 };
 
+struct webhook {
+    struct entity entity;
+    Pen__WebhookRow *row;
+};
+
 struct access_key {
     struct entity entity;
     Pen__AccessKeyRow *row;
@@ -240,6 +247,7 @@ struct pen_engine {
     struct pen_map action_types; /* category/provider/version */
     struct pen_map jobs;         /* id */
     struct pen_map job_queues;   /* category/provider/version/value */
+    struct pen_map webhooks;     /* name */
     struct pen_map approvals;    /* token -> action that waits for a person */
     struct pen_map offers;       /* candidate fence -> action */
     struct pen_map demands;      /* text */
@@ -292,6 +300,9 @@ struct entity *entity_add(struct pen_engine *engine, Pen__RowKind kind, void *me
 
 /* Connect a loaded entity with those that it names. Errors: PEN_ECORRUPT. */
 int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error *err);
+
+/* Append a copy of the bytes to a repeated field. */
+void bytes_append(ProtobufCBinaryData **list, size_t *count, ProtobufCBinaryData bytes);
 
 /* ---- finding */
 

@@ -106,8 +106,7 @@ static int post(struct exchange *self, struct pen_error *err)
     return 0;
 }
 
-/* After a handler: post, wait, or answer. */
-static int go_on(struct exchange *self, struct pen_error *err)
+int http_go_on(struct exchange *self, struct pen_error *err)
 {
     if (self->call.out_of_memory)
         return pen_fail(err, PEN_ENOMEM, "no memory for an answer");
@@ -133,7 +132,7 @@ static int handle(struct exchange *self, struct pen_error *err)
     if (rc == 0)
         rc = self->call.operation->handle(&self->call, err);
     pen_reader_end(reader);
-    return rc < 0 ? rc : go_on(self, err);
+    return rc < 0 ? rc : http_go_on(self, err);
 }
 
 static void fail(struct exchange *self, const struct pen_error *err)
@@ -157,6 +156,8 @@ void http_api(struct exchange *self, const struct pen_http_head *head)
     if (rc == 0) {
         self->call.services = &self->door->services;
         self->call.principal = self->principal.arn;
+        const char *host = pen_http_head_get(head, "host");
+        (void)pen_str_copy(self->call.host, sizeof self->call.host, host == NULL ? "" : host);
         self->call.input = self->input;
         rc = handle(self, err);
     }
@@ -179,7 +180,7 @@ static int take_reply(struct exchange *self, const Pen__Reply *reply, struct pen
     if (rc == 0)
         rc = self->call.on_reply(&self->call, reply, err);
     pen_reader_end(reader);
-    return rc < 0 ? rc : go_on(self, err);
+    return rc < 0 ? rc : http_go_on(self, err);
 }
 
 void http_api_reply(struct exchange *self, const Pen__Reply *reply)

@@ -105,9 +105,10 @@ static void log_done(const struct exchange *self)
 {
     bool quiet = self->status == MHD_HTTP_OK && self->operation_name == NULL;
     pen_log(quiet ? PEN_LOG_DEBUG : PEN_LOG_INFO, "request",
-            "request=%s operation=%s target=%s principal=%s status=%u error=%s micros=%" PRId64,
+            "request=%s operation=%s target=%.*s principal=%s status=%u error=%s micros=%" PRId64,
             self->request_id, self->operation_name == NULL ? "-" : self->operation_name,
-            self->target, self->principal.arn[0] == '\0' ? "-" : self->principal.arn, self->status,
+            (int)http_target_shown(self->target), self->target,
+            self->principal.arn[0] == '\0' ? "-" : self->principal.arn, self->status,
             self->error_name[0] == '\0' ? "-" : self->error_name,
             pen_clock_monotonic_us() - self->began_us);
 }

@@ -128,10 +128,42 @@ void http_api(struct exchange *self, const struct pen_http_head *head);
 void http_api_again(struct exchange *self, bool waited_out);
 void http_api_reply(struct exchange *self, const Pen__Reply *reply);
 
-/* ---- hook.c: POST /hooks/... */
+/* After a handler: post to the core, wait, or answer. */
+int http_go_on(struct exchange *self, struct pen_error *err);
 
-/* A git server announces a push: unsigned, but proven by the connection's hook secret. */
+/* ---- proof.c: calls that are not signed, but know a secret */
+
+enum http_proof {
+    HTTP_UNPROVEN = 0,
+    HTTP_PROVEN_CALLER, /* by a token: the body may be anybody's */
+    HTTP_PROVEN_BODY,   /* by a MAC over the body */
+};
+
+/* By the strongest header that is there: a wrong one is not made good by another. sha1_too: also by
+ * GitHub's older header. */
+enum http_proof http_prove(const struct pen_http_head *head, const struct pen_buf *secret,
+                           const struct pen_buf *body, bool sha1_too);
+
+/* What tells this delivery from all others: digests of the id that the server has given it, and of
+ * the body that was proven, since the id itself is not. None without an id: who calls by hand may
+ * repeat himself. The caller frees them. Errors: PEN_ENOMEM. */
+int http_delivery(const struct pen_http_head *head, const struct pen_buf *body,
+                  enum http_proof proof, ProtobufCBinaryData **ret_digests, size_t *ret_count,
+                  struct pen_error *err);
+
+/* ---- hook.c: POST /hooks/connection/ID */
+
+/* A git server announces a push or a pull request: unsigned, but proven by the connection's hook
+ * secret. */
 void http_connection_hook(struct exchange *self, const struct pen_http_head *head);
+
+/* ---- webhook.c: POST /hooks/webhook/NAME/SECRET */
+
+/* A webhook is called: it starts its pipeline when the call proves itself and the filters pass. */
+void http_webhook(struct exchange *self, const struct pen_http_head *head);
+
+/* How much of a target may be logged: all but the secret of a webhook. */
+size_t http_target_shown(const char *target);
 
 /* ---- suspend.c: exchanges that wait */
 

@@ -1,20 +1,23 @@
-/* POST /hooks/connection/ID: a git server announces a push.
+/* POST /hooks/connection/ID: a git server announces a push or a pull request.
  *
  * The call carries no SigV4 signature: it proves itself by the connection's hook secret. The answer
- * tells nothing but whether it was taken (202), not believed (403) or sent to nobody (404). Nothing
- * of the body is used: it is a hint to fetch now, so a repeated call does no harm.
+ * to a push tells nothing but whether it was taken (202), not believed (403) or sent to nobody
+ * (404). Nothing of its body is used: it is a hint to fetch now, so a repeated call does no harm.
+ * Of a pull request the body says which one and what was done to it; it is answered (200) once that
+ * is kept, and says whether any trigger may want it.
  */
 #include <string.h>
 #include <strings.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
-#include "common/keys/digest.h"
-#include "common/log/log.h"
+#include "common/base/limits.h"
 #include "common/wire/wire.h"
 #include "controller/http/door.h"
 #include "controller/post/post.h"
+#include "controller/services/output.h"
 #include "controller/services/penstock/penstock.h"
+#include "controller/services/pull_request.h"
 
 static const char hooks_path[] = "/hooks/connection/";
 
@@ -29,53 +32,31 @@ static void refuse(struct exchange *self, unsigned status)
     self->status = status;
 }
 
-/* The hex digest that a header gives is that of the body. */
-static bool digest_proves(const char *hex, const struct pen_buf *secret, const struct pen_buf *body)
-{
-    uint8_t given[PEN_SHA256_SIZE];
-    uint8_t wanted[PEN_SHA256_SIZE];
-    if (pen_hex_decode(hex, given, sizeof given, NULL) < 0)
-        return false;
-    pen_hmac_sha256(secret->data, secret->size, body->data, body->size, wanted);
-    return pen_equal_constant_time(given, wanted, sizeof wanted);
-}
+enum event { EVENT_OTHER = 0, EVENT_PUSH, EVENT_PULL_REQUEST };
 
-/* The texts are compared by their digests: the time tells nothing, not even a length. */
-static bool text_proves(const char *text, const struct pen_buf *secret)
+/* Servers call for much else, and a call that does not say what for is taken for a push. Gitea also
+ * sends GitHub's header: its own says who it is. */
+static enum event event_of(const struct pen_http_head *head, enum pen_git_server *ret_server)
 {
-    uint8_t given[PEN_SHA256_SIZE];
-    uint8_t wanted[PEN_SHA256_SIZE];
-    pen_sha256(text, strlen(text), given);
-    pen_sha256(secret->data, secret->size, wanted);
-    return pen_equal_constant_time(given, wanted, sizeof wanted);
-}
-
-/* By the strongest header that is there: a wrong one is not made good by another. */
-static bool is_proven(const struct exchange *self, const struct pen_http_head *head,
-                      const struct pen_buf *secret)
-{
-    static const char prefix[] = "sha256=";
-    const char *github = pen_http_head_get(head, "x-hub-signature-256");
-    if (github != NULL)
-        return pen_str_starts_with(github, prefix) &&
-               digest_proves(github + strlen(prefix), secret, &self->body);
-    const char *gitea = pen_http_head_get(head, "x-gitea-signature");
-    if (gitea != NULL)
-        return digest_proves(gitea, secret, &self->body);
-    const char *gitlab = pen_http_head_get(head, "x-gitlab-token");
-    return gitlab != NULL && text_proves(gitlab, secret);
-}
-
-/* Whether it is about a push. Servers call for much else, and a call that does not say is taken. */
-static bool is_push(const struct pen_http_head *head)
-{
-    static const char *const headers[] = {"x-github-event", "x-gitea-event", "x-gitlab-event"};
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
-        const char *event = pen_http_head_get(head, headers[i]);
-        if (event != NULL)
-            return strcasestr(event, "push") != NULL;
+    static const struct {
+        const char *header;
+        enum pen_git_server server;
+        const char *pull_request; /* as the header says it */
+    } servers[] = {
+        {"x-gitea-event", PEN_GIT_SERVER_GITEA, "pull_request"},
+        {"x-gitlab-event", PEN_GIT_SERVER_GITLAB, "Merge Request Hook"},
+        {"x-github-event", PEN_GIT_SERVER_GITHUB, "pull_request"},
+    };
+    for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
+        const char *event = pen_http_head_get(head, servers[i].header);
+        if (event == NULL)
+            continue;
+        *ret_server = servers[i].server;
+        if (strcasecmp(event, servers[i].pull_request) == 0)
+            return EVENT_PULL_REQUEST;
+        return strcasestr(event, "push") != NULL ? EVENT_PUSH : EVENT_OTHER;
     }
-    return true;
+    return EVENT_PUSH;
 }
 
 static void destroy_input(void *body)
@@ -102,8 +83,46 @@ static int post(struct exchange *self, const char *id, struct pen_error *err)
     return rc;
 }
 
+static int pull_request_noticed(struct pen_call *call, const Pen__Reply *reply,
+                                struct pen_error *err)
+{
+    (void)err;
+    pen_put_string(call, pen_output(call), "outcome", reply->new_revision ? "noticed" : "filtered");
+    return 0;
+}
+
+/* Here the body is read, and answered only when the event is kept: git alone does not tell later
+ * that a pull request was opened. */
+static int pull_request(struct exchange *self, const struct pen_http_head *head, const char *id,
+                        enum pen_git_server server, enum http_proof proof, struct pen_error *err)
+{
+    Pen__PullRequestNotified *body = NULL;
+    PEN_CLEANUP(pen_message_destroy)
+    Pen__Input *input = pen_input_new(PEN__INPUT__WHAT_PULL_REQUEST_NOTIFIED,
+                                      &pen__pull_request_notified__descriptor, &body);
+    if (input == NULL || !pen_str_set(&body->connection_id, id))
+        return pen_fail(err, PEN_ENOMEM, "no memory for a pull request");
+    int rc = pen_json_parse(self->body.data, self->body.size, PEN_LIMIT_HTTP_BODY_BYTES,
+                            &self->input, err);
+    if (rc == PEN_EINVAL || rc == PEN_ELIMIT)
+        err->api_name = "ValidationException";
+    if (rc == 0)
+        rc = pen_pull_request_read(server, self->input, body, err);
+    if (rc < 0)
+        return rc;
+    self->call.services = &self->door->services;
+    if (rc == 0) {
+        pen_put_string(&self->call, pen_output(&self->call), "outcome", "filtered");
+        return http_go_on(self, err);
+    }
+    rc = http_delivery(head, &self->body, proof, &body->deliveries, &body->n_deliveries, err);
+    if (rc == 0)
+        rc = pen_call_post(&self->call, TAKE_PTR(input), pull_request_noticed, err);
+    return rc < 0 ? rc : http_go_on(self, err);
+}
+
 static int check(struct exchange *self, const struct pen_http_head *head, const char *id,
-                 unsigned *ret_status, struct pen_error *err)
+                 unsigned *ret_status, enum http_proof *ret_proof, struct pen_error *err)
 {
     struct pen_http *door = self->door;
     PEN_CLEANUP(pen_message_destroy) Pen__ConnectionRow *row = NULL;
@@ -118,7 +137,9 @@ static int check(struct exchange *self, const struct pen_http_head *head, const 
     PEN_CLEANUP(pen_buf_release) struct pen_buf secret = {0};
     rc = pen_unseal(door->services.sealer, PEN_CONNECTION_HOOK_SEAL_CONTEXT,
                     row->sealed_hook_secret.data, row->sealed_hook_secret.len, &secret, err);
-    if (rc == 0 && secret.size > 0 && is_proven(self, head, &secret))
+    if (rc == 0 && secret.size > 0)
+        *ret_proof = http_prove(head, &secret, &self->body, false);
+    if (*ret_proof != HTTP_UNPROVEN)
         *ret_status = MHD_HTTP_ACCEPTED;
     if (secret.size > 0)
         explicit_bzero(secret.data, secret.size);
@@ -133,9 +154,17 @@ void http_connection_hook(struct exchange *self, const struct pen_http_head *hea
     const char *given = self->target + strlen(hooks_path);
     int rc = 0;
     self->operation_name = "ConnectionHook";
+    enum http_proof proof = HTTP_UNPROVEN;
+    enum pen_git_server server = PEN_GIT_SERVER_GITHUB;
     if (given[strcspn(given, "/?%")] == '\0' && pen_str_copy(id, sizeof id, given))
-        rc = check(self, head, id, &status, err);
-    if (rc == 0 && status == MHD_HTTP_ACCEPTED && is_push(head))
+        rc = check(self, head, id, &status, &proof, err);
+    enum event event = event_of(head, &server);
+    if (rc == 0 && status == MHD_HTTP_ACCEPTED && event == EVENT_PULL_REQUEST) {
+        rc = pull_request(self, head, id, server, proof, err);
+        if (rc == 0)
+            return; /* answered, or when the core has it */
+    }
+    if (rc == 0 && status == MHD_HTTP_ACCEPTED && event == EVENT_PUSH)
         rc = post(self, id, err);
     if (rc < 0) {
         exchange_answer_failure(self, err);

@@ -54,6 +54,7 @@ static const struct {
 } routes[] = {
     {"/", "POST", "POST", http_api},
     {"/hooks/connection/", "POST", "POST", http_connection_hook},
+    {"/hooks/webhook/", "POST", "POST", http_webhook},
     {"/healthz", "GET", "GET, HEAD", healthz},
     {"/readyz", "GET", "GET, HEAD", readyz},
 };

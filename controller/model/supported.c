@@ -9,21 +9,6 @@
 
 /* Each function: whether the declaration, stage or action asks for it. */
 
-static bool wants_pull_requests(const Pen__PipelineDeclaration *declaration)
-{
-    for (size_t i = 0; i < declaration->n_triggers; i++)
-        if (declaration->triggers[i]->git_configuration->n_pull_request > 0)
-            return true;
-    return false;
-}
-
-static const struct {
-    bool (*wants)(const Pen__PipelineDeclaration *declaration);
-    const char *what;
-} pipeline_members[] = {
-    {wants_pull_requests, "pullRequest filters of triggers"},
-};
-
 static bool wants_secrets(const Pen__ActionDeclaration *action)
 {
     for (size_t i = 0; i < action->n_environment_variables; i++) {
@@ -81,12 +66,6 @@ static int check_stage(const Pen__StageDeclaration *stage, struct pen_error *err
 
 int pen_model_check_supported(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
 {
-    for (size_t i = 0; i < COUNT(pipeline_members); i++) {
-        if (pipeline_members[i].wants(declaration))
-            return pen_fail_api(err, PEN_EUNSUPPORTED, "InvalidStructureException",
-                                "This release of Penstock does not support %s",
-                                pipeline_members[i].what);
-    }
     int code = 0;
     for (size_t i = 0; code == 0 && i < declaration->n_stages; i++)
         code = check_stage(declaration->stages[i], err);

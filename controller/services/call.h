@@ -73,6 +73,7 @@ struct pen_call {
     const char *principal; /* ARN */
     json_t *input;         /* validated */
     int64_t now_ms;        /* wall clock */
+    char host[256];        /* header Host: by which name and port the caller reaches us */
     bool waited_out;       /* the time to wait is over: answer with what there is */
 
     json_t *output;     /* made by the handler; NULL gives {} */

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/io/file.h"
@@ -246,21 +247,26 @@ static int spawn(const struct pen_fetch_order *order, const struct environment *
     PEN_CLEANUP(pen_fd_close) int write_fd = fds[1];
     if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
         return pen_fail_errno(err, "no pipe for git");
-    const char *const argv[] = {"git",
-                                git_dir,
-                                "fetch",
-                                "--quiet",
-                                "--prune",
-                                "--force",
-                                "--no-recurse-submodules",
-                                "--no-auto-maintenance",
-                                "--no-write-fetch-head",
-                                "--no-show-forced-updates",
-                                "--end-of-options",
-                                order->url->text,
-                                "+refs/heads/*:refs/heads/*",
-                                "+refs/tags/*:refs/tags/*",
-                                NULL};
+    const char *argv[PEN_FETCH_REFSPECS_MAX + 16] = {"git",
+                                                     git_dir,
+                                                     "fetch",
+                                                     "--quiet",
+                                                     "--prune",
+                                                     "--force",
+                                                     "--no-recurse-submodules",
+                                                     "--no-auto-maintenance",
+                                                     "--no-write-fetch-head",
+                                                     "--no-show-forced-updates",
+                                                     "--end-of-options",
+                                                     order->url->text,
+                                                     "+refs/heads/*:refs/heads/*",
+                                                     "+refs/tags/*:refs/tags/*"};
+    size_t count = 0;
+    while (argv[count] != NULL)
+        count++;
+    CHECK(order->refspecs_count <= PEN_FETCH_REFSPECS_MAX);
+    for (size_t i = 0; i < order->refspecs_count; i++)
+        argv[count + i] = order->refspecs[i];
     const struct pen_proc_spec spec = {
         .argv = argv,
         .environment = (const char *const *)environment->entries,

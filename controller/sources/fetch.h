@@ -18,12 +18,17 @@
 #include "common/base/error.h"
 #include "controller/sources/url.h"
 
+/* Refspecs of one fetch besides those of branches and tags. */
+enum { PEN_FETCH_REFSPECS_MAX = 64 };
+
 struct pen_fetch_order {
     const char *mirrors; /* folder of mirrors; its parent may hold known_hosts */
     const char *name;    /* of the mirror's folder in it */
     const struct pen_git_url *url;
-    const char *username; /* NULL: none */
-    const char *secret;   /* password, token or private ssh key; NULL: none */
+    const char *username;  /* NULL: none */
+    const char *secret;    /* password, token or private ssh key; NULL: none */
+    char *const *refspecs; /* fetched besides all branches and tags */
+    size_t refspecs_count;
 };
 
 struct pen_fetch {

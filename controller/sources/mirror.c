@@ -125,7 +125,12 @@ static int fetch_start(struct pen_sources_state *self, struct pen_mirror *mirror
     int rc = pen_git_make_bare(mirror->path, err);
     if (rc < 0 || (rc = open_secret(self, connection->row, &secret, err)) < 0)
         return rc;
+    PEN_CLEANUP(pen_refspecs_release) struct pen_refspecs refspecs = {.count = 0};
+    pen_looks_join(self, mirror, &refspecs);
+    pen_runs_join(self, mirror, &refspecs);
     const struct pen_fetch_order order = {
+        .refspecs = refspecs.texts,
+        .refspecs_count = refspecs.count,
         .mirrors = self->mirrors_path,
         .name = mirror->name,
         .url = &mirror->url,
@@ -150,6 +155,8 @@ static int tell(struct pen_sources_state *self, struct pen_mirror *mirror, const
         pen_log(PEN_LOG_WARNING, "fetch failed", "url=%s reason=%s", mirror->url.text, reason);
     mirror->failing = error_code != NULL;
     int rc = pen_watch_mirror(self, mirror, error_code ? sentence : NULL, err);
+    if (rc == 0)
+        rc = pen_looks_mirror(self, mirror, error_code == NULL, err);
     if (rc == 0)
         rc = pen_runs_mirror(self, mirror, mirror->started, error_code, sentence, err);
     return rc;
@@ -232,10 +239,10 @@ int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror
     if (again && !mirror->unwanted) {
         /* Another git may have held the lock for a moment: once more, for all who wait. */
         mirror->wanted = true;
-        return 0;
+        return pen_looks_mirror(self, mirror, false, err);
     }
     if (mirror->unwanted)
-        return 0;
+        return pen_looks_mirror(self, mirror, false, err);
     return tell(self, mirror, error_code, pen_buf_text(&reason), err);
 }
 

@@ -14,6 +14,7 @@ enum {
     REFS_FILE_MAX = PEN_GIT_REFS_MAX * (PEN_GIT_ID_SIZE + REF_NAME_MAX + 1),
     FILE_NAME_MAX = 4096,
     ID_SIZE = PEN_GIT_ID_SIZE - 1,
+    MERGE_SEARCH_MAX = 1000, /* commits of the destination: a call comes soon after a merge */
 };
 
 void pen_git_refs_release(struct pen_git_refs *self)
@@ -169,6 +170,72 @@ static int tree_before(git_repository *repository, const char *old_id, const git
         git_commit_parent(&before, commit, 0) < 0)
         return -1;
     return git_commit_tree(ret_tree, before);
+}
+
+/* The trees' difference; NULL trees have no files. */
+static int compare_trees(git_repository *repository, git_commit *before, git_commit *after,
+                         const char *path, struct pen_git_files *ret_files, struct pen_error *err)
+{
+    git_tree *old_tree = NULL;
+    git_tree *new_tree = NULL;
+    git_diff *diff = NULL;
+    git_diff_options options;
+    (void)git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
+    options.notify_cb = take_file;
+    options.payload = ret_files;
+    int result = git_commit_tree(&old_tree, before);
+    if (result == 0 && (result = git_commit_tree(&new_tree, after)) == 0)
+        result = git_diff_tree_to_tree(&diff, repository, old_tree, new_tree, &options);
+    git_diff_free(diff);
+    git_tree_free(new_tree);
+    git_tree_free(old_tree);
+    if (result == 0 || result == GIT_EUSER)
+        return 0;
+    pen_git_files_release(ret_files);
+    return pen_git_fail(err, PEN_EIO, "changes of", path);
+}
+
+/* Where the destination was before it took the head in by a merge commit; else where it is. */
+static void before_the_merge(git_repository *repository, const git_oid *head, git_oid *destination)
+{
+    git_oid at = *destination;
+    for (unsigned i = 0; i < MERGE_SEARCH_MAX; i++) {
+        PEN_CLEANUP(pen_git_commit_free) git_commit *commit = NULL;
+        if (git_commit_lookup(&commit, repository, &at) < 0 || git_commit_parentcount(commit) == 0)
+            return;
+        at = *git_commit_parent_id(commit, 0);
+        for (unsigned k = 1; k < git_commit_parentcount(commit); k++) {
+            if (!git_oid_equal(git_commit_parent_id(commit, k), head))
+                continue;
+            *destination = at;
+            return;
+        }
+    }
+}
+
+int pen_git_pull_request_files(const char *path, const char *head_id, const char *destination,
+                               struct pen_git_files *ret_files, struct pen_error *err)
+{
+    char destination_id[PEN_GIT_ID_SIZE];
+    PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
+    PEN_CLEANUP(pen_git_commit_free) git_commit *head = NULL;
+    PEN_CLEANUP(pen_git_commit_free) git_commit *left = NULL;
+    ret_files->count = 0;
+    int rc = pen_git_head(path, destination, destination_id, err);
+    if (rc < 0)
+        return rc == PEN_ENOTFOUND ? 0 : rc;
+    git_oid other;
+    git_oid base;
+    if ((rc = pen_git_open(path, &repository, err)) < 0 ||
+        (rc = pen_git_commit_find(repository, head_id, &head, err)) < 0)
+        return rc;
+    if (git_oid_fromstr(&other, destination_id) < 0)
+        return pen_git_fail(err, PEN_EIO, "branch", destination);
+    before_the_merge(repository, git_commit_id(head), &other);
+    if (git_merge_base(&base, repository, git_commit_id(head), &other) < 0 ||
+        git_commit_lookup(&left, repository, &base) < 0)
+        return 0; /* nothing in common */
+    return compare_trees(repository, left, head, path, ret_files, err);
 }
 
 int pen_git_changed_files(const char *path, const char *old_id, const char *new_id,

@@ -105,6 +105,25 @@ int pen_report_ref(struct pen_sources_state *self, const Pen__SourceWatch *watch
     return report_found(self, watch, &found, news, more, err);
 }
 
+int pen_report_pull_request(struct pen_sources_state *self, const Pen__PullRequestLook *order,
+                            const char *head, const struct pen_git_files *files,
+                            struct pen_error *err)
+{
+    Pen__PullRequestFound found = PEN__PULL_REQUEST_FOUND__INIT;
+    found.pipeline = order->pipeline;
+    found.has_event = 1;
+    found.event = order->event->id;
+    found.revision_id = (char *)(uintptr_t)head;
+    found.n_changed_files = files->count;
+    found.changed_files = (char **)(uintptr_t)files->names;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_PULL_REQUEST_FOUND;
+    input.pull_request_found = &found;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
 int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,
                     Pen__SourceDone *done, struct pen_error *err)
 {

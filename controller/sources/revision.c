@@ -59,24 +59,34 @@ int pen_git_make_bare(const char *path, struct pen_error *err)
     return 0;
 }
 
-int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SIZE],
-                 struct pen_error *err)
+int pen_git_ref_id(const char *path, const char *name, char ret_id[PEN_GIT_ID_SIZE],
+                   struct pen_error *err)
 {
     PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
     int rc = pen_git_open(path, &repository, err);
     if (rc < 0)
         return rc;
-    PEN_CLEANUP(pen_free) char *name = pen_strdup_printf("refs/heads/%s", branch);
-    if (!name)
-        return pen_fail(err, PEN_ENOMEM, "no memory for a branch name");
     git_oid id;
     int result = git_reference_name_to_id(&id, repository, name);
     if (result == GIT_ENOTFOUND || result == GIT_EINVALIDSPEC)
-        return pen_fail(err, PEN_ENOTFOUND, "no branch '%s'", branch);
+        return pen_fail(err, PEN_ENOTFOUND, "no ref '%s'", name);
     if (result < 0)
-        return pen_git_fail(err, PEN_EIO, "branch", branch);
+        return pen_git_fail(err, PEN_EIO, "ref", name);
     (void)git_oid_tostr(ret_id, PEN_GIT_ID_SIZE, &id);
     return 0;
+}
+
+int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SIZE],
+                 struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) char *name = pen_strdup_printf("refs/heads/%s", branch);
+    if (!name)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a branch name");
+    struct pen_error reason = {0};
+    int rc = pen_git_ref_id(path, name, ret_id, &reason);
+    if (rc == PEN_ENOTFOUND && pen_str_starts_with(reason.message, "no ref"))
+        return pen_fail(err, rc, "no branch '%s'", branch);
+    return rc < 0 ? pen_fail(err, rc, "%s", reason.message) : 0;
 }
 
 char *pen_git_text(const char *text, size_t size_max)

@@ -25,6 +25,10 @@ int pen_git_make_bare(const char *path, struct pen_error *err);
 int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SIZE],
                  struct pen_error *err);
 
+/* The commit a ref of any name points to. Errors: as pen_git_head. */
+int pen_git_ref_id(const char *path, const char *name, char ret_id[PEN_GIT_ID_SIZE],
+                   struct pen_error *err);
+
 struct pen_git_commit {
     char id[PEN_GIT_ID_SIZE];
     char *message; /* all texts are UTF-8, whatever the commit holds */
@@ -73,6 +77,11 @@ struct pen_git_files {
 };
 int pen_git_changed_files(const char *path, const char *old_id, const char *new_id,
                           struct pen_git_files *ret_files, struct pen_error *err);
+/* Files that a pull request changes: from where its head has left the destination branch, also when
+ * that has taken it in by a merge commit since. None when the branch is not there, or when the head
+ * became a part of it without a merge commit. Errors: as above. */
+int pen_git_pull_request_files(const char *path, const char *head_id, const char *destination,
+                               struct pen_git_files *ret_files, struct pen_error *err);
 void pen_git_files_release(struct pen_git_files *self);
 
 /* Pack the files of a commit: modes and links as they are, a submodule as an empty folder. Fills

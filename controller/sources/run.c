@@ -1,4 +1,6 @@
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +58,14 @@ static void run_remove(struct pen_sources_state *self, struct pen_run *run)
         at = &(*at)->next;
     *at = run->next;
     pen_run_destroy(&run);
+}
+
+void pen_runs_join(const struct pen_sources_state *self, const struct pen_mirror *mirror,
+                   struct pen_refspecs *refspecs)
+{
+    for (const struct pen_run *at = self->runs; at; at = at->next)
+        if (at->mirror == mirror && at->order->origin && at->order->origin->pull_request)
+            (void)pen_refspecs_add(refspecs, at->order->origin->pull_request);
 }
 
 bool pen_runs_wait_for(const struct pen_sources_state *self, const struct pen_mirror *mirror)
@@ -150,6 +160,29 @@ static const char *provider_type(const struct pen_git_url *url)
     return "Git";
 }
 
+/* Where the commit was pushed: to the action's branch, or where a trigger has found it. A tag is on
+ * no branch; the action's stands in, so that what refers to it goes on working. */
+static bool add_origin(Pen__SourceDone *done, const struct pen_run *run)
+{
+    static const char branch[] = "refs/heads/";
+    static const char tag[] = "refs/tags/";
+    const Pen__ExecutionOrigin *origin = run->order->origin;
+    const Pen__PullRequest *pull_request = origin ? origin->pull_request : NULL;
+    const char *ref = origin && origin->ref_name ? origin->ref_name : "";
+    if (pull_request) {
+        char number[24];
+        (void)snprintf(number, sizeof number, "%" PRIu64, pull_request->number);
+        return add_variable(done, "SourceBranchName", pull_request->source_branch) &&
+               add_variable(done, "DestinationBranchName", pull_request->destination_branch) &&
+               add_variable(done, "PullRequestId", number) &&
+               add_variable(done, "PullRequestTitle", pull_request->title);
+    }
+    if (pen_str_starts_with(ref, branch))
+        return add_variable(done, "BranchName", ref + strlen(branch));
+    return add_variable(done, "BranchName", setting(run, "BranchName")) &&
+           (!pen_str_starts_with(ref, tag) || add_variable(done, "TagName", ref + strlen(tag)));
+}
+
 static bool add_variables(Pen__SourceDone *done, const struct pen_run *run,
                           const struct pen_git_commit *commit)
 {
@@ -158,8 +191,7 @@ static bool add_variables(Pen__SourceDone *done, const struct pen_run *run,
     pen_time_format(commit->author_ms, authored);
     pen_time_format(commit->committer_ms, committed);
     bool ok = add_variable(done, "CommitId", commit->id) &&
-              add_variable(done, "CommitMessage", commit->message) &&
-              add_variable(done, "BranchName", setting(run, "BranchName")) &&
+              add_variable(done, "CommitMessage", commit->message) && add_origin(done, run) &&
               add_variable(done, "AuthorDate", authored);
     if (is_hosted(run))
         return ok && add_variable(done, "CommitterDate", committed) &&

@@ -90,6 +90,7 @@ static int perform(struct pen_sources_state *self, Pen__Effect *effect, struct p
         return pen_watch_add(self, TAKE_PTR(effect->source_watch), err);
     case PEN__EFFECT__WHAT_SOURCE_UNWATCH:
         pen_watch_drop(self, effect->source_unwatch->pipeline);
+        pen_looks_drop(self, effect->source_unwatch->pipeline);
         return 0;
     case PEN__EFFECT__WHAT_REPOSITORY_MAKE:
         rc = pen_hosted_make(self, effect->repository_make->name, &reason);
@@ -106,6 +107,8 @@ static int perform(struct pen_sources_state *self, Pen__Effect *effect, struct p
         return 0;
     case PEN__EFFECT__WHAT_ZONE_WANTED:
         return pen_report_zone(self, effect->zone_wanted, err);
+    case PEN__EFFECT__WHAT_PULL_REQUEST_LOOK:
+        return pen_look_add(self, TAKE_PTR(effect->pull_request_look), err);
     case PEN__EFFECT__WHAT_SOURCE_POKE:
         return pen_watch_poke(self, effect->source_poke->connection_id, err);
     default:
@@ -129,6 +132,8 @@ static int take_effects(struct pen_sources *self, struct pen_error *err)
             pen_post_release(&posts[i]);
         }
     } while (rc == 0 && count == TAKE_MAX);
+    if (rc == 0 && (rc = pen_looks_ask(&self->state, err)) < 0)
+        return rc;
     return rc < 0 ? rc : pen_runs_begin(&self->state, err);
 }
 
@@ -241,7 +246,7 @@ static int turn(void *context, struct pen_error *err)
     int64_t now_ms = pen_clock_monotonic_ms();
     if (now_ms >= state->next_poll_ms) {
         state->next_poll_ms = now_ms + state->poll_interval_ms;
-        if ((rc = pen_watch_poll(state, err)) < 0)
+        if ((rc = pen_watch_poll(state, err)) < 0 || (rc = pen_looks_ask(state, err)) < 0)
             return rc;
     }
     pen_mirrors_check(state, now_ms);
@@ -373,6 +378,11 @@ static void state_release(struct pen_sources_state *self)
         struct pen_run *first = self->runs;
         self->runs = first->next;
         pen_run_destroy(&first);
+    }
+    while (self->looks) {
+        struct pen_look *look = self->looks;
+        self->looks = look->next;
+        pen_look_destroy(&look);
     }
     while (self->mirrors) {
         struct pen_mirror *mirror = self->mirrors;

@@ -69,6 +69,19 @@ enum pen_news {
     PEN_NEWS_HOOK,     /* the git server behind a connection called */
 };
 
+/* A pull request that is to be looked at. */
+struct pen_look {
+    struct pen_look *next;
+    Pen__PullRequestLook *order;
+    uint64_t fetch; /* number of the fetch that brings it; 0: none yet */
+};
+
+/* What a fetch brings besides branches and tags. */
+struct pen_refspecs {
+    char *texts[PEN_FETCH_REFSPECS_MAX];
+    size_t count;
+};
+
 struct pen_run {
     struct pen_run *next;
     Pen__SourceRun *order;
@@ -106,6 +119,7 @@ struct pen_sources_state {
 
     struct pen_watch *watches;
     struct pen_run *runs;
+    struct pen_look *looks;
     struct pen_connection *connections;
     struct pen_mirror *mirrors;
     struct pen_packed packed[PEN_PACKED_MAX];
@@ -135,6 +149,11 @@ int pen_report_failed(struct pen_sources_state *self, const char *action_executi
 int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wanted,
                     struct pen_error *err);
 int pen_report_flush(struct pen_sources_state *self, struct pen_error *err);
+
+/* What a look has found. head NULL: there is no such pull request. */
+int pen_report_pull_request(struct pen_sources_state *self, const Pen__PullRequestLook *order,
+                            const char *head, const struct pen_git_files *files,
+                            struct pen_error *err);
 
 /* The value of a configuration key, NULL when it is not given. */
 const char *pen_configuration_get(Pen__SourceRun__ConfigurationEntry *const *run_entries,
@@ -206,7 +225,35 @@ void pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watc
 /* Where what it has seen is kept; NULL: no memory. */
 char *pen_watch_refs_path(const struct pen_sources_state *self, const struct pen_watch *watch);
 
+/* ---- look.c: pull requests
+ *
+ *     PullRequestLook --> asked for --> in a fetch --> PullRequestFound
+ *                            ^             | it failed
+ *                            +-- next poll-+
+ */
+
+/* Takes order. One that is there already is not added again. */
+int pen_look_add(struct pen_sources_state *self, Pen__PullRequestLook *order,
+                 struct pen_error *err);
+void pen_looks_drop(struct pen_sources_state *self, const char *pipeline);
+void pen_look_destroy(struct pen_look **look_p);
+/* Ask for fetches of those that are in none; answer those whose connection is gone. */
+int pen_looks_ask(struct pen_sources_state *self, struct pen_error *err);
+/* A fetch begins: what it has to bring, as far as there is room. */
+void pen_looks_join(struct pen_sources_state *self, struct pen_mirror *mirror,
+                    struct pen_refspecs *refspecs);
+/* It has ended. */
+int pen_looks_mirror(struct pen_sources_state *self, struct pen_mirror *mirror, bool fetched,
+                     struct pen_error *err);
+/* Add what brings the head of a pull request, when there is room; false: there is none. */
+bool pen_refspecs_add(struct pen_refspecs *self, const Pen__PullRequest *pull_request);
+void pen_refspecs_release(struct pen_refspecs *self);
+
 /* ---- run.c */
+
+/* As pen_looks_join, for runs of pull requests whose commit is not there any more. */
+void pen_runs_join(const struct pen_sources_state *self, const struct pen_mirror *mirror,
+                   struct pen_refspecs *refspecs);
 
 int pen_run_add(struct pen_sources_state *self, Pen__SourceRun *order, struct pen_error *err);
 int pen_run_cancel(struct pen_sources_state *self, const char *action_execution_id,

@@ -216,8 +216,8 @@ int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mi
     int rc = 0;
     for (struct pen_watch *at = self->watches; rc == 0 && at; at = at->next) {
         struct pen_mirror *its = NULL;
-        if (is_hosted(at) || !at->order->poll || mirror_of(self, at, &its, NULL) < 0 ||
-            its != mirror)
+        if (is_hosted(at) || (!at->order->poll && at->poked == 0) ||
+            mirror_of(self, at, &its, NULL) < 0 || its != mirror)
             continue;
         enum pen_news news = at->poked > 0 ? PEN_NEWS_HOOK : PEN_NEWS_POLL;
         if (mirror->started >= at->poked)

@@ -54,6 +54,7 @@ static const ProtobufCMessageDescriptor *type_of(Pen__RowKind kind)
     case PEN__ROW_KIND__ROW_JOB:
         return &pen__job_row__descriptor;
     case PEN__ROW_KIND__ROW_WEBHOOK:
+        return &pen__webhook_row__descriptor;
     default:
         return NULL;
     }

@@ -214,12 +214,3 @@ def test_push_filters_start_exactly_what_they_say(upstream):
     system.git("push", "-q", "origin", "HEAD~2:refs/heads/release/3", cwd=upstream.clone)
     started.append(system.git("rev-parse", "HEAD~2", cwd=upstream.clone).strip())
     expect(started)
-
-
-def test_pull_request_filters_are_refused_by_name(upstream):
-    pull = [{"providerType": "CodeStarSourceConnection", "gitConfiguration": {
-        "sourceActionName": "Source", "pullRequest": [{"branches": {"includes": ["main"]}}]}}]
-    path = upstream.system.folder / "pull.json"
-    path.write_text(json.dumps(upstream.declaration(triggers=pull)))
-    done = upstream.system.penstock("pipeline", "create", path, check=False)
-    assert done.returncode != 0 and "pullRequest" in done.stderr

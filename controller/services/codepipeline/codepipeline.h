@@ -45,5 +45,23 @@ pen_handler pen_put_job_success_result;
 pen_handler pen_put_job_failure_result;
 /* rollback.c */
 pen_handler pen_rollback_stage;
+/* revisions.c */
+pen_handler pen_put_action_revision;
+/* webhooks.c */
+pen_handler pen_put_webhook;
+pen_handler pen_delete_webhook;
+pen_handler pen_list_webhooks;
+pen_handler pen_register_webhook;
+pen_handler pen_deregister_webhook;
+
+/* webhook_filters.c */
+/* *ret_failed: number of the first filter that the body does not pass, from 1; 0: it passes all.
+ * Without filters the body is not looked at. Errors: ValidationException (the body is no JSON, or a
+ * filter cannot be compared), PipelineNotFoundException. */
+int pen_webhook_filter(struct pen_call *call, const Pen__WebhookRow *row, const void *bytes,
+                       size_t size, size_t *ret_failed, struct pen_error *err);
+
+/* What the sealed secret token of a webhook is bound to. */
+#define PEN_WEBHOOK_SEAL_CONTEXT "webhook secret token"
 
 #endif

@@ -86,6 +86,7 @@ static void put_metadata(struct pen_call *call, const Pen__PipelineRow *pipeline
     pen_put_string(call, metadata, "pipelineArn", arn);
     pen_put_time(call, metadata, "created", pipeline->created_ms);
     pen_put_time(call, metadata, "updated", pipeline->updated_ms);
+    pen_put_time(call, metadata, "pollingDisabledAt", pipeline->polling_disabled_ms);
 }
 
 int pen_get_pipeline(struct pen_call *call, struct pen_error *err)

@@ -384,9 +384,8 @@ static const struct fault faults[] = {
        "'push':[{'branches':{'includes':['a']}}]}},"
        "{'providerType':'CodeStarSourceConnection','gitConfiguration':{'sourceActionName':'Code',"
        "'push':[{'branches':{'includes':['b']}}]}}]"}}},
-    /* right, but not done by this release */
-    {STRUCTURE,
-     "does not support pullRequest filters",
+    {NULL,
+     NULL,
      {{"stages.0.actions.0", CONNECTION},
       {"triggers", "[{'providerType':'CodeStarSourceConnection','gitConfiguration':"
                    "{'sourceActionName':'Code','push':[{'branches':{'includes':['a']}}],"
@@ -406,6 +405,7 @@ static const struct fault faults[] = {
      {{"stages.1.onFailure",
        "{'conditions':[{'result':'RETRY','rules':[{'name':'r','ruleTypeId':{'category':'Rule',"
        "'provider':'VariableCheck'}}]}]}"}}},
+    /* right, but not done by this release */
     {ACTION,
      "Action 'Compile' in stage 'Build': this release of Penstock does not support "
      "environmentVariables of type SECRETS_MANAGER",
