@@ -556,6 +556,11 @@ static void push(struct match *self, size_t at, size_t *depth)
     self->stack[(*depth)++] = at; /* each place once a round: it cannot overflow */
 }
 
+static size_t place_at(size_t at, int32_t step)
+{
+    return step < 0 ? at - (size_t)-step : at + (size_t)step;
+}
+
 /* Enter a place, and all that are reached from it without a character. */
 static void enter(struct match *self, struct places *places, size_t at, bool begins, bool ends)
 {
@@ -566,11 +571,11 @@ static void enter(struct match *self, struct places *places, size_t at, bool beg
         const struct instruction *instruction = &self->regex->program[at];
         switch (instruction->operation) {
         case SPLIT:
-            push(self, (size_t)((int32_t)at + instruction->y), &depth);
-            push(self, (size_t)((int32_t)at + instruction->x), &depth);
+            push(self, place_at(at, instruction->y), &depth);
+            push(self, place_at(at, instruction->x), &depth);
             break;
         case JUMP:
-            push(self, (size_t)((int32_t)at + instruction->x), &depth);
+            push(self, place_at(at, instruction->x), &depth);
             break;
         case AT_BEGIN:
         case AT_END:

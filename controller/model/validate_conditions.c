@@ -67,8 +67,10 @@ static int check_on_failure(const Pen__StageDeclaration *stage, struct pen_error
     if (code == 0 && failure->n_conditions > 0)
         code = check_condition(stage, "onFailure", failure->n_conditions, failure->conditions,
                                allowed, err);
-    if (code == 0 && failure->retry_configuration != NULL &&
-        !pen_str_equal(failure->result, "RETRY"))
+    bool retries =
+        pen_str_equal(failure->result, "RETRY") ||
+        (failure->n_conditions > 0 && pen_str_equal(failure->conditions[0]->result, "RETRY"));
+    if (code == 0 && failure->retry_configuration != NULL && !retries)
         code = pen_fail_api(err, PEN_EINVAL, STAGE,
                             "Stage '%s': onFailure has a retryConfiguration without the result "
                             "RETRY",

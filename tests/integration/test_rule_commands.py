@@ -71,6 +71,19 @@ def test_a_failing_command_fails_the_condition(system_with_agent):
     stages = system.aws("get-pipeline-state", "--name", "mill")["stageStates"]
     assert stages[1]["latestExecution"]["status"] == "Failed"
     assert not any(a.get("latestExecution") for a in stages[1]["actionStates"])
+    api = system.api()
+    api.call("RetryStageExecution", {"pipelineName": "mill", "stageName": "Build",
+                                     "pipelineExecutionId": identity,
+                                     "retryMode": "FAILED_ACTIONS"})
+    system.wait_execution("mill", identity, ("Failed",))
+
+    def listed(reach):
+        latest = {"pipelineExecutionId": identity, "startTimeRange": reach}
+        return api.call("ListRuleExecutions", {"pipelineName": "mill", "filter": {
+            "latestInPipelineExecution": latest}})["ruleExecutionDetails"]
+    wait_for(lambda: len(listed("All")) == 2, "the second check")
+    assert [r["ruleExecutionId"] for r in listed("Latest")] == [
+        listed("All")[0]["ruleExecutionId"]]
     system.penstock("override", "mill", "Build", identity)
     system.wait_execution("mill", identity)
 

@@ -8,13 +8,17 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/wire/wire.h"
+#include "controller/model/validate.h"
 #include "controller/services/codepipeline/codepipeline.h"
 #include "controller/services/codepipeline/names.h"
 #include "controller/services/output.h"
 #include "controller/services/page.h"
 #include "controller/services/read.h"
 
-enum { RULES_PAGE_MAX = 100 };
+enum {
+    RULES_PAGE_MAX = 100,
+    RULES_OF_EXECUTION_MAX = 10000, /* rows that the "Latest" filter looks at */
+};
 
 static void put_error(struct pen_call *call, json_t *object, const Pen__RuleExecutionRow *row)
 {
@@ -125,6 +129,41 @@ static int put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecut
     return 0;
 }
 
+static bool names_rule(const struct pen_rows *stages, const char *id)
+{
+    for (size_t i = 0; i < stages->count; i++) {
+        const Pen__StageExecutionRow *stage = (const Pen__StageExecutionRow *)stages->rows[i];
+        for (size_t k = 0; k < stage->n_conditions; k++)
+            for (size_t r = 0; r < stage->conditions[k]->n_rule_execution_ids; r++)
+                if (pen_str_equal(stage->conditions[k]->rule_execution_ids[r], id))
+                    return true;
+    }
+    return false;
+}
+
+/* Of each stage's conditions keep the rules as they were checked last: a retry checks again. */
+static int keep_latest(struct pen_call *call, const char *execution, struct pen_rows *rows,
+                       struct pen_error *err)
+{
+    PEN_CLEANUP(pen_rows_release) struct pen_rows stages = {0};
+    const struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_STAGE_EXECUTION,
+                                         .execution = execution,
+                                         .limit = PEN_STAGES_MAX};
+    int rc = pen_read_list(call, &query, &stages, err);
+    if (rc < 0)
+        return rc;
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        ProtobufCMessage *moved = TAKE_PTR(rows->rows[i]);
+        if (names_rule(&stages, ((const Pen__RuleExecutionRow *)moved)->id))
+            rows->rows[kept++] = moved;
+        else
+            pen_message_destroy(&moved);
+    }
+    rows->count = kept;
+    return 0;
+}
+
 static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_error *err)
 {
     const char *name = pen_in_string(call->input, "pipelineName");
@@ -136,15 +175,12 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
         return pen_fail_api(err, PEN_EINVAL, "ValidationException",
                             "filter.pipelineExecutionId and filter.latestInPipelineExecution name "
                             "different executions: give one of them.");
-    if (pen_str_equal(pen_in_string(latest, "startTimeRange"), "Latest"))
-        return pen_fail_api(err, PEN_EUNSUPPORTED, "ValidationException",
-                            "filter.latestInPipelineExecution.startTimeRange: this release lists "
-                            "rule executions of the range 'All' only.");
     id = id != NULL ? id : of_latest;
     PEN_CLEANUP(pen_message_destroy) Pen__PipelineRow *pipeline = NULL;
     PEN_CLEANUP(pen_message_destroy) Pen__ExecutionRow *execution = NULL;
     uint64_t before = 0;
-    pen_buf_printf(scope, "%s/%s", name, id == NULL ? "" : id);
+    bool only_latest = pen_str_equal(pen_in_string(latest, "startTimeRange"), "Latest");
+    pen_buf_printf(scope, "%s/%s/%d", name, id == NULL ? "" : id, only_latest);
     int rc = pen_buf_ok(scope, err);
     if (rc < 0 || (rc = pen_read_pipeline(call, name, &pipeline, err)) < 0 ||
         (id != NULL && (rc = pen_read_execution(call, name, id, &execution, err)) < 0) ||
@@ -155,9 +191,10 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
                                          .pipeline = name,
                                          .execution = id,
                                          .before_order = before,
-                                         .limit = size + 1};
+                                         .limit = only_latest ? RULES_OF_EXECUTION_MAX : size + 1};
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
-    if ((rc = pen_read_list(call, &query, &rows, err)) < 0)
+    if ((rc = pen_read_list(call, &query, &rows, err)) < 0 ||
+        (only_latest && (rc = keep_latest(call, id, &rows, err)) < 0))
         return rc;
     size_t shown = rows.count < size ? rows.count : size;
     json_t *list = pen_put_list(call, pen_output(call), "ruleExecutionDetails");
