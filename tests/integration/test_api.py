@@ -412,7 +412,7 @@ def test_health(api):
 
 
 def test_what_is_not_there_yet_is_named(api):
-    for operation in ("PutWebhook", "TagResource", "PollForJobs", "ListActionTypes"):
+    for operation in ("PutWebhook", "TagResource", "PollForThirdPartyJobs", "GetActionType"):
         message = refused(api, "UnknownOperationException", operation, {})
         assert operation in message and "not available" in message
 
