@@ -199,6 +199,15 @@ def test_push_filters_start_exactly_what_they_say(upstream):
                                  "triggerDetail": "penstock:hook:team/app:refs/tags/v1.0"}
     got = api.call("GetPipeline", {"name": NAME})["pipeline"]
     assert got["triggers"] == TRIGGERS
+
+    def known(execution):
+        details = api.call("ListActionExecutions", {"pipelineName": NAME, "filter": {
+            "pipelineExecutionId": execution["pipelineExecutionId"]}})["actionExecutionDetails"]
+        return [one["output"]["outputVariables"] for one in details
+                if one["actionName"] == "Source"][0]
+    of_tag, of_branch = (known(one) for one in system.executions(NAME)[:2])
+    assert (of_tag["TagName"], of_tag["BranchName"]) == ("v1.0", "main")
+    assert of_branch["BranchName"] == "release/1" and "TagName" not in of_branch
     api.close()
 
     # Pushes while no controller runs are found by the first look afterwards, once.

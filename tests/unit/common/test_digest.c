@@ -54,6 +54,11 @@ static void authenticates(void **state)
     uint8_t digest[PEN_SHA256_SIZE];
     pen_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, digest); /* RFC 4231, case 2 */
     check_hex(digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    uint8_t older[PEN_SHA1_SIZE];
+    char hex[2 * PEN_SHA1_SIZE + 1];
+    pen_hmac_sha1("Jefe", 4, "what do ya want for nothing?", 28, older); /* RFC 2202, case 2 */
+    pen_hex_encode(older, sizeof older, hex);
+    assert_string_equal(hex, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
     pen_hmac_sha256(NULL, 0, NULL, 0, digest);
     check_hex(digest, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
     assert_true(pen_equal_constant_time("abc", "abc", 3));
