@@ -92,13 +92,45 @@ enum {
     /* Log files that are kept open. */
     PEN_LIMIT_LOG_FILES_OPEN = 256,
 
+    /* ---- the structure of a pipeline: the API's quotas */
+
+    PEN_STAGES_MIN = 2,
+    PEN_STAGES_MAX = 50,
+    PEN_ACTIONS_PER_STAGE_MAX = 100, /* the documents say 50 and 100; the wider one */
+    PEN_ACTIONS_PER_PIPELINE_MAX = 1000,
+    PEN_RUN_ORDER_MAX = 999,
+    PEN_VARIABLES_MAX = 50,
+    PEN_TRIGGERS_MAX = 50,
+    PEN_TRIGGER_FILTERS_MAX = 3,
+    PEN_TRIGGER_PATTERNS_MAX = 8,
+    PEN_CONFIGURATION_KEY_MAX = 50,
+    PEN_CONFIGURATION_VALUE_MAX = 1000,
+    PEN_RULES_PER_CONDITION_MAX = 5,
+    PEN_APPROVAL_TIMEOUT_MIN_MINUTES = 5,
+    PEN_APPROVAL_TIMEOUT_MAX_MINUTES = 86400,
+
     /* ---- the engine */
 
-    /* Executions of one QUEUED or PARALLEL pipeline, running and waiting: the API's quota. */
+    /* Pipelines: the API's quota for a region. The configuration may say another number. */
+    PEN_LIMIT_PIPELINES = 1000,
+
+    /* Executions of one QUEUED or PARALLEL pipeline, running and waiting: the API's quota. The
+     * configuration may say another number. */
     PEN_LIMIT_PIPELINE_EXECUTIONS = 50,
 
-    /* Actions that run at once in one PARALLEL execution: the API's quota. */
+    /* Actions that run at once in one PARALLEL execution: the API's quota. The configuration may
+     * say another number. */
     PEN_LIMIT_PARALLEL_ACTIONS = 5,
+
+    /* The most that the configuration may say of the three above: lists of executions and their
+     * actions are walked, and rows of all pipelines are loaded at each start. */
+    PEN_LIMIT_PIPELINES_CONFIGURED = 100 * 1000,
+    PEN_LIMIT_PIPELINE_EXECUTIONS_CONFIGURED = 10 * 1000,
+    PEN_LIMIT_PARALLEL_ACTIONS_CONFIGURED = 1000,
+
+    /* What waits at a transition that was disabled for longer than this does not go on by itself
+     * when it is enabled: the API's rule. */
+    PEN_LIMIT_TRANSITION_REST_DAYS = 30,
 
     /* Branches and tags of one source action whose newest revision is remembered, so that one that
      * is reported again starts nothing: more than move between two restarts. */

@@ -150,6 +150,9 @@ static int load(struct controller *self, struct pen_error *err)
     options.job_timeout_ms = with->job_timeout_ms;
     options.job_visibility_ms = with->job_visibility_ms;
     options.job_continuation_ms = with->job_continuation_ms;
+    options.pipelines_max = with->pipelines_max;
+    options.executions_max = with->executions_max;
+    options.parallel_actions_max = with->parallel_actions_max;
     options.bulk_port = port_of(pen_data_endpoint(self->data));
     int rc = pen_random_bytes(options.seed, sizeof options.seed, err);
     if (rc < 0 || (rc = pen_engine_create(&options, &self->engine, err)) < 0)

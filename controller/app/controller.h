@@ -30,6 +30,9 @@ struct pen_controller_settings {
     int64_t job_timeout_ms;
     int64_t job_visibility_ms;
     int64_t job_continuation_ms;
+    uint32_t pipelines_max;
+    uint32_t executions_max;
+    uint32_t parallel_actions_max;
     uint64_t reserve_bytes;
 };
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/base/limits.h"
+
 enum {
     SECOND_MS = 1000,
     MINUTE_MS = 60 * SECOND_MS,
@@ -36,6 +38,12 @@ const struct pen_config_key pen_controller_keys[] = {
      "A job that its worker has not acknowledged is offered to others after this."},
     {"job-continuation", PEN_CONFIG_DURATION, "30s", SECOND_MS, DAY_MS,
      "The pause before a job that continues another is offered."},
+    {"pipelines-max", PEN_CONFIG_INTEGER, "1000", 1, PEN_LIMIT_PIPELINES_CONFIGURED,
+     "Pipelines at most."},
+    {"executions-max", PEN_CONFIG_INTEGER, "50", 1, PEN_LIMIT_PIPELINE_EXECUTIONS_CONFIGURED,
+     "Executions of one QUEUED or PARALLEL pipeline at most, running and waiting."},
+    {"parallel-actions-max", PEN_CONFIG_INTEGER, "5", 1, PEN_LIMIT_PARALLEL_ACTIONS_CONFIGURED,
+     "Actions at most that run at once in one execution of a PARALLEL pipeline."},
     {"disk-reserve", PEN_CONFIG_SIZE, "64MiB", 0, INT64_C(1) << 50,
      "With less free space than this under the data folder, new work is refused."},
     {0},
@@ -68,6 +76,9 @@ int pen_settings_from_config(const struct pen_config *config,
         .job_timeout_ms = pen_config_number(config, "job-timeout"),
         .job_visibility_ms = pen_config_number(config, "job-visibility"),
         .job_continuation_ms = pen_config_number(config, "job-continuation"),
+        .pipelines_max = (uint32_t)pen_config_number(config, "pipelines-max"),
+        .executions_max = (uint32_t)pen_config_number(config, "executions-max"),
+        .parallel_actions_max = (uint32_t)pen_config_number(config, "parallel-actions-max"),
         .reserve_bytes = (uint64_t)pen_config_number(config, "disk-reserve"),
     };
     if (settings.dir[0] == '\0')

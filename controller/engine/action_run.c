@@ -217,6 +217,10 @@ static void prepare_approval(struct pen_engine *engine, const struct execution *
     char token[PEN_UUID_TEXT_SIZE];
     pen_uuid(&engine->prng, token);
     row->approval_token = mem_text(token);
+    for (size_t i = 0; i < execution->row->n_artifacts; i++)
+        APPEND(row, approves, mem_copy(execution->row->artifacts[i]));
+    for (size_t i = 0; i < execution->row->n_revisions; i++)
+        APPEND(row, approves_revisions, mem_copy(execution->row->revisions[i]));
     if (execution_parallel(execution))
         row->external_execution_id = mem_text(token); /* the only place where clients find it */
     int64_t timeout_ms = declaration->has_timeout_in_minutes

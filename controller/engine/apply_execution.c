@@ -118,6 +118,16 @@ static void queue_remove(struct pen_engine *engine, struct stage_state *stage, c
     }
 }
 
+/* What rested at the gate goes on. */
+static void wake_gate(struct pen_engine *engine, struct stage_state *stage)
+{
+    if (!stage->row->has_rested_order)
+        return;
+    stage->row->has_rested_order = 0;
+    stage->row->rested_order = 0;
+    entity_touch(engine, &stage->entity);
+}
+
 /* The execution does not stand at the gate any more. */
 static void leave_gate(struct pen_engine *engine, struct execution *execution)
 {
@@ -154,6 +164,8 @@ int apply_execution_waiting(struct pen_engine *engine, const Pen__Fact *fact, st
     execution->row->status_summary = mem_format("Waiting to enter stage '%s'", name);
     struct stage_state *stage = find_stage(execution->pipeline, name);
     if (stage != NULL) {
+        if (execution->row->order > stage->row->rested_order && !execution_rolls_back(execution))
+            wake_gate(engine, stage); /* a new change, or a person's start */
         queue_add(engine, stage, execution);
         gate_work(engine, stage);
     }

@@ -155,6 +155,18 @@ int apply_pipeline_deleted(struct pen_engine *engine, const Pen__Fact *fact, str
     return 0;
 }
 
+/* It is enabled after a long time: what waits there does not go on by itself. */
+static void rest_if_closed_long(const struct pen_engine *engine, const Pen__Fact *fact,
+                                struct stage_state *stage)
+{
+    int64_t rest_ms = (int64_t)PEN_LIMIT_TRANSITION_REST_DAYS * 24 * 3600 * 1000;
+    if (stage->row->disabled && stage->row->n_waiting > 0 &&
+        fact->at_ms - stage->row->disabled_since_ms > rest_ms)
+        SET(stage->row, rested_order, engine->setting->row->last_order);
+    stage->row->has_disabled_since_ms = 0;
+    stage->row->disabled_since_ms = 0;
+}
+
 int apply_transition_changed(struct pen_engine *engine, const Pen__Fact *fact,
                              struct pen_error *err)
 {
@@ -163,6 +175,10 @@ int apply_transition_changed(struct pen_engine *engine, const Pen__Fact *fact,
     struct stage_state *stage = pipeline == NULL ? NULL : find_stage(pipeline, body->stage);
     if (stage == NULL)
         return pen_fail(err, PEN_ECORRUPT, "no stage '%s' in '%s'", body->stage, fact->pipeline);
+    if (body->disabled && !stage->row->disabled)
+        SET(stage->row, disabled_since_ms, fact->at_ms);
+    else if (!body->disabled)
+        rest_if_closed_long(engine, fact, stage);
     SET(stage->row, disabled, body->disabled);
     mem_set_text(&stage->row->disabled_reason, body->disabled ? body->reason : NULL);
     mem_set_text(&stage->row->changed_by, fact->by);

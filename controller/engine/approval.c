@@ -38,6 +38,12 @@ static int refuse(const struct pen_engine *engine, const struct pipeline *pipeli
             latest = stage->row->latest_actions[i];
     const struct action *action =
         latest == NULL ? NULL : find_action(engine, latest->action_execution_id);
+    bool expired = action != NULL && action->row->updated_by == NULL &&
+                   action->row->status == PEN__ACTION_STATUS__ACTION_FAILED;
+    if (expired && pen_str_equal(action->row->approval_token, request->token))
+        return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
+                            "the time to approve '%s' of stage '%s' is over", request->action,
+                            request->stage);
     bool decided = latest != NULL &&
                    (action == NULL || pen_str_equal(action->row->approval_token, request->token));
     if (decided)
@@ -47,6 +53,24 @@ static int refuse(const struct pen_engine *engine, const struct pipeline *pipeli
     return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                         "the token is not that of the approval that waits at '%s' of stage '%s'",
                         request->action, request->stage);
+}
+
+/* Whether the execution still has exactly the artifacts that the approval was asked for. One that
+ * came since, from beside the approval, changes nothing of them. */
+static bool still_the_same(const struct action *action)
+{
+    const Pen__ExecutionRow *now = action->run->execution->row;
+    for (size_t i = 0; i < action->row->n_approves; i++) {
+        const Pen__ArtifactRef *asked = action->row->approves[i]->artifact;
+        bool found = false;
+        for (size_t j = 0; j < now->n_artifacts && !found; j++)
+            found = pen_str_equal(now->artifacts[j]->artifact->name, asked->name) &&
+                    mem_bytes_equal(now->artifacts[j]->artifact->manifest_sha256,
+                                    asked->manifest_sha256);
+        if (!found)
+            return false;
+    }
+    return true;
 }
 
 int handle_put_approval(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
@@ -69,6 +93,10 @@ int handle_put_approval(struct pen_engine *engine, const Pen__Input *input, Pen_
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                             "the time to approve '%s' of stage '%s' is over", request->action,
                             request->stage);
+    if (request->approved && !still_the_same(action))
+        return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
+                            "what '%s' of stage '%s' was asked for has been made again since",
+                            request->action, request->stage);
     Pen__ActionEnded *body = action_ended(action,
                                           request->approved ? PEN__ACTION_STATUS__ACTION_SUCCEEDED
                                                             : PEN__ACTION_STATUS__ACTION_FAILED,
@@ -90,4 +118,68 @@ void approval_expire(struct pen_engine *engine, struct action *self)
 {
     CHECK(self->row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL);
     action_fail(engine, self, "JobFailed", "Nobody approved or rejected it in time");
+}
+
+/* ---- giving way */
+
+/* Whether it is an approval that gives way to a newer execution. */
+static bool gives_way(const struct action *action)
+{
+    if (action->row->phase != PEN__ACTION_PHASE__ACTION_APPROVAL)
+        return false;
+    for (size_t i = 0; i < action->row->n_resolved_configuration; i++)
+        if (pen_str_equal(action->row->resolved_configuration[i]->key, "WhenNewerWaits"))
+            return pen_str_equal(action->row->resolved_configuration[i]->value, "Supersede");
+    return false;
+}
+
+static bool only_yielding_approvals(const struct stage_run *run)
+{
+    bool any = false;
+    for (size_t i = 0; i < run->declaration->n_actions; i++) {
+        const struct action *action = run->current[i];
+        if (action == NULL || action->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
+            continue;
+        if (!gives_way(action))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* The newest execution that would enter if the stage were free; NULL when there is none. */
+static const struct execution *newest_behind(const struct pen_engine *engine,
+                                             const struct execution *execution,
+                                             const struct stage_state *stage)
+{
+    const struct execution *newest = NULL;
+    for (size_t i = 0; i < stage->row->n_waiting; i++) {
+        const struct execution *other = find_execution(engine, stage->row->waiting[i]);
+        if (other != NULL && other->row->order > execution->row->order &&
+            other->row->order > stage->row->rested_order && !execution_rolls_back(other) &&
+            !execution_outdated(other) &&
+            other->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS &&
+            (newest == NULL || other->row->order > newest->row->order))
+            newest = other;
+    }
+    return newest;
+}
+
+bool approval_yields(struct pen_engine *engine, struct stage_run *run)
+{
+    struct execution *execution = run->execution;
+    const struct stage_state *stage = find_stage(execution->pipeline, run->row->stage);
+    if (stage == NULL || stage->row->n_waiting == 0 || stage->row->disabled ||
+        !pen_str_equal(execution->row->mode, "SUPERSEDED") || execution_rolls_back(execution) ||
+        !only_yielding_approvals(run))
+        return false;
+    const struct execution *newer = newest_behind(engine, execution, stage);
+    if (newer == NULL)
+        return false;
+    static const char why[] = "A newer execution took its place while it waited for approval";
+    stage_abandon(engine, run, true, why);
+    stage_end(engine, run, PEN__STAGE_STATUS__STAGE_CANCELLED);
+    execution_end(engine, execution, PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED, why,
+                  newer->row->id);
+    return true;
 }

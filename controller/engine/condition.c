@@ -278,7 +278,7 @@ static int check_override(const struct pen_engine *engine, const struct stage_st
         return not_overridable(err, request, "it does not hold the stage up");
     if (stage->row->holder != NULL || rollback_waits(engine, stage))
         return not_overridable(err, request, "another execution is in the stage");
-    return check_room(run->execution->pipeline, run->execution->row->mode, err);
+    return check_room(engine, run->execution->pipeline, run->execution->row->mode, err);
 }
 
 int handle_override_condition(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,

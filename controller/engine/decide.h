@@ -145,7 +145,8 @@ void condition_abandon(struct pen_engine *engine, struct stage_run *run, const c
 
 /* Whether one more execution may be under way.
  * Errors: ConcurrentPipelineExecutionsLimitExceededException. */
-int check_room(const struct pipeline *pipeline, const char *mode, struct pen_error *err);
+int check_room(const struct pen_engine *engine, const struct pipeline *pipeline, const char *mode,
+               struct pen_error *err);
 
 /* The execution has failed in this stage: go back to the last success, if the stage wants that. */
 void rollback_by_itself(struct pen_engine *engine, const struct execution *failed,
@@ -186,6 +187,10 @@ void action_progress(struct pen_engine *engine, const struct action *self, const
 void action_try_again(struct pen_engine *engine, struct action *self, const char *why);
 
 void approval_expire(struct pen_engine *engine, struct action *self);
+
+/* A newer execution waits in front of the stage, and what is in progress in it are approvals that
+ * give way to one: end the execution as Superseded. True when that was done. */
+bool approval_yields(struct pen_engine *engine, struct stage_run *run);
 
 void attempt_grant(struct pen_engine *engine, struct action *action, struct agent *agent,
                    uint64_t offered_fence);

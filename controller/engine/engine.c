@@ -28,6 +28,9 @@ void pen_engine_options_default(struct pen_engine_options *ret_options)
         .job_timeout_ms = 24 * 3600 * 1000,
         .job_visibility_ms = 60 * 1000,
         .job_continuation_ms = 30 * 1000,
+        .pipelines_max = PEN_LIMIT_PIPELINES,
+        .executions_max = PEN_LIMIT_PIPELINE_EXECUTIONS,
+        .parallel_actions_max = PEN_LIMIT_PARALLEL_ACTIONS,
         .repeatable_attempts_max = 2,
     };
 }

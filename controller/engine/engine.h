@@ -42,6 +42,9 @@ struct pen_engine_options {
     int64_t job_timeout_ms;           /* 24 hours: an action of a custom type, all its jobs */
     int64_t job_visibility_ms;        /* 60,000: an unacknowledged job is offered again */
     int64_t job_continuation_ms;      /* 30,000: before a job that continues another is offered */
+    uint32_t pipelines_max;           /* 1,000 */
+    uint32_t executions_max;          /* 50: of one QUEUED or PARALLEL pipeline */
+    uint32_t parallel_actions_max;    /* 5: of one PARALLEL execution */
     uint32_t repeatable_attempts_max; /* 2 more attempts after losses */
     uint32_t bulk_port;               /* told to agents in Welcome */
     bool check_invariants;            /* after every step; tests and debug builds */

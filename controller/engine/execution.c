@@ -122,9 +122,10 @@ static const char *mode_of(const struct pipeline *pipeline)
     return mode != NULL ? mode : "SUPERSEDED";
 }
 
-int check_room(const struct pipeline *pipeline, const char *mode, struct pen_error *err)
+int check_room(const struct pen_engine *engine, const struct pipeline *pipeline, const char *mode,
+               struct pen_error *err)
 {
-    if (pen_str_equal(mode, "SUPERSEDED") || pipeline->running < PEN_LIMIT_PIPELINE_EXECUTIONS)
+    if (pen_str_equal(mode, "SUPERSEDED") || pipeline->running < engine->options.executions_max)
         return 0;
     return pen_fail_api(err, PEN_ELIMIT, "ConcurrentPipelineExecutionsLimitExceededException",
                         "pipeline '%s' has %zu executions under way, the most that %s mode allows",
@@ -161,7 +162,7 @@ void execution_start_unlimited(struct pen_engine *engine, struct pipeline *pipel
 int execution_start(struct pen_engine *engine, struct pipeline *pipeline, struct start *start,
                     char ret_id[37], struct pen_error *err)
 {
-    int rc = check_room(pipeline, mode_of(pipeline), err);
+    int rc = check_room(engine, pipeline, mode_of(pipeline), err);
     if (rc < 0)
         return rc;
     execution_start_unlimited(engine, pipeline, start, ret_id);

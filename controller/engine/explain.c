@@ -6,6 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
+#include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/job.h"
 #include "controller/model/cron.h"
@@ -257,6 +258,21 @@ static void say_transition(const struct execution *execution, const struct stage
         pen_buf_printf(text, ": %s", stage->row->disabled_reason);
 }
 
+static bool not_rested(const struct execution *execution, const struct stage_state *stage)
+{
+    return stage == NULL || execution->row->order > stage->row->rested_order;
+}
+
+static void say_rested(const struct execution *execution, const struct stage_state *stage,
+                       struct pen_buf *text)
+{
+    (void)execution;
+    pen_buf_printf(text,
+                   "the transition into stage '%s' was disabled for more than %d days: what waited "
+                   "there does not go on by itself",
+                   stage->row->stage, PEN_LIMIT_TRANSITION_REST_DAYS);
+}
+
 static void say_holder(const struct execution *execution, const struct stage_state *stage,
                        struct pen_buf *text)
 {
@@ -281,6 +297,8 @@ static const struct gate_predicate {
 } gate_predicates[] = {
     {"transition_disabled", "enable it: penstock transition enable", transition_open,
      say_transition},
+    {"transition_rested", "a new change comes, or a person starts the pipeline", not_rested,
+     say_rested},
     {"stage_held", "that execution leaves the stage, or is stopped", stage_free, say_holder},
     {"in_queue", "those before it enter, or are stopped", first_in_queue, say_queue},
 };
@@ -378,6 +396,17 @@ static void explain_attempt(const struct action *action, Pen__Reply *reply)
                action->row->phase_since_ms, clears, false);
 }
 
+/* What a person is asked for: the revisions that stand behind it. */
+static void say_approval(const struct action *action, struct pen_buf *text)
+{
+    pen_buf_puts(text, "It waits for a person to approve it");
+    for (size_t i = 0; i < action->row->n_approves_revisions; i++) {
+        const Pen__SourceRevision *revision = action->row->approves_revisions[i];
+        pen_buf_printf(text, "%s %s at %s", i == 0 ? ":" : ",", revision->action,
+                       revision->revision_id);
+    }
+}
+
 static void explain_action(const struct pen_engine *engine, const struct action *action,
                            Pen__Reply *reply)
 {
@@ -399,7 +428,7 @@ static void explain_action(const struct pen_engine *engine, const struct action 
     case PEN__ACTION_PHASE__ACTION_APPROVAL:
         predicate = "approval_wanted";
         clears = "a person approves or rejects: penstock approve, penstock reject";
-        pen_buf_puts(&text, "It waits for a person to approve it");
+        say_approval(action, &text);
         break;
     case PEN__ACTION_PHASE__ACTION_JOB:
         predicate = job_explain(engine, action->job, &text, &clears);

@@ -49,6 +49,9 @@ void gate_advance(struct pen_engine *engine, struct stage_state *self)
     if (self->entity.dead)
         return;
     supersede(engine, self);
+    struct execution *holder = find_execution(engine, self->row->holder);
+    if (holder != NULL && self->row->n_waiting > 0)
+        execution_work(engine, holder); /* an approval in it may give way */
     for (size_t i = 0; i < self->row->n_waiting;) {
         struct execution *waiting = find_execution(engine, self->row->waiting[i]);
         CHECK(waiting != NULL && waiting->row->waiting);

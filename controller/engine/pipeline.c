@@ -43,6 +43,10 @@ int handle_create_pipeline(struct pen_engine *engine, const Pen__Input *input, P
         return pen_fail_api(err, PEN_ECONFLICT, "PipelineNameInUseException",
                             "A pipeline with the name '%s' already exists in account '%s'",
                             declaration->name, engine->setting->row->account);
+    if (engine->pipelines.count >= engine->options.pipelines_max)
+        return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
+                            "there are %zu pipelines, as many as there may be",
+                            engine->pipelines.count);
     if ((rc = check_polling(engine, declaration, err)) < 0)
         return rc;
     Pen__PipelineDeclaration *settled = mem_copy(declaration);

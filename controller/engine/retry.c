@@ -88,7 +88,7 @@ static int check_retry(const struct pen_engine *engine, const struct pipeline *p
                             : why_not_beside_siblings(execution, run, request->all_actions);
     if (why != NULL)
         return not_retryable(err, request, why);
-    return ended ? check_room(pipeline, execution->row->mode, err) : 0;
+    return ended ? check_room(engine, pipeline, execution->row->mode, err) : 0;
 }
 
 int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,

@@ -71,7 +71,7 @@ static bool start_group(struct pen_engine *engine, struct stage_run *self)
             run_order(self->declaration->actions[i]) != self->row->run_order)
             continue;
         lacking = true;
-        if (parallel && self->execution->in_progress >= PEN_LIMIT_PARALLEL_ACTIONS)
+        if (parallel && self->execution->in_progress >= engine->options.parallel_actions_max)
             break;
         action_start(engine, self, i);
     }
@@ -115,6 +115,8 @@ void stage_advance(struct pen_engine *engine, struct stage_run *self)
 {
     const struct execution *execution = self->execution;
     if (!enter(engine, self))
+        return;
+    if (approval_yields(engine, self))
         return;
     if (any_failed(self)) {
         if (execution->in_progress == 0)

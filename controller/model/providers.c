@@ -12,6 +12,7 @@
 static const char *const booleans[] = {"true", "false", NULL};
 static const char *const archive_formats[] = {"CODE_ZIP", NULL};
 static const char *const classes[] = {"once", "repeatable", NULL};
+static const char *const when_newer_waits[] = {"Keep", "Supersede", NULL};
 static const char *const environment_types[] = {"LINUX_CONTAINER", NULL};
 static const char *const compute_types[] = {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM",
                                             "BUILD_GENERAL1_LARGE", NULL};
@@ -59,6 +60,10 @@ static const struct pen_provider_key manual_keys[] = {
     {.name = "NotificationArn", .description = "Topic that is told when approval is wanted."},
     {.name = "ExternalEntityLink", .description = "Page for the reviewer to look at."},
     {.name = "CustomData", .description = "Text for the reviewer to read."},
+    {.name = "WhenNewerWaits",
+     .values = when_newer_waits,
+     .description = "Keep, when left out: it waits for its answer; Supersede: it is given up when "
+                    "a newer execution waits in front of its stage."},
 };
 
 static const struct pen_provider providers[] = {

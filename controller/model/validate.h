@@ -9,26 +9,9 @@
 #define PEN_CONTROLLER_MODEL_VALIDATE_H
 
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "controller/model/action_types.h"
 #include "pipeline.pb-c.h"
-
-/* Limits of a declaration: the API's quotas. */
-enum {
-    PEN_STAGES_MIN = 2,
-    PEN_STAGES_MAX = 50,
-    PEN_ACTIONS_PER_STAGE_MAX = 100, /* the documents say 50 and 100; the wider one */
-    PEN_ACTIONS_PER_PIPELINE_MAX = 1000,
-    PEN_RUN_ORDER_MAX = 999,
-    PEN_VARIABLES_MAX = 50,
-    PEN_TRIGGERS_MAX = 50,
-    PEN_TRIGGER_FILTERS_MAX = 3,
-    PEN_TRIGGER_PATTERNS_MAX = 8,
-    PEN_CONFIGURATION_KEY_MAX = 50,
-    PEN_CONFIGURATION_VALUE_MAX = 1000,
-    PEN_RULES_PER_CONDITION_MAX = 5,
-    PEN_APPROVAL_TIMEOUT_MIN_MINUTES = 5,
-    PEN_APPROVAL_TIMEOUT_MAX_MINUTES = 86400,
-};
 
 /* Errors: PEN_EINVAL with InvalidStructureException, InvalidStageDeclarationException,
  * InvalidActionDeclarationException, InvalidBlockerDeclarationException or ValidationException;

@@ -451,6 +451,17 @@ static void do_options(struct story *self, const struct command *command)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (command_value(command, known[i].name) != NULL)
             *known[i].value_ms = duration(self, command_value(command, known[i].name));
+    const struct {
+        const char *name;
+        uint32_t *value;
+    } counts[] = {
+        {"pipelines", &options->pipelines_max},
+        {"executions", &options->executions_max},
+        {"parallel", &options->parallel_actions_max},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (command_value(command, counts[i].name) != NULL)
+            *counts[i].value = (uint32_t)strtoul(command_value(command, counts[i].name), NULL, 10);
     world_restart(&self->world);
     world_perform(&self->world);
     tell_facts(self);

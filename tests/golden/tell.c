@@ -208,8 +208,8 @@ static void tell_retried(struct story *self, const Pen__Fact *fact)
 {
     const Pen__StageRetried *body = fact->stage_retried;
     tell(self, fact->at_ms, "%s %s %s%s%s", fact->execution_id, body->stage,
-         body->overridden ? "goes on" : "is retried: ", or_nothing(body->mode),
-         body->automatic ? ", automatically" : "");
+         body->overridden ? "goes on" : "is retried: ",
+         body->overridden ? "" : or_nothing(body->mode), body->automatic ? ", automatically" : "");
 }
 
 static void tell_condition_started(struct story *self, const Pen__Fact *fact)
