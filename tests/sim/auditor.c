@@ -19,7 +19,7 @@
  *     15 AUDIT           auditor_reloaded: earlier checkpoints of the log of facts stay true
  *     16 LIVENESS        auditor_check_quiet, auditor_check_end
  *     17 DETERMINISM     sim_main.c: --twice
- *        LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c
+ *        LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB: auditor_job.c
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -134,6 +134,8 @@ void auditor_fact(struct sim *sim, const Pen__Fact *fact)
         [PEN__FACT__WHAT_CONDITION_ENDED] = on_condition_ended,
         [PEN__FACT__WHAT_ACTION_STARTED] = on_action_started,
         [PEN__FACT__WHAT_ACTION_ENDED] = on_action_ended,
+        [PEN__FACT__WHAT_JOB_QUEUED] = on_job_queued,
+        [PEN__FACT__WHAT_JOB_MOVED] = on_job_moved,
         [PEN__FACT__WHAT_ACTION_REQUEUED] = on_action_requeued,
         [PEN__FACT__WHAT_ATTEMPT_GRANTED] = on_granted,
         [PEN__FACT__WHAT_ATTEMPT_STARTED] = on_attempt_started,
@@ -331,6 +333,7 @@ void auditor_destroy(struct sim *sim)
     release(&self->agents, drop_named);
     release(&self->pipelines, drop_named);
     release(&self->tokens, drop_named);
+    release(&self->jobs, drop_named);
     for (size_t i = 0; i < self->declarations_count; i++)
         mem_free_message(self->declarations[i]);
     free(self->declarations);

@@ -24,12 +24,21 @@ struct seen_attempt {
     Pen__ArtifactRef *stored; /* the last one that arrived; owned */
 };
 
+/* What a job worker does for an action. */
+struct seen_job {
+    char *id;
+    Pen__JobState state;
+    bool owned;                          /* an acknowledgement was answered well */
+    bool said_good, said_done, said_bad; /* by some worker, at some time */
+};
+
 struct seen_action {
     char *id;
     char *execution_id;
     char *stage;
     char *name;
-    char *token; /* of an approval */
+    char *token;                /* of an approval */
+    const struct seen_job *job; /* the newest */
     int64_t deadline_ms;
     bool ended;
     Pen__ActionStatus status;
@@ -43,6 +52,7 @@ struct seen_stage {
     struct seen_action *actions[SEEN_ACTIONS]; /* the newest of each */
     Pen__ConditionStatus conditions[SEEN_KINDS];
     int64_t checked_ms[SEEN_KINDS]; /* since when */
+    char rules[SEEN_KINDS][40];     /* id of its rule */
 };
 
 struct seen_execution {
@@ -93,7 +103,7 @@ struct seen_token {
 };
 
 struct auditor {
-    struct pen_map attempts, actions, executions, once, agents, pipelines, tokens;
+    struct pen_map attempts, actions, executions, once, agents, pipelines, tokens, jobs;
     struct pen_map pending;                  /* actions under way when it became quiet */
     struct pen_map answered;                 /* executions whose start was answered */
     Pen__PipelineDeclaration **declarations; /* all that ever were; owned */
@@ -134,6 +144,12 @@ void on_condition_ended(struct sim *sim, const Pen__Fact *fact);
 void on_action_started(struct sim *sim, const Pen__Fact *fact);
 void on_action_ended(struct sim *sim, const Pen__Fact *fact);
 void on_action_requeued(struct sim *sim, const Pen__Fact *fact);
+
+/* ---- auditor_job.c: jobs of custom actions */
+void on_job_queued(struct sim *sim, const Pen__Fact *fact);
+void on_job_moved(struct sim *sim, const Pen__Fact *fact);
+/* An action with a job has ended. */
+void auditor_check_job(struct sim *sim, const struct seen_action *action);
 
 /* ---- auditor_attempt.c: attempts, and what truly ran */
 void on_granted(struct sim *sim, const Pen__Fact *fact);

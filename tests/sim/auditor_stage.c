@@ -216,6 +216,8 @@ void on_condition_started(struct sim *sim, const Pen__Fact *fact)
                  (int)body->kind, index, execution->id);
     stage->conditions[body->kind] = PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS;
     stage->checked_ms[body->kind] = fact->at_ms;
+    (void)pen_str_copy(stage->rules[body->kind], sizeof stage->rules[body->kind],
+                       body->rules[0]->id);
 }
 
 /* What the only rule of a condition of the simulation says. */
@@ -257,6 +259,17 @@ void on_condition_ended(struct sim *sim, const Pen__Fact *fact)
     if (body->status != PEN__CONDITION_STATUS__CONDITION_SUCCEEDED &&
         body->status != PEN__CONDITION_STATUS__CONDITION_FAILED)
         return;
+    const struct seen_action *ran =
+        pen_map_get(&sim->auditor->actions, pen_key_text(stage->rules[body->kind]));
+    if (pen_str_equal(declared->rules[0]->rule_type_id->provider, "Commands")) {
+        bool good = ran != NULL && ran->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED;
+        if (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED && !good)
+            sim_fail(sim,
+                     "TRUTH: condition %d of stage %d of execution %s holds, but its commands "
+                     "have not succeeded",
+                     (int)body->kind, index, execution->id);
+        return;
+    }
     bool holds =
         rule_holds(execution, declared->rules[0], stage->checked_ms[body->kind], fact->at_ms);
     if (holds != (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED))
@@ -321,7 +334,11 @@ void on_action_started(struct sim *sim, const Pen__Fact *fact)
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
     const Pen__ActionExecutionRow *row = fact->action_started->action;
     int index = index_of(sim, execution, row->stage);
-    size_t at = check_turn(sim, execution, index, row->action);
+    bool of_rule = row->rule_execution_id != NULL;
+    if (of_rule && (execution->stage != index || execution->stopping))
+        sim_fail(sim, "LEGAL PATH: execution %s checks rule %s in a stage where it is not",
+                 execution->id, row->action);
+    size_t at = of_rule ? 0 : check_turn(sim, execution, index, row->action);
     CHECK(at < SEEN_ACTIONS);
     struct seen_action *action = mem_zero(sizeof *action);
     action->id = mem_text(row->id);
@@ -334,7 +351,8 @@ void on_action_started(struct sim *sim, const Pen__Fact *fact)
     }
     if (pen_map_get(&sim->auditor->actions, pen_key_text(row->id)) != NULL)
         sim_fail(sim, "ONE OUTCOME: action %s starts twice", row->id);
-    execution->stages[index].actions[at] = action;
+    if (!of_rule)
+        execution->stages[index].actions[at] = action;
     mem_put(&sim->auditor->actions, pen_key_text(action->id), action);
 }
 
@@ -379,6 +397,8 @@ void on_action_ended(struct sim *sim, const Pen__Fact *fact)
               (int)body->status, body->error_message != NULL ? body->error_message : "");
     if (action->token != NULL)
         check_approval(sim, fact, action);
+    if (action->job != NULL)
+        auditor_check_job(sim, action);
     if (body->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED && action->fence != 0 &&
         !auditor_by_person(fact))
         auditor_check_truth(sim, action, body);

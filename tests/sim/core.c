@@ -329,6 +329,7 @@ void core_start(struct sim *sim)
     core->life++;
     pen_engine_options_default(&core->options);
     core->options.check_invariants = true;
+    core->options.job_timeout_ms = 10 * 60 * 1000; /* within the quiet phase */
     memset(core->options.seed, (int)core->life, sizeof core->options.seed);
     memcpy(core->options.seed, &sim->options.seed, sizeof sim->options.seed);
     CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);

@@ -11,16 +11,24 @@
 
 /* ---- asking */
 
-static void ask(struct sim *sim, Pen__Input__WhatCase what, void *body, int pipeline,
-                uint64_t number)
+struct request *people_ask(struct sim *sim, Pen__Input__WhatCase what, void *body, int pipeline,
+                           uint64_t number)
 {
     Pen__Input *input = core_input(what, body);
     input->principal = mem_text(ADA);
     SET(input, correlation, ++sim->correlation);
-    sim->requests[sim->correlation % 256] =
-        (struct request){sim->correlation, what, pipeline, number};
+    sim->requests[sim->correlation % 256] = (struct request){
+        .correlation = sim->correlation, .what = what, .pipeline = pipeline, .number = number};
     sim->counts[COUNT_REQUESTS]++;
+    struct request *request = &sim->requests[sim->correlation % 256];
     core_post(sim, input);
+    return request;
+}
+
+static void ask(struct sim *sim, Pen__Input__WhatCase what, void *body, int pipeline,
+                uint64_t number)
+{
+    (void)people_ask(sim, what, body, pipeline, number);
 }
 
 /* One row of many, all equally likely. */
@@ -346,9 +354,13 @@ void people_reply(struct sim *sim, const Pen__Reply *reply)
     struct request *request = &sim->requests[reply->correlation % 256];
     if (request->correlation != reply->correlation)
         sim_fail(sim, "NO LOSS: an answer to nobody's request %" PRIu64, reply->correlation);
+    if (reply->error != NULL)
+        sim_trace(sim, "refused: %s: %s", reply->error,
+                  reply->message != NULL ? reply->message : "");
     auditor_reply(sim, request, reply);
     if (reply->error != NULL)
         return;
+    workers_reply(sim, request, reply);
     if (request->what == PEN__INPUT__WHAT_CREATE_TOKEN)
         enrol(sim, request, reply->id);
     if (request->what == PEN__INPUT__WHAT_START_EXECUTION) {
@@ -454,6 +466,7 @@ void people_begin(struct sim *sim)
         (void)pen_str_copy(sim->pipelines[i].name, sizeof sim->pipelines[i].name, pipeline_name(i));
         sim_at(sim, (int64_t)sim_below(sim, 5000), fire_create)->number = (uint64_t)i;
     }
+    workers_begin(sim);
     sim_at(sim, 6000, fire_act);
 }
 

@@ -2,10 +2,10 @@
  *
  *     Stage<what=result>:Action=kind@runOrder,...|...
  *
- * kinds: source, approve, run, made (has an output artifact), once. Of a stage: entry, success and
- * onfail are conditions that check the pipeline's variable "mood" (entry and success want "good",
- * onfail wants "bad"); window is a condition before entry that waits for the clock; failure is a
- * result without conditions.
+ * kinds: source, approve, run, made (has an output artifact), once, job (for a worker). Of a stage:
+ * entry, success and onfail are conditions that check the pipeline's variable "mood" (entry and
+ * success want "good", onfail wants "bad"); window is a condition before entry that waits for the
+ * clock, runs one whose commands run on an agent; failure is a result without conditions.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,7 @@ static const struct {
     {"judge", "SUPERSEDED",
      "Source:S=source|Build<entry=FAIL><onfail=RETRY>:A=run,B=run|Deploy<onfail=ROLLBACK>:"
      "D=once,E=run@2|After<success=FAIL>:Z=run"},
+    {"jobs", "SUPERSEDED", "Source:S=source|Build:A=job,B=run|Deploy<runs=FAIL>:D=job,E=once@2"},
 };
 
 const char *pipeline_name(int pipeline)
@@ -81,6 +82,13 @@ static void add_option(Pen__StageDeclaration *stage, const char *what, const cha
         stage->before_entry = MAKE(Pen__BeforeEntryConditions, pen__before_entry_conditions__init);
         APPEND(stage->before_entry, conditions,
                make_condition(result, what[0] == 'e' ? "good" : NULL));
+    } else if (strcmp(what, "runs") == 0) {
+        stage->before_entry = MAKE(Pen__BeforeEntryConditions, pen__before_entry_conditions__init);
+        Pen__Condition *condition = MAKE(Pen__Condition, pen__condition__init);
+        condition->result = mem_text(result);
+        APPEND(condition, rules, make_rule("Commands"));
+        APPEND(condition->rules[0], commands, mem_text("make check"));
+        APPEND(stage->before_entry, conditions, condition);
     } else if (strcmp(what, "success") == 0) {
         stage->on_success = MAKE(Pen__SuccessConditions, pen__success_conditions__init);
         APPEND(stage->on_success, conditions, make_condition(result, "good"));
@@ -114,21 +122,25 @@ static Pen__ActionDeclaration *make_action(char *text)
         *at = '\0';
     bool source = strcmp(kind, "source") == 0;
     bool approve = strcmp(kind, "approve") == 0;
+    bool job = strcmp(kind, "job") == 0;
     Pen__ActionDeclaration *action = MAKE(Pen__ActionDeclaration, pen__action_declaration__init);
     action->name = mem_text(text);
     SET(action, run_order, order);
     action->action_type_id = MAKE(Pen__ActionTypeId, pen__action_type_id__init);
     Pen__ActionTypeId *type = action->action_type_id;
-    type->owner = mem_text("AWS");
+    type->owner = mem_text(job ? "Custom" : "AWS");
     type->version = mem_text("1");
-    type->category = mem_text(source ? "Source" : approve ? "Approval" : "Compute");
-    type->provider = mem_text(source ? "CodeCommit" : approve ? "Manual" : "Commands");
+    type->category = mem_text(source ? "Source" : approve ? "Approval" : job ? "Build" : "Compute");
+    type->provider = mem_text(source    ? "CodeCommit"
+                              : approve ? "Manual"
+                              : job     ? "Robot"
+                                        : "Commands");
     if (source || strcmp(kind, "made") == 0) {
         Pen__OutputArtifact *output = MAKE(Pen__OutputArtifact, pen__output_artifact__init);
         output->name = mem_text(text);
         APPEND(action, output_artifacts, output);
     }
-    if (!source && !approve)
+    if (!source && !approve && !job)
         APPEND(action, commands, mem_text("make"));
     if (strcmp(kind, "once") == 0)
         configure_once(action);

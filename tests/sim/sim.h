@@ -31,7 +31,7 @@
 enum {
     SIM_HOSTS = 8,        /* hosts of the installation, at most */
     SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
-    SIM_PIPELINES = 6,    /* at most */
+    SIM_PIPELINES = 7,    /* at most */
     SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
     SIM_FAILED = 3,       /* exit status of a violation */
 };
@@ -206,6 +206,7 @@ struct request {
     Pen__Input__WhatCase what;
     int pipeline;
     uint64_t number;
+    char job_id[40]; /* that a worker acknowledges */
 };
 
 enum sim_count {
@@ -236,6 +237,7 @@ enum sim_count {
     COUNT_EXECUTIONS,
     COUNT_ROLLBACKS,
     COUNT_CONDITIONS,
+    COUNT_JOBS,
     COUNT_UNPROVEN,
     COUNT_FOLDS,
     COUNTS,
@@ -387,6 +389,14 @@ void people_quiet(struct sim *sim);
 /* What people do in the quiet phase about all that waits for them. */
 void people_decide_all(struct sim *sim, bool unproven_too);
 
+/* A person or a worker asks; takes body. What was asked, to be looked at when the answer comes. */
+struct request *people_ask(struct sim *sim, Pen__Input__WhatCase what, void *body, int pipeline,
+                           uint64_t number);
+
+/* ---- workers.c */
+void workers_begin(struct sim *sim);
+void workers_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
+
 /* ---- faults.c */
 void faults_draw(struct sim *sim);
 void faults_begin(struct sim *sim);
@@ -419,6 +429,10 @@ void auditor_told(struct sim *sim, const Pen__AgentSend *send);
 void auditor_accepted(struct sim *sim, const Pen__ArtifactAccepted *accepted);
 /* A person decides about the approval of this token. */
 void auditor_asked(struct sim *sim, const char *token, bool approve);
+/* A worker was given a job, owns it, says how it went (more: it goes on with another job). */
+void auditor_polled(struct sim *sim, const Pen__JobRow *row);
+void auditor_acknowledged(struct sim *sim, const char *id);
+void auditor_result(struct sim *sim, const char *id, bool good, bool more);
 void auditor_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
 /* At the end of the phase with faults: remember what is under way. */
 void auditor_quiet(struct sim *sim);

@@ -134,6 +134,7 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_EXECUTIONS] = "executions",
         [COUNT_ROLLBACKS] = "rollbacks",
         [COUNT_CONDITIONS] = "conditions checked",
+        [COUNT_JOBS] = "jobs",
         [COUNT_UNPROVEN] = "unproven attempts",
         [COUNT_FOLDS] = "folds compared",
     };
@@ -228,7 +229,8 @@ struct sim *sim_create(const struct sim_options *options)
     sim->hash = UINT64_C(14695981039346656037);
     sim->now_ms = 1000;
     sim->hosts_count = 2 + (int)sim_below(sim, SIM_HOSTS - 1);
-    sim->pipelines_count = 3 + (int)sim_below(sim, SIM_PIPELINES - 2);
+    sim->pipelines_count =
+        sim_chance(sim, 300) ? SIM_PIPELINES : 3 + (int)sim_below(sim, SIM_PIPELINES - 3);
     if (options->hosts > 0)
         sim->hosts_count = options->hosts;
     if (options->pipelines > 0)
