@@ -376,7 +376,7 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
     struct stage_state *stage = find_stage(execution->pipeline, body->stage);
     bool all = pen_str_equal(body->mode, "ALL_ACTIONS");
     if (run == NULL || (all && execution->in_progress > 0) ||
-        (stage != NULL && stage->row->holder != NULL &&
+        (stage != NULL && stage->row->holder != NULL && !execution_parallel(execution) &&
          !pen_str_equal(stage->row->holder, execution->row->id)))
         return pen_fail(err, PEN_ECORRUPT, "stage '%s' of '%s' cannot be retried", body->stage,
                         fact->execution_id);

@@ -444,6 +444,37 @@ static void test_automatic_retry(void **state)
     world_end(&w);
 }
 
+/* An execution of the time in which the pipeline was PARALLEL holds no lock, and minds none. */
+static void test_automatic_retry_beside_a_holder(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    world_add_agent(&w, "a", 4, NULL, NULL);
+    w.holding = w.counted = "B";
+    Pen__PipelineDeclaration *declaration = declare("p", "PARALLEL", STAGES);
+    declaration->stages[1]->on_failure =
+        MAKE(Pen__FailureConditions, pen__failure_conditions__init);
+    declaration->stages[1]->on_failure->result = mem_text("RETRY");
+    Pen__UpdatePipeline *update = MAKE(Pen__UpdatePipeline, pen__update_pipeline__init);
+    update->declaration = mem_copy(declaration);
+    mem_set_text(&update->declaration->execution_mode, "QUEUED");
+    char *parallel = world_create(&w, declaration);
+    world_post(&w, PEN__INPUT__WHAT_UPDATE_PIPELINE, update);
+    char *holder = world_start(&w, "p");
+    assert_int_equal(w.begun, 2); /* both are in the stage */
+    world_finish(&w, "B", 1);
+    assert_int_equal(w.begun, 3);
+    assert_int_equal(world_status(&w, parallel), RUNNING);
+    for (int i = 0; i < 2; i++)
+        world_finish(&w, "B", 0);
+    assert_int_equal(world_status(&w, parallel), SUCCEEDED);
+    assert_int_equal(world_status(&w, holder), SUCCEEDED);
+    free(parallel);
+    free(holder);
+    world_end(&w);
+}
+
 static void test_start_checks_variables(void **state)
 {
     (void)state;
@@ -490,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_delete),
         cmocka_unit_test(test_retry_is_lost_to_a_newer_execution),
         cmocka_unit_test(test_automatic_retry),
+        cmocka_unit_test(test_automatic_retry_beside_a_holder),
         cmocka_unit_test(test_start_checks_variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
