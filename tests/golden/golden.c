@@ -92,7 +92,8 @@ static char *run(const char *file, const char *text, bool restart_always)
             story_wrong(story, "a line begins with '> ', '#' or four blanks");
         struct command command;
         cut(story, line + 2, &command);
-        if (!author_perform(story, &command) && !worker_perform(story, &command))
+        if (!author_perform(story, &command) && !worker_perform(story, &command) &&
+            !hook_perform(story, &command))
             story_perform(story, &command);
         pen_buf_append(&result, story->trace.data, story->trace.size);
         pen_buf_clear(&story->trace);

@@ -88,6 +88,11 @@ Pen__ActionTypeId *worker_type(const struct story *self, const char *text);
 int worker_validate(struct story *self, const Pen__PipelineDeclaration *declaration,
                     struct pen_error *err);
 
+/* ---- hooks.c: webhooks and announced revisions */
+
+bool hook_perform(struct story *self, const struct command *command);
+void tell_hook(struct story *self, const Pen__Fact *fact);
+
 /* ---- story.c: what happens */
 
 void story_begin(struct story *self, const char *file, bool restart_always);
