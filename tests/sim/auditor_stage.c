@@ -162,14 +162,15 @@ void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
               body->automatic    ? " by itself"
               : body->overridden ? " overridden"
                                  : "");
-    if (!stage->entered || (!body->automatic && stage->status != PEN__STAGE_STATUS__STAGE_FAILED &&
+    bool inside = execution->stage == index;
+    if (!stage->entered || (!inside && stage->status != PEN__STAGE_STATUS__STAGE_FAILED &&
                             stage->status != PEN__STAGE_STATUS__STAGE_STOPPED))
         sim_fail(sim, "LEGAL PATH: execution %s retries stage %d, which has not failed",
                  execution->id, index);
-    if (!body->automatic) {
+    if (!body->automatic && !inside) {
         execution->ended = execution->stopping = false;
         take_lock(sim, execution, index);
-    } else if (execution->stage != index) {
+    } else if (!inside || execution->stopping) {
         sim_fail(sim, "LEGAL PATH: execution %s retries stage %d by itself from elsewhere",
                  execution->id, index);
     }
@@ -178,9 +179,11 @@ void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
         const struct seen_action *action = stage->actions[i];
         if (action == NULL || (!all && action->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED))
             continue;
-        if (!action->ended)
+        if (!action->ended && (all || !inside))
             sim_fail(sim, "LEGAL PATH: execution %s retries stage %d while %s runs", execution->id,
                      index, action->id);
+        if (!action->ended)
+            continue; /* its siblings are made again beside it */
         struct seen_once *once = auditor_once(sim->auditor, action);
         if (!body->automatic)
             once->granted = once->begun + 1;

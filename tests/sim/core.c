@@ -12,6 +12,12 @@
 #include "common/wire/wire.h"
 #include "tests/sim/sim.h"
 
+/* The controller's wall clock, which somebody may set. */
+static int64_t wall_ms(const struct sim *sim)
+{
+    return sim->now_ms + sim->core.clock_ahead_ms;
+}
+
 /* ---- the store */
 
 static char *store_key(const struct pen_row *row)
@@ -293,14 +299,15 @@ static void arm_tick(struct sim *sim)
         pen_heap_disarm(&sim->queue, &sim->core.tick);
         return;
     }
-    mem_arm(&sim->queue, &sim->core.tick, deadline > sim->now_ms ? deadline : sim->now_ms + 1);
+    int64_t at_ms = deadline - sim->core.clock_ahead_ms;
+    mem_arm(&sim->queue, &sim->core.tick, at_ms > sim->now_ms ? at_ms : sim->now_ms + 1);
 }
 
 static void plan(struct sim *sim)
 {
     struct core *core = &sim->core;
     struct pen_error err;
-    if (pen_engine_plan(core->engine, sim->now_ms, &core->out, &err) < 0)
+    if (pen_engine_plan(core->engine, wall_ms(sim), &core->out, &err) < 0)
         sim_fail(sim, "RELOAD: %s", err.message);
     if (core->facts_count > 0 && core->out.facts_count > 0)
         sim_fail(sim, "RELOAD: planning stated %zu facts", core->out.facts_count);
@@ -443,6 +450,14 @@ static bool hold_commit(struct sim *sim)
     return false;
 }
 
+void core_set_clock(struct sim *sim, int64_t ahead_ms)
+{
+    sim->counts[COUNT_CLOCK_JUMPS]++;
+    sim_trace(sim, "controller: its clock jumps ahead by %" PRId64 " ms", ahead_ms);
+    sim->core.clock_ahead_ms += ahead_ms;
+    core_tick(sim);
+}
+
 void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once)
 {
     struct core *core = &sim->core;
@@ -474,7 +489,7 @@ static void turn(struct sim *sim)
     if (batch > core->inbox_count)
         batch = core->inbox_count;
     for (size_t i = 0; i < batch; i++) {
-        if (pen_engine_step(core->engine, core->inbox[i], sim->now_ms, &core->out, &err) < 0)
+        if (pen_engine_step(core->engine, core->inbox[i], wall_ms(sim), &core->out, &err) < 0)
             sim_fail(sim, "step: %s", err.message);
         mem_free_message(core->inbox[i]);
     }

@@ -28,6 +28,7 @@ static const struct {
     {"controller-stops", offsetof(struct sim_mix, core_stop_s)},
     {"controller-disk", offsetof(struct sim_mix, core_disk_full_s)},
     {"refused-commits", offsetof(struct sim_mix, commit_error_pm)},
+    {"clock-jumps", offsetof(struct sim_mix, clock_jump_s)},
     {"agent-crashes", offsetof(struct sim_mix, agent_crash_pm)},
     {"agent-stops", offsetof(struct sim_mix, agent_stop_s)},
     {"reboots", offsetof(struct sim_mix, reboot_s)},
@@ -79,6 +80,7 @@ void faults_draw(struct sim *sim)
         .core_stop_s = maybe(sim, 60, 1200),
         .core_disk_full_s = maybe(sim, 120, 1800),
         .commit_error_pm = maybe(sim, 1, 10),
+        .clock_jump_s = maybe(sim, 300, 3000),
         .agent_crash_pm = maybe(sim, 1, 60),
         .agent_stop_s = maybe(sim, 60, 600),
         .reboot_s = maybe(sim, 120, 1200),
@@ -223,6 +225,14 @@ static void fire_disk(struct sim *sim, struct sim_event *event)
     again(sim, sim->mix.disk_full_s, fire_disk);
 }
 
+static void fire_clock(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        core_set_clock(sim, sim_around(sim, sim_chance(sim, 700) ? 5000 : 900000));
+    again(sim, sim->mix.clock_jump_s, fire_clock);
+}
+
 static void fire_core_disk(struct sim *sim, struct sim_event *event)
 {
     (void)event;
@@ -290,6 +300,7 @@ void faults_begin(struct sim *sim)
     again(sim, mix->swizzle_s, fire_swizzle);
     again(sim, mix->cut_s, fire_cut);
     again(sim, mix->core_disk_full_s, fire_core_disk);
+    again(sim, mix->clock_jump_s, fire_clock);
     again(sim, mix->disk_full_s, fire_disk);
 }
 

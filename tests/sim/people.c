@@ -152,9 +152,12 @@ static void decide(struct sim *sim, int pipeline, bool approve, bool wrong_token
 
 static void retry(struct sim *sim, int pipeline)
 {
+    static const int statuses[] = {
+        PEN__EXECUTION_STATUS__EXECUTION_FAILED, PEN__EXECUTION_STATUS__EXECUTION_FAILED,
+        PEN__EXECUTION_STATUS__EXECUTION_FAILED, PEN__EXECUTION_STATUS__EXECUTION_STOPPED,
+        PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS};
     struct pick pick = {.pipeline = sim->pipelines[pipeline].name,
-                        .status = sim_chance(sim, 800) ? PEN__EXECUTION_STATUS__EXECUTION_FAILED
-                                                       : PEN__EXECUTION_STATUS__EXECUTION_STOPPED};
+                        .status = statuses[sim_below(sim, 5)]};
     core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor, pick_execution,
               &pick);
     if (pick.id == NULL)

@@ -63,7 +63,7 @@ struct sim_mix {
     uint32_t late_s;        /* how much later a late copy comes, mean */
     uint32_t core_crash_pm; /* per mille of core turns */
     uint32_t core_stop_s;
-    uint32_t core_disk_full_s, commit_error_pm;
+    uint32_t core_disk_full_s, commit_error_pm, clock_jump_s;
     uint32_t agent_crash_pm; /* per mille of turns that write */
     uint32_t agent_stop_s, reboot_s, shim_death_s;
     uint32_t disk_full_s, disk_error_pm; /* of hosts; per mille of turns that write */
@@ -107,6 +107,7 @@ struct core {
     struct pen_heap_entry tick; /* armed by the engine's deadline */
     struct pen_map opened;      /* fence -> struct data_attempt: the data plane's memory */
     struct pen_map logs;        /* fence -> uint64_t: bytes of log on the controller's disk */
+    int64_t clock_ahead_ms;     /* of virtual time: its wall clock was set, forward only */
     int64_t disk_full_until_ms; /* 0: it is not */
     bool disk_full_at_once;     /* seen by a commit only, not by the reserve before it */
     bool commit_held, refused;  /* as in controller/app/core.c */
@@ -220,6 +221,7 @@ enum sim_count {
     COUNT_CORE_CRASHES,
     COUNT_CORE_DISK_FULL,
     COUNT_COMMIT_ERRORS,
+    COUNT_CLOCK_JUMPS,
     COUNT_AGENT_CRASHES,
     COUNT_REBOOTS,
     COUNT_SHIM_DEATHS,
@@ -316,6 +318,7 @@ void core_crash(struct sim *sim, const char *where);
 /* Takes the input; drops it when the controller is down. False: dropped. */
 bool core_post(struct sim *sim, Pen__Input *input);
 void core_tick(struct sim *sim);
+void core_set_clock(struct sim *sim, int64_t ahead_ms);
 void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once);
 Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
 /* Facts folded = rows of the store = memory. */

@@ -117,6 +117,7 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_CORE_CRASHES] = "controller crashes",
         [COUNT_CORE_DISK_FULL] = "full disks of the controller",
         [COUNT_COMMIT_ERRORS] = "refused commits",
+        [COUNT_CLOCK_JUMPS] = "clock jumps of the controller",
         [COUNT_AGENT_CRASHES] = "agent crashes",
         [COUNT_REBOOTS] = "reboots",
         [COUNT_SHIM_DEATHS] = "shim deaths",
