@@ -47,13 +47,23 @@ static void complete(Pen__PipelineDeclaration *declaration)
         }
 }
 
+/* An empty value takes the key away. */
 static void set_configuration(Pen__ActionDeclaration *action, const char *key, const char *value)
 {
-    for (size_t i = 0; i < action->n_configuration; i++)
-        if (same(action->configuration[i]->key, key)) {
-            mem_set_text(&action->configuration[i]->value, value);
-            return;
+    for (size_t i = 0; i < action->n_configuration; i++) {
+        if (!same(action->configuration[i]->key, key))
+            continue;
+        Pen__ActionDeclaration__ConfigurationEntry *entry = action->configuration[i];
+        if (*value == '\0') {
+            action->configuration[i] = action->configuration[--action->n_configuration];
+            free(entry->key);
+            free(entry->value);
+            free(entry);
+        } else {
+            mem_set_text(&entry->value, value);
         }
+        return;
+    }
     action_configure(action, key, value);
 }
 
@@ -276,6 +286,48 @@ static void author_stage(struct story *self, const struct command *command)
         author_failure(stage, failure, command);
 }
 
+/* ---- triggers: "trigger S branches=main,!wip tags=v1 paths=docs"; one push filter each */
+
+static Pen__GitFilterCriteria *new_criteria(const struct command *command, const char *name)
+{
+    const char *value = command_value(command, name);
+    if (value == NULL)
+        return NULL;
+    Pen__GitFilterCriteria *criteria = MAKE(Pen__GitFilterCriteria, pen__git_filter_criteria__init);
+    char *copy = mem_text(value);
+    char *rest = copy;
+    char *pattern;
+    while ((pattern = strsep(&rest, ",")) != NULL)
+        if (*pattern == '!')
+            APPEND(criteria, excludes, mem_text(pattern + 1));
+        else
+            APPEND(criteria, includes, mem_text(pattern));
+    free(copy);
+    return criteria;
+}
+
+static void author_trigger(struct story *self, const struct command *command)
+{
+    const char *source = command_word(self, command, 1);
+    Pen__PipelineDeclaration *declaration = current(self);
+    Pen__PipelineTriggerDeclaration *trigger = NULL;
+    for (size_t i = 0; i < declaration->n_triggers; i++)
+        if (same(declaration->triggers[i]->git_configuration->source_action_name, source))
+            trigger = declaration->triggers[i];
+    if (trigger == NULL) {
+        trigger = MAKE(Pen__PipelineTriggerDeclaration, pen__pipeline_trigger_declaration__init);
+        trigger->provider_type = mem_text("CodeStarSourceConnection");
+        trigger->git_configuration = MAKE(Pen__GitConfiguration, pen__git_configuration__init);
+        trigger->git_configuration->source_action_name = mem_text(source);
+        APPEND(declaration, triggers, trigger);
+    }
+    Pen__GitPushFilter *push = MAKE(Pen__GitPushFilter, pen__git_push_filter__init);
+    push->branches = new_criteria(command, "branches");
+    push->tags = new_criteria(command, "tags");
+    push->file_paths = new_criteria(command, "paths");
+    APPEND(trigger->git_configuration, push, push);
+}
+
 /* ---- the pipeline itself */
 
 /* "pipeline p QUEUED Source:S=source | Build:Compile=run, Lint=run@2" */
@@ -384,7 +436,7 @@ static const struct {
     {"pipeline", author_pipeline}, {"declare", author_declare},   {"action", author_action},
     {"stage", author_stage},       {"variable", author_variable}, {"mode", author_mode},
     {"type", author_type},         {"create", author_create},     {"update", author_update},
-    {"use", author_use},
+    {"use", author_use},           {"trigger", author_trigger},
 };
 
 bool author_perform(struct story *self, const struct command *command)

@@ -286,7 +286,8 @@ static void do_show(struct story *self, const struct command *command)
 
 /* ---- sources */
 
-/* push ACTION revision: the branch has moved, and a watch has seen it */
+/* push ACTION revision [ref=refs/heads/x] [files=a,b]: the branch has moved, and a watch has seen
+ * it; with a trigger: which ref it was, and what has changed */
 static void do_push(struct story *self, const struct command *command)
 {
     mem_set_text((char **)&self->world.revision, command_word(self, command, 2));
@@ -296,6 +297,13 @@ static void do_push(struct story *self, const struct command *command)
     found->action = mem_text(command->words[1]);
     found->revision_id = mem_text(command->words[2]);
     SET(found, trigger_type, PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES);
+    found->ref_name = mem_text(command_value(command, "ref"));
+    char *files = mem_text(command_value(command, "files"));
+    char *rest = files;
+    char *file;
+    while (rest != NULL && (file = strsep(&rest, ",")) != NULL)
+        APPEND(found, changed_files, mem_text(file));
+    free(files);
     world_post(&self->world, PEN__INPUT__WHAT_REVISION_FOUND, found);
     tell_reply(self);
 }
@@ -378,6 +386,15 @@ static void end_first_job(struct story *self, const char *action, Pen__FinishKin
 static void do_interrupt(struct story *self, const struct command *command)
 {
     end_first_job(self, command_word(self, command, 1), PEN__FINISH_KIND__INTERRUPTED);
+    tell_facts(self);
+}
+
+/* expire ACTION: its time is over, and its agent ends it */
+static void do_expire(struct story *self, const struct command *command)
+{
+    self->world.timing_out = true;
+    end_first_job(self, command_word(self, command, 1), PEN__FINISH_KIND__KILLED);
+    self->world.timing_out = false;
     tell_facts(self);
 }
 
@@ -533,11 +550,11 @@ static const struct {
     {"why", do_why},           {"state", do_state},         {"show", do_show},
     {"push", do_push},         {"branch", do_branch},       {"sources", do_sources},
     {"agent", do_agent},       {"hold", do_hold},           {"fail", do_fail},
-    {"finish", do_finish},     {"interrupt", do_interrupt}, {"silence", do_silence},
-    {"hear", do_hear},         {"wipe", do_wipe},           {"drain", do_drain},
-    {"undrain", do_undrain},   {"revoke", do_revoke},       {"options", do_options},
-    {"wait", do_wait},         {"restart", do_restart},     {"trace", do_trace},
-    {"repeat", do_repeat},
+    {"finish", do_finish},     {"interrupt", do_interrupt}, {"expire", do_expire},
+    {"silence", do_silence},   {"hear", do_hear},           {"wipe", do_wipe},
+    {"drain", do_drain},       {"undrain", do_undrain},     {"revoke", do_revoke},
+    {"options", do_options},   {"wait", do_wait},           {"restart", do_restart},
+    {"trace", do_trace},       {"repeat", do_repeat},
 };
 
 void story_perform(struct story *self, const struct command *command)

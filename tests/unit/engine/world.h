@@ -92,6 +92,7 @@ struct world {
     const char *source_error;
     uint32_t begun; /* processes that began, of the action named below */
     const char *counted;
+    bool timing_out; /* a process that ends now has run out of its time */
     uint64_t steps;
     uint64_t restart_at_step; /* restart right after this commit, effects lost; 0: never */
     bool restart_always;      /* the same after every commit of facts, but replies are not lost */

@@ -104,6 +104,8 @@ static void agent_end_job(struct world *w, struct fake_agent *a, uint64_t fence,
     SET(finished, kind, kind);
     SET(finished, exit_code, code);
     SET(finished, log_size, 100);
+    if (w->timing_out)
+        SET(finished, timed_out, 1);
     if (kind == PEN__FINISH_KIND__EXITED && code == 0)
         for (size_t i = 0; job->capsule != NULL && i < job->capsule->n_outputs; i++) {
             Pen__ArtifactRef *made = MAKE(Pen__ArtifactRef, pen__artifact_ref__init);
