@@ -80,6 +80,7 @@ static bool has_space(struct pen_core *self)
 /* Commit what the steps made, then perform it. PEN_ENOSPACE keeps it for the next try. */
 static int commit(struct pen_core *self, struct pen_error *err)
 {
+    pen_engine_flush(self->with.engine, &self->out);
     int rc = pen_store_commit(self->with.store, &self->out, err);
     if (rc == PEN_ENOSPACE) {
         self->commit_held = true;
@@ -109,7 +110,7 @@ int pen_core_plan(struct pen_core *self, struct pen_error *err)
 
 int pen_core_submit(struct pen_core *self, const Pen__Input *input, struct pen_error *err)
 {
-    int rc = pen_engine_step(self->with.engine, input, steady_now_ms(self), &self->out, err);
+    int rc = pen_engine_take(self->with.engine, input, steady_now_ms(self), &self->out, err);
     if (rc < 0 || (rc = commit(self, err)) < 0)
         return rc;
     if (self->commit_held)
@@ -139,7 +140,7 @@ static int take_post(struct pen_core *self, const struct pen_post *post, int64_t
     case PEN_POST_INPUT:
         if (self->disk_full)
             return refuse(self, post, err);
-        return pen_engine_step(self->with.engine, post->body, now_ms, &self->out, err);
+        return pen_engine_take(self->with.engine, post->body, now_ms, &self->out, err);
     case PEN_POST_FAILED: {
         const struct pen_error *failure = post->body;
         return pen_fail(err, failure->code, "%s", failure->message);
@@ -170,7 +171,7 @@ static int step_timers(struct pen_core *self, int64_t now_ms, struct pen_error *
     Pen__Input input = PEN__INPUT__INIT;
     input.what_case = PEN__INPUT__WHAT_TICK;
     input.tick = &tick;
-    return pen_engine_step(self->with.engine, &input, now_ms, &self->out, err);
+    return pen_engine_take(self->with.engine, &input, now_ms, &self->out, err);
 }
 
 /* One turn. Nothing that a step decided is seen outside before it is on disk. */

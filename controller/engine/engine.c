@@ -436,7 +436,7 @@ static void handle(struct pen_engine *self, const Pen__Input *input)
     send_reply(self, input, reply, rc, &err);
 }
 
-int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
+int pen_engine_take(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
                     struct pen_engine_out *out, struct pen_error *err)
 {
     if (!self->linked || self->setting == NULL)
@@ -447,12 +447,25 @@ int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t no
     self->by = input->principal;
     handle(self, input);
     settle(self);
-    flush_rows(self, out);
     self->out = NULL;
     self->by = NULL;
     if (self->options.check_invariants)
         check_invariants(self);
     return 0;
+}
+
+void pen_engine_flush(struct pen_engine *self, struct pen_engine_out *out)
+{
+    flush_rows(self, out);
+}
+
+int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
+                    struct pen_engine_out *out, struct pen_error *err)
+{
+    int rc = pen_engine_take(self, input, now_ms, out, err);
+    if (rc == 0)
+        flush_rows(self, out);
+    return rc;
 }
 
 int64_t pen_engine_deadline(const struct pen_engine *self)

@@ -56,13 +56,13 @@ void pen_engine_options_default(struct pen_engine_options *ret_options);
  */
 struct pen_row {
     Pen__RowKind kind;
-    char *key;       /* owned */
-    char *pipeline;  /* owned; NULL when the row belongs to none */
-    char *execution; /* owned; NULL when the row belongs to none */
+    char *key;       /* owned; pipeline, execution and body lie in the same block of memory */
+    char *pipeline;  /* NULL when the row belongs to none */
+    char *execution; /* NULL when the row belongs to none */
     uint64_t order;  /* newest-first listing within pipeline or execution; 0 when unordered */
     bool live;       /* loaded at restart */
     bool deleted;
-    uint8_t *body; /* owned: the packed message; NULL when deleted */
+    uint8_t *body; /* the packed message; NULL when deleted */
     size_t body_size;
 };
 
@@ -107,6 +107,12 @@ int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_o
  */
 int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
                     struct pen_engine_out *out, struct pen_error *err);
+
+/* The same without the rows: pen_engine_flush writes those of all steps since, each changed row
+ * once. For who commits many steps together; flush before the commit. */
+int pen_engine_take(struct pen_engine *self, const Pen__Input *input, int64_t now_ms,
+                    struct pen_engine_out *out, struct pen_error *err);
+void pen_engine_flush(struct pen_engine *self, struct pen_engine_out *out);
 
 /* When a Tick is wanted; INT64_MAX for never. */
 int64_t pen_engine_deadline(const struct pen_engine *self);

@@ -137,7 +137,7 @@ static void check_agent(const struct pen_engine *engine, const struct agent *age
 
 void check_invariants(const struct pen_engine *engine)
 {
-    CHECK(engine->work == NULL && engine->gate_work == NULL && engine->dirty_first == NULL);
+    CHECK(engine->work == NULL && engine->gate_work == NULL);
     for (const struct pen_map_node *node = pen_map_first(&engine->pipelines); node != NULL;
          node = pen_map_next(node)) {
         const struct pipeline *pipeline = pen_map_value(node);

@@ -14,6 +14,8 @@
 #include "common/base/heap.h"
 #include "common/base/map.h"
 
+/* size is above 0. mem_take leaves the bytes as they are. */
+void *mem_take(size_t size);
 void *mem_zero(size_t size);
 
 /* A copy; NULL gives NULL. */

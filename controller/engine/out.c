@@ -65,18 +65,35 @@ void effect(struct pen_engine *engine, Pen__Effect__WhatCase what, void *body)
 
 /* ---- rows */
 
+static size_t text_size(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+/* Copies text to *place_p and moves on; NULL stays NULL. */
+static char *put_text(char **place_p, const char *text)
+{
+    if (text == NULL)
+        return NULL;
+    size_t size = text_size(text);
+    char *copy = memcpy(*place_p, text, size);
+    *place_p += size;
+    return copy;
+}
+
 void row_pack(const struct entity *self, struct pen_row *ret_row)
 {
-    struct pen_row row = {.kind = self->kind,
-                          .key = mem_text(self->key),
-                          .pipeline = mem_text(self->pipeline),
-                          .execution = mem_text(self->execution),
-                          .order = self->order,
-                          .live = self->live,
-                          .deleted = self->deleted};
-    if (!self->deleted) {
+    struct pen_row row = {
+        .kind = self->kind, .order = self->order, .live = self->live, .deleted = self->deleted};
+    if (!self->deleted)
         row.body_size = protobuf_c_message_get_packed_size(self->message);
-        row.body = mem_zero(row.body_size > 0 ? row.body_size : 1);
+    char *place = mem_take(text_size(self->key) + text_size(self->pipeline) +
+                           text_size(self->execution) + row.body_size);
+    row.key = put_text(&place, self->key);
+    row.pipeline = put_text(&place, self->pipeline);
+    row.execution = put_text(&place, self->execution);
+    if (!self->deleted) {
+        row.body = (uint8_t *)place;
         protobuf_c_message_pack(self->message, row.body);
     }
     *ret_row = row;
@@ -84,10 +101,7 @@ void row_pack(const struct entity *self, struct pen_row *ret_row)
 
 void row_release(struct pen_row *self)
 {
-    free(self->key);
-    free(self->pipeline);
-    free(self->execution);
-    free(self->body);
+    free(self->key); /* the whole block */
     *self = (struct pen_row){0};
 }
 

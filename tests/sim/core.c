@@ -489,10 +489,11 @@ static void turn(struct sim *sim)
     if (batch > core->inbox_count)
         batch = core->inbox_count;
     for (size_t i = 0; i < batch; i++) {
-        if (pen_engine_step(core->engine, core->inbox[i], wall_ms(sim), &core->out, &err) < 0)
+        if (pen_engine_take(core->engine, core->inbox[i], wall_ms(sim), &core->out, &err) < 0)
             sim_fail(sim, "step: %s", err.message);
         mem_free_message(core->inbox[i]);
     }
+    pen_engine_flush(core->engine, &core->out);
     core->inbox_count -= batch;
     memmove(core->inbox, core->inbox + batch, core->inbox_count * sizeof core->inbox[0]);
     bool dies_before = sim_chance(sim, sim->mix.core_crash_pm);
