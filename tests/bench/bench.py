@@ -1,15 +1,22 @@
 """What Penstock makes of this machine: `./dev bench quick` prints a page of figures.
 
     bench.py [quick] [--programs FOLDER] [--actions N] [--rounds N]
+    bench.py engine [--programs FOLDER] [--sections NAME...]
 
 Real programs: one controller, one agent with two slots, on loopback and on the disk that the build
 folder is on. The yardstick, `sh -c true` started as fast as the machine can, is measured in the
 same run.
+
+`engine` measures the engine alone, in one process: steps, growth, memory, explain, reload, and the
+simulator. Where valgrind is installed it counts the instructions of a step, too: that figure does
+not depend on what else the machine does.
 """
 import argparse
 import os
 import pathlib
+import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -189,13 +196,57 @@ def measure(system, options):
     say("memory, after", f"controller {megabytes(controller)}, agent {megabytes(agent)}")
 
 
+ENGINE_SECTIONS = ("speed", "growth", "memory", "explain", "reload", "instructions", "simulator")
+SIMULATED_SEEDS = 5
+
+
+def count_instructions(programs):
+    """Of one step, with the writing of its rows and the freeing of what it made."""
+    if not shutil.which("valgrind"):
+        print("\ninstructions: valgrind is not installed")
+        return
+    with tempfile.NamedTemporaryFile() as output:
+        done = subprocess.run(
+            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output.name}",
+             "--collect-atstart=no", "--toggle-collect=pen_engine_take",
+             "--toggle-collect=pen_engine_flush", "--toggle-collect=pen_engine_out_clear",
+             programs / "bench_engine", "profile"], check=True, capture_output=True, text=True)
+    counted = int(re.search(r"refs:\s+([\d,]+)", done.stderr).group(1).replace(",", ""))
+    steps = int(re.search(r"(\d+) steps in all", done.stdout).group(1))
+    print(f"\ninstructions: {counted / steps:.0f} a step, counted by valgrind over {steps} steps")
+
+
+def simulate(programs):
+    print("\nsimulator: a controller, agents with their hosts, people, faults; on virtual time",
+          flush=True)
+    subprocess.run([programs / "penstock-sim", "--seed", "1", "--seeds", str(SIMULATED_SEEDS)],
+                   check=True)
+
+
+def measure_engine(options):
+    sections = options.sections or ENGINE_SECTIONS
+    stores = options.programs.parent / "bench"
+    stores.mkdir(exist_ok=True)
+    for section in sections:
+        if section == "instructions":
+            count_instructions(options.programs)
+        elif section == "simulator":
+            simulate(options.programs)
+        else:
+            subprocess.run([options.programs / "bench_engine", section, stores], check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description="what Penstock makes of this machine")
-    parser.add_argument("what", nargs="?", default="quick", choices=["quick"])
+    parser.add_argument("what", nargs="?", default="quick", choices=["quick", "engine"])
     parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "build" / "bin")
     parser.add_argument("--actions", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--sections", nargs="+", choices=ENGINE_SECTIONS)
     options = parser.parse_args()
+    if options.what == "engine":
+        measure_engine(options)
+        return
     folder = tempfile.mkdtemp(prefix="bench.", dir=options.programs.parent)
     try:
         with System(folder, options.programs) as system:
