@@ -1,4 +1,5 @@
 /* penstock why, doctor, version, help: what is wrong, and what to do */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,9 +46,23 @@ static void reason_print(const json_t *reason, int64_t now_ms)
     (void)fputs(pen_buf_text(&text), stdout);
 }
 
+/* 8-4-4-4-12 hexadecimal digits: as ids of executions are, and names of pipelines hardly. */
+static bool is_execution_id(const char *text)
+{
+    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    if (strlen(text) != sizeof shape - 1)
+        return false;
+    for (size_t i = 0; shape[i] != '\0'; i++)
+        if (shape[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
+            return false;
+    return true;
+}
+
 int pen_cmd_why(struct pen_cli *cli, struct pen_error *err)
 {
-    json_t *input = json_pack("{s:s}", "pipelineName", pen_cli_argument(cli, 0));
+    const char *what = pen_cli_argument(cli, 0);
+    json_t *input =
+        json_pack("{s:s}", is_execution_id(what) ? "executionId" : "pipelineName", what);
     json_t *output = NULL;
     pen_input_set(input, "executionId", pen_cli_option(cli, "--execution"));
     int rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "Explain", input, &output, err);

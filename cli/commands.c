@@ -168,7 +168,10 @@ const struct pen_cli_command pen_cli_commands[] = {
     {"logs", "NAME [ACTION|RULE]", "Print the log of an action, or of a rule that runs commands",
      "Without ACTION: of the action that runs or failed last. Escape codes are left out.",
      "penstock logs site Build -f", 1, 2, logs_options, pen_cmd_logs},
-    {"why", "NAME", "Say why something does not run, and what would change that", NULL,
+    {"why", "NAME|EXECUTION", "Say why something does not run, and what would change that",
+     "Every reason, since when, and who or what clears it; how long it may take, where earlier "
+     "runs "
+     "tell that.",
      "penstock why site", 1, 1, why_options, pen_cmd_why},
 
     {"window", "PIPELINE|CRON", "Say when deployment windows open: the next ten times",

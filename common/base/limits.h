@@ -132,6 +132,10 @@ enum {
      * when it is enabled: the API's rule. */
     PEN_LIMIT_TRANSITION_REST_DAYS = 30,
 
+    /* Actions of a stage whose durations are remembered: the API's limit of actions in a stage, and
+     * some that were renamed. */
+    PEN_LIMIT_STAGE_HISTORIES = 64,
+
     /* Branches and tags of one source action whose newest revision is remembered, so that one that
      * is reported again starts nothing: more than move between two restarts. */
     PEN_LIMIT_SEEN_REFS = 100,

@@ -43,6 +43,15 @@ void apply_expiry(struct pen_engine *engine);
 /* Drop the state of a stage that no declaration names any more, once nobody holds or awaits it. */
 void drop_stage_if_orphan(struct pen_engine *engine, struct pipeline *pipeline, const char *name);
 
+/* Remember how long it took: before the action leaves its phase, and when the stage ends. */
+void history_action_succeeded(struct pen_engine *engine, const struct action *action,
+                              int64_t at_ms);
+void history_stage_succeeded(struct pen_engine *engine, struct stage_state *stage,
+                             const struct stage_run *run, int64_t at_ms);
+
+/* The gate has changed: say in the rows of those who wait what they wait for. */
+void gate_retell(struct pen_engine *engine, const struct stage_state *stage);
+
 /* Whether an attempt may go from one state to another: the table of attempt.c. */
 bool attempt_may_move(Pen__AttemptState from, Pen__AttemptState to);
 

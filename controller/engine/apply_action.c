@@ -131,6 +131,8 @@ int apply_action_ended(struct pen_engine *engine, const Pen__Fact *fact, struct 
         return pen_fail(err, PEN_ECORRUPT, "fact %llu ends an action whose job has not ended",
                         (unsigned long long)fact->seq);
     struct execution *execution = action->run->execution;
+    if (body->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED)
+        history_action_succeeded(engine, action, fact->at_ms);
     action_enter_phase(engine, action, PEN__ACTION_PHASE__ACTION_ENDED);
     SET(action->row, phase_since_ms, fact->at_ms);
     SET(action->row, status, body->status);

@@ -4,6 +4,7 @@
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "controller/engine/apply.h"
+#include "controller/engine/explain.h"
 
 static int find(struct pen_engine *engine, const Pen__Fact *fact, struct execution **ret_execution,
                 struct pen_error *err)
@@ -128,6 +129,23 @@ static void wake_gate(struct pen_engine *engine, struct stage_state *stage)
     entity_touch(engine, &stage->entity);
 }
 
+void gate_retell(struct pen_engine *engine, const struct stage_state *stage)
+{
+    for (size_t i = 0; i < stage->row->n_waiting; i++) {
+        struct execution *waiting = find_execution(engine, stage->row->waiting[i]);
+        if (waiting == NULL || !waiting->row->waiting)
+            continue;
+        char *summary = gate_summary(waiting, stage);
+        if (pen_str_equal(summary, waiting->row->status_summary)) {
+            free(summary);
+            continue;
+        }
+        free(waiting->row->status_summary);
+        waiting->row->status_summary = summary;
+        entity_touch(engine, &waiting->entity);
+    }
+}
+
 /* The execution does not stand at the gate any more. */
 static void leave_gate(struct pen_engine *engine, struct execution *execution)
 {
@@ -142,6 +160,7 @@ static void leave_gate(struct pen_engine *engine, struct execution *execution)
     mem_set_text(&row->status_summary, NULL);
     if (stage != NULL) {
         queue_remove(engine, stage, row->id);
+        gate_retell(engine, stage);
         gate_work(engine, stage);
         drop_stage_if_orphan(engine, execution->pipeline, name);
     }
@@ -160,13 +179,12 @@ int apply_execution_waiting(struct pen_engine *engine, const Pen__Fact *fact, st
     SET(execution->row, stage_index, index);
     SET(execution->row, waiting, 1);
     SET(execution->row, waiting_since_ms, fact->at_ms);
-    free(execution->row->status_summary);
-    execution->row->status_summary = mem_format("Waiting to enter stage '%s'", name);
     struct stage_state *stage = find_stage(execution->pipeline, name);
     if (stage != NULL) {
         if (execution->row->order > stage->row->rested_order && !execution_rolls_back(execution))
             wake_gate(engine, stage); /* a new change, or a person's start */
         queue_add(engine, stage, execution);
+        gate_retell(engine, stage);
         gate_work(engine, stage);
     }
     changed(engine, fact, execution);
@@ -277,6 +295,7 @@ int apply_stage_started(struct pen_engine *engine, const Pen__Fact *fact, struct
         mem_set_text(&stage->row->holder, execution->row->id);
         mem_set_text(&stage->row->latest_execution_id, execution->row->id);
         entity_touch(engine, &stage->entity);
+        gate_retell(engine, stage);
     }
     changed(engine, fact, execution);
     return 0;
@@ -315,6 +334,8 @@ int apply_stage_ended(struct pen_engine *engine, const Pen__Fact *fact, struct p
     SET(run->row, ended_ms, fact->at_ms);
     entity_touch(engine, &run->entity);
     struct stage_state *stage = find_stage(execution->pipeline, body->stage);
+    if (stage != NULL && body->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED)
+        history_stage_succeeded(engine, stage, run, fact->at_ms);
     if (stage != NULL && pen_str_equal(stage->row->holder, execution->row->id)) {
         mem_set_text(&stage->row->holder, NULL);
         if (body->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED) {
@@ -322,6 +343,7 @@ int apply_stage_ended(struct pen_engine *engine, const Pen__Fact *fact, struct p
             remember_rollback_target(stage, run, execution->row->stage_index);
         }
         entity_touch(engine, &stage->entity);
+        gate_retell(engine, stage);
         gate_work(engine, stage);
         drop_stage_if_orphan(engine, execution->pipeline, body->stage);
     }
@@ -400,6 +422,7 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
     if (stage != NULL && !execution_parallel(execution)) {
         mem_set_text(&stage->row->holder, execution->row->id);
         entity_touch(engine, &stage->entity);
+        gate_retell(engine, stage);
     }
     changed(engine, fact, execution);
     return 0;

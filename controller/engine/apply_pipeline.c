@@ -184,6 +184,7 @@ int apply_transition_changed(struct pen_engine *engine, const Pen__Fact *fact,
     mem_set_text(&stage->row->changed_by, fact->by);
     SET(stage->row, changed_ms, fact->at_ms);
     entity_touch(engine, &stage->entity);
+    gate_retell(engine, stage);
     gate_work(engine, stage);
     return 0;
 }

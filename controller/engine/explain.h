@@ -22,8 +22,36 @@ bool gate_open(const struct pen_engine *engine, const struct execution *executio
 const char *demand_explain(const struct pen_engine *engine, const struct demand *demand,
                            struct pen_buf *ret_sentence, bool *ret_never);
 
+/* The first gate predicate that does not hold, as the execution's status summary: of a row that
+ * waits. The caller owns it. */
+char *gate_summary(const struct execution *execution, const struct stage_state *stage);
+
+/* ---- all reasons, for one request: what many of them share is found once */
+
+struct explaining;
+struct explaining *explaining_create(const struct pen_engine *engine);
+void explaining_destroy(struct explaining **self_p);
+
 /* Add to the reply all reasons why the execution stands where it stands. */
-void explain_execution(const struct pen_engine *engine, const struct execution *execution,
-                       Pen__Reply *reply);
+void explain_execution(struct explaining *self, const struct pen_engine *engine,
+                       const struct execution *execution, Pen__Reply *reply);
+
+/* All reasons why a queued action has no agent. */
+void explain_queued(struct explaining *self, const struct action *action, Pen__Reply *reply);
+
+/* One reason; takes the subject. */
+Pen__Reason *reason_add(Pen__Reply *reply, const struct execution *execution, char *subject,
+                        const char *predicate, const struct pen_buf *sentence, int64_t since_ms,
+                        const char *clears, bool never);
+
+/* ---- estimates: milliseconds left on average; -1 without history, and when it is overdue */
+
+int64_t history_action_left_ms(const struct pen_engine *engine, const struct action *action);
+
+/* Of the stage, for the execution that is in it. */
+int64_t history_stage_left_ms(const struct pen_engine *engine, const struct execution *execution);
+
+/* How long the stage takes; -1 without history. */
+int64_t history_stage_ms(const struct stage_state *stage);
 
 #endif

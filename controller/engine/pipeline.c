@@ -149,14 +149,17 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
     struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
     if (pipeline == NULL && (request->pipeline != NULL || request->execution_id == NULL))
         return not_found(err, request->pipeline != NULL ? request->pipeline : "");
+    struct explaining *explaining = explaining_create(engine);
     if (request->execution_id != NULL) {
         const struct execution *execution = find_execution(engine, request->execution_id);
+        /* What has ended waits for nothing; whether it ever was, the store knows. */
         if (execution != NULL && (pipeline == NULL || execution->pipeline == pipeline))
-            explain_execution(engine, execution, reply);
-        return 0; /* what has ended waits for nothing; whether it ever was, the store knows */
+            explain_execution(explaining, engine, execution, reply);
+    } else {
+        for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
+             node = pen_map_next(node))
+            explain_execution(explaining, engine, pen_map_value(node), reply);
     }
-    for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
-         node = pen_map_next(node))
-        explain_execution(engine, pen_map_value(node), reply);
+    explaining_destroy(&explaining);
     return 0;
 }

@@ -30,6 +30,10 @@ static int explained(struct pen_call *call, const Pen__Reply *reply, struct pen_
 
 int pen_explain(struct pen_call *call, struct pen_error *err)
 {
+    if (pen_in_string(call->input, "pipelineName") == NULL &&
+        pen_in_string(call->input, "executionId") == NULL)
+        return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                            "Explain takes a pipelineName, an executionId, or both");
     Pen__ExplainRequest *explain = NULL;
     Pen__Input *input =
         pen_input_new(PEN__INPUT__WHAT_EXPLAIN, &pen__explain_request__descriptor, &explain);
