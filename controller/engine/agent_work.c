@@ -246,6 +246,11 @@ static void reconcile_present(struct pen_engine *engine, struct agent *self,
             attempt_never_began(engine, attempt, "The agent has proven that it never began");
         return;
     }
+    if (opening && attempt->action == NULL && item->last_seq == 0 &&
+        state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE) {
+        agent_send_revoke(engine, attempt); /* given up: stops it only if it has not begun */
+        return;
+    }
     bool under_way = state == PEN__ATTEMPT_STATE__ATTEMPT_REVOKING ||
                      state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE;
     if (under_way)

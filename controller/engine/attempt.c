@@ -315,9 +315,12 @@ void attempt_lose(struct pen_engine *engine, struct attempt *self, const char *w
         attempt_settle(engine, self, true);
         return;
     }
-    if (self->row->state == INDETERMINATE)
-        return;
     struct action *action = self->action;
+    if (self->row->state == INDETERMINATE) {
+        if (action == NULL) /* it was given up, and now no proof can come any more */
+            attempt_move(engine, self, LOST, why);
+        return;
+    }
     if (self->row->action_class != PEN__ACTION_CLASS__ONCE || action == NULL) {
         attempt_move(engine, self, LOST, why); /* of what was given up, nobody awaits proof */
         if (action != NULL)
@@ -342,10 +345,8 @@ void attempt_never_began(struct pen_engine *engine, struct attempt *self, const 
 void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why)
 {
     CHECK(self->action == NULL);
-    if (self->row->state == INDETERMINATE) {
-        attempt_move(engine, self, LOST, why);
-        return;
-    }
+    if (self->row->state == INDETERMINATE)
+        return; /* if it did begin it is not broken off either: the agent's proof ends it */
     if (self->row->action_class == PEN__ACTION_CLASS__ONCE && self->row->state != GRANTED &&
         self->row->state != REVOKING)
         return; /* half a deployment is worse than one that nobody awaits */
