@@ -5,6 +5,7 @@
 #include "common/base/str.h"
 #include "controller/engine/apply.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/planted.h"
 
 static int find(struct pen_engine *engine, const Pen__Fact *fact, struct execution **ret_execution,
                 struct pen_error *err)
@@ -301,6 +302,16 @@ int apply_stage_started(struct pen_engine *engine, const Pen__Fact *fact, struct
     return 0;
 }
 
+/* A planted bug. */
+static void release_early(struct pen_engine *engine, struct stage_state *stage)
+{
+    if (stage == NULL)
+        return;
+    mem_set_text(&stage->row->holder, NULL);
+    entity_touch(engine, &stage->entity);
+    gate_work(engine, stage);
+}
+
 int apply_stage_group_started(struct pen_engine *engine, const Pen__Fact *fact,
                               struct pen_error *err)
 {
@@ -314,6 +325,8 @@ int apply_stage_group_started(struct pen_engine *engine, const Pen__Fact *fact,
                         fact->execution_id);
     SET(run->row, run_order, fact->stage_group_started->run_order);
     entity_touch(engine, &run->entity);
+    if (PLANTED(LOCK_RELEASED_EARLY) && run->row->run_order > 1)
+        release_early(engine, find_stage(execution->pipeline, run->row->stage));
     execution_work(engine, execution);
     return 0;
 }
@@ -402,7 +415,7 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
          !pen_str_equal(stage->row->holder, execution->row->id)))
         return pen_fail(err, PEN_ECORRUPT, "stage '%s' of '%s' cannot be retried", body->stage,
                         fact->execution_id);
-    drop_actions(engine, run, all);
+    drop_actions(engine, run, all || PLANTED(RETRY_RERUNS));
     drop_conditions(run);
     SET(run->row, status, PEN__STAGE_STATUS__STAGE_IN_PROGRESS);
     run->row->has_ended_ms = 0;

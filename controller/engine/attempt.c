@@ -22,6 +22,7 @@
 #include "common/base/str.h"
 #include "controller/engine/apply.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/planted.h"
 
 #define GRANTED       PEN__ATTEMPT_STATE__ATTEMPT_GRANTED
 #define RUNNING       PEN__ATTEMPT_STATE__ATTEMPT_RUNNING
@@ -170,7 +171,7 @@ static const char *missing_output(const struct attempt *self, bool *ret_unnamed)
 
 static bool log_stored(const struct attempt *self)
 {
-    return self->row->log_stored >= self->row->finished->log_size;
+    return self->row->log_stored >= self->row->finished->log_size || PLANTED(LOG_NOT_AWAITED);
 }
 
 /* ---- ending attempt and action together */
@@ -251,7 +252,7 @@ static void settle_failure(struct pen_engine *engine, struct attempt *self)
         again(engine, self, CANCELED, text);
         break;
     case PEN__FINISH_KIND__INTERRUPTED:
-        if (self->row->action_class != PEN__ACTION_CLASS__ONCE) {
+        if (self->row->action_class != PEN__ACTION_CLASS__ONCE || PLANTED(INTERRUPTED_AGAIN)) {
             again(engine, self, FAILED, "The attempt was interrupted on its agent");
             return;
         }
@@ -321,7 +322,8 @@ void attempt_lose(struct pen_engine *engine, struct attempt *self, const char *w
             attempt_move(engine, self, LOST, why);
         return;
     }
-    if (self->row->action_class != PEN__ACTION_CLASS__ONCE || action == NULL) {
+    if (self->row->action_class != PEN__ACTION_CLASS__ONCE || action == NULL ||
+        PLANTED(SECOND_START)) {
         attempt_move(engine, self, LOST, why); /* of what was given up, nobody awaits proof */
         if (action != NULL)
             action_try_again(engine, action, why);

@@ -9,6 +9,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/planted.h"
 
 void execution_end(struct pen_engine *engine, struct execution *self, Pen__ExecutionStatus status,
                    const char *summary, const char *superseded_by)
@@ -246,7 +247,8 @@ static const Pen__RequestTokenRow *former_request(struct pen_engine *engine,
     char *key = mem_format("%s/%s", request->pipeline, request->client_request_token);
     const struct request_token *token = pen_map_get(&engine->requests, pen_key_text(key));
     free(key);
-    bool valid = token != NULL && token->row->expires_ms > engine->now_ms;
+    bool valid =
+        token != NULL && token->row->expires_ms > engine->now_ms && !PLANTED(TOKEN_FORGOTTEN);
     return valid ? token->row : NULL;
 }
 

@@ -5,6 +5,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/planted.h"
 
 void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_t stage_index)
 {
@@ -33,6 +34,10 @@ static void supersede(struct pen_engine *engine, struct stage_state *self)
             (newest == NULL || waiting->row->order > newest->row->order))
             newest = waiting;
     }
+    if (PLANTED(SUPERSEDE_INSIDE) && newest != NULL && self->row->holder != NULL &&
+        may_be_superseded(find_execution(engine, self->row->holder)))
+        execution_end(engine, find_execution(engine, self->row->holder),
+                      PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED, NULL, newest->row->id);
     for (size_t i = 0; newest != NULL && i < self->row->n_waiting;) {
         struct execution *waiting = find_execution(engine, self->row->waiting[i]);
         if (waiting == newest || !may_be_superseded(waiting)) {

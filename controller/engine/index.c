@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/planted.h"
 #include "controller/engine/state.h"
 #include "controller/model/action_types.h"
 
@@ -155,7 +156,8 @@ void action_enter_phase(struct pen_engine *engine, struct action *self, Pen__Act
         queue_enter(engine, self);
     } else if (phase == PEN__ACTION_PHASE__ACTION_APPROVAL) {
         mem_put(&engine->approvals, pen_key_text(self->row->approval_token), self);
-        if (self->row->deadline_ms > 0)
+        bool lost = PLANTED(TIMER_LOST) && engine->loading != NULL;
+        if (self->row->deadline_ms > 0 && !lost)
             timer_arm(engine, &self->timer, self->row->deadline_ms);
     } else if (phase == PEN__ACTION_PHASE__ACTION_JOB) {
         timer_arm(engine, &self->timer, self->row->deadline_ms);

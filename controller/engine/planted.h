@@ -1,0 +1,34 @@
+/* controller/engine/planted.h - bugs that tests plant, to see that the simulator finds them
+ *
+ * In the library that ships, PLANTED() is the constant false and the compiler leaves nothing of
+ * what hangs on it. tests/sim builds the engine once more with PEN_PLANTED_BUGS; there, one bug at
+ * a time can be switched on. Each stands for a mistake that a change of the engine could make.
+ */
+#ifndef PEN_CONTROLLER_ENGINE_PLANTED_H
+#define PEN_CONTROLLER_ENGINE_PLANTED_H
+
+enum pen_planted {
+    PLANTED_NONE = 0,
+    PLANTED_FENCE_NOT_COMPARED, /* events of an attempt that was given up count for its successor */
+    PLANTED_SECOND_START,       /* a once action is made again when its agent is silent */
+    PLANTED_INTERRUPTED_AGAIN,  /* a once action is made again when it was interrupted */
+    PLANTED_SUPERSEDE_INSIDE,   /* a newer execution ends the one inside the stage */
+    PLANTED_LOCK_RELEASED_EARLY, /* a stage's lock goes with its first group of actions */
+    PLANTED_LOST_EFFECT,         /* now and then a fetch is not handed out */
+    PLANTED_RETRY_RERUNS,        /* a retry of failed actions makes all of them again */
+    PLANTED_TIMER_LOST,          /* approvals have no deadline after a restart */
+    PLANTED_APPROVAL_TOKEN,      /* any token approves */
+    PLANTED_EVENT_GAP,           /* an event counts though the one before is missing */
+    PLANTED_LOG_NOT_AWAITED,     /* an action succeeds before its log is stored */
+    PLANTED_TOKEN_FORGOTTEN,     /* a start repeated with its token starts again */
+    PLANTED_COUNT,
+};
+
+#ifdef PEN_PLANTED_BUGS
+extern enum pen_planted pen_planted; /* the test's */
+#define PLANTED(bug) (pen_planted == PLANTED_##bug)
+#else
+#define PLANTED(bug) 0
+#endif
+
+#endif
