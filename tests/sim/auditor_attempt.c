@@ -248,8 +248,8 @@ void auditor_began(struct sim *sim, const struct run *run)
         sim_fail(sim, "ACK => DURABLE: fence %" PRIu64 " begins, but its grant is not committed",
                  run->fence);
     /* A live copy of a host with the same identity looks like the host itself until it has said
-     * something that the host could not have said: nothing can be promised for these two. */
-    if (sim->hosts[run->host].rival)
+     * something that the host could not have said: what may be repeated may run on both. */
+    if (sim->hosts[run->host].rival && !run->once)
         return;
     for (int i = 0; i < SIM_HOSTS_MAX; i++) {
         const struct run *other = shim_run(sim, &sim->hosts[i], run->fence);

@@ -11,6 +11,7 @@
 #include "common/base/str.h"
 #include "common/wire/wire.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/story.h"
 
 /* The controller's wall clock, which somebody may set. */
 static int64_t wall_ms(const struct sim *sim)
@@ -335,7 +336,8 @@ void core_start(struct sim *sim)
     struct pen_error err;
     core->life++;
     pen_engine_options_default(&core->options);
-    core->options.check_invariants = true;
+    /* With a bug planted into the engine, it is for the auditor to find it. */
+    core->options.check_invariants = sim->options.plant < PLANT_COUNT;
     core->options.job_timeout_ms = 10 * 60 * 1000; /* within the quiet phase */
     memset(core->options.seed, (int)core->life, sizeof core->options.seed);
     memcpy(core->options.seed, &sim->options.seed, sizeof sim->options.seed);
@@ -380,7 +382,7 @@ void core_crash(struct sim *sim, const char *where)
         pen__setting_row__free_unpacked(row, NULL);
     }
     int64_t down_ms = 1 + sim_around(sim, sim_chance(sim, 900) ? 3000 : 120000);
-    sim_at(sim, down_ms, fire_start);
+    sim_at(sim, story_down_ms(sim, down_ms), fire_start);
 }
 
 /* ---- a full disk, as controller/app/core.c lives with it */
@@ -505,8 +507,12 @@ static void turn(struct sim *sim)
     }
     if (!hold_commit(sim) || commit_fails(sim))
         return;
+    uint64_t points = failpoints_of_turn(sim);
+    if (failpoint_core(sim, PLACE_STEPPED, points))
+        return;
     commit(sim);
-    if (!perform(sim, true))
+    if (failpoint_core(sim, PLACE_COMMITTED, points) || !perform(sim, true) ||
+        failpoint_core(sim, PLACE_PERFORMED, points))
         return;
     pen_engine_out_clear(&core->out);
     arm_tick(sim);

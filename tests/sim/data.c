@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/str.h"
+#include "tests/sim/failpoint.h"
 #include "tests/sim/sim.h"
 
 static void fire_data(struct sim *sim, struct sim_event *event);
@@ -141,12 +142,19 @@ static void fire_data(struct sim *sim, struct sim_event *event)
         if (attempt == NULL || !pen_str_equal(attempt->agent_id, host->agent_id))
             continue; /* refused or not reached: tried again until it is released */
         if (upload->name != NULL) {
+            if (failpoint_data(sim, PLACE_BLOB))
+                break;
             store_artifact(sim, upload);
             continue;
         }
         uint64_t *stored = log_on_disk(sim, upload->fence);
-        if (*stored < upload->size)
-            *stored += 1 + sim_below(sim, upload->size - *stored);
+        uint64_t lacking = upload->size > *stored ? upload->size - *stored : 0;
+        if (sim->story != NULL && lacking > 0)
+            *stored += lacking > 1000 ? lacking - 1000 : lacking; /* in few pieces */
+        else if (lacking > 0)
+            *stored += 1 + sim_below(sim, lacking);
+        if (failpoint_data(sim, PLACE_LOG))
+            break;
         upload->done = *stored >= upload->size;
         tell_log(sim, upload->fence, attempt->wanted);
     }

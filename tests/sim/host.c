@@ -10,6 +10,7 @@
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/story.h"
 
 enum {
     JOURNAL_CAPACITY = 16 * 1024, /* of each file at first: compaction and growth are daily life */
@@ -205,7 +206,7 @@ static void journal_failed(struct sim *sim, struct host *host, const struct pen_
 /* As in agent/app: write, perform what may be repeated, sync, perform the rest. Negative: the
  * journal has failed; 1: the process has died on the way. */
 static int perform_turn(struct sim *sim, struct host *host, struct pen_session_out *out,
-                        struct pen_error *err)
+                        uint64_t points, struct pen_error *err)
 {
     bool writes = out->records_count > 0;
     bool torn = writes && sim_chance(sim, sim->mix.agent_crash_pm);
@@ -221,6 +222,8 @@ static int perform_turn(struct sim *sim, struct host *host, struct pen_session_o
     }
     if (rc < 0 || (writes && dies(sim, host, out, "before its first effects")))
         return rc < 0 ? rc : 1;
+    if (failpoint_agent(sim, host, out, PLACE_WRITTEN, points))
+        return 1;
     perform_all(sim, host, out, false);
     if (out->sync && dies(sim, host, out, "before the sync"))
         return 1;
@@ -229,6 +232,8 @@ static int perform_turn(struct sim *sim, struct host *host, struct pen_session_o
     if (rc < 0)
         return rc;
     if (out->sync && dies(sim, host, out, "after the sync"))
+        return 1;
+    if (out->sync && failpoint_agent(sim, host, out, PLACE_SYNCED, points))
         return 1;
     perform_all(sim, host, out, true);
     return 0;
@@ -242,7 +247,10 @@ static void agent_turn(struct sim *sim, struct host *host)
     if (out.effects_count > 10000)
         sim_fail(sim, "BOUNDED: one turn of %s wants %zu effects", host->name, out.effects_count);
     host->turns += out.sync ? 1 : 0;
-    int rc = perform_turn(sim, host, &out, &err);
+    uint64_t points = failpoints_of_agent_turn(sim, &out);
+    if (failpoint_agent(sim, host, &out, PLACE_RECORDING, points))
+        return;
+    int rc = perform_turn(sim, host, &out, points, &err);
     if (rc > 0)
         return;
     pen_session_turn_done(host->session, &out);
@@ -388,7 +396,8 @@ void host_crash_agent(struct sim *sim, struct host *host, const char *where)
     sim->counts[COUNT_AGENT_CRASHES]++;
     sim_trace(sim, "%s: agent dies %s", host->name, where);
     end_process(sim, host);
-    struct sim_event *event = sim_at(sim, 1 + sim_around(sim, 3000), fire_start);
+    int64_t down_ms = story_down_ms(sim, 1 + sim_around(sim, 3000));
+    struct sim_event *event = sim_at(sim, down_ms, fire_start);
     event->host = host->index;
     event->stamp = host->process;
 }
@@ -415,7 +424,7 @@ void host_power_off(struct sim *sim, struct host *host, const char *why)
         sim->counts[COUNT_TORN]++;
     disk_lose_power(&host->disk, sim_random(sim));
     int64_t off_ms = 1000 + sim_around(sim, sim_chance(sim, 800) ? 20000 : 600000);
-    struct sim_event *event = sim_at(sim, off_ms, fire_power_on);
+    struct sim_event *event = sim_at(sim, story_down_ms(sim, off_ms), fire_power_on);
     event->host = host->index;
     event->stamp = host->boot;
 }

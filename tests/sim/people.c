@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/story.h"
 
 #define ADA "arn:aws:iam::000000000000:user/ada"
 
@@ -361,6 +362,7 @@ void people_reply(struct sim *sim, const Pen__Reply *reply)
         sim_trace(sim, "refused: %s: %s", reply->error,
                   reply->message != NULL ? reply->message : "");
     auditor_reply(sim, request, reply);
+    story_reply(sim, request, reply);
     if (reply->error != NULL)
         return;
     workers_reply(sim, request, reply);

@@ -2,10 +2,11 @@
  *
  *     Stage<what=result>:Action=kind@runOrder,...|...
  *
- * kinds: source, approve, run, made (has an output artifact), once, job (for a worker). Of a stage:
- * entry, success and onfail are conditions that check the pipeline's variable "mood" (entry and
- * success want "good", onfail wants "bad"); window is a condition before entry that waits for the
- * clock, runs one whose commands run on an agent; failure is a result without conditions.
+ * kinds: source, approve, expire (an approval with five minutes), run, made (has an output
+ * artifact), once, job (for a worker). Of a stage: entry, success and onfail are conditions that
+ * check the pipeline's variable "mood" (entry and success want "good", onfail wants "bad"); window
+ * is a condition before entry that waits for the clock, runs one whose commands run on an agent;
+ * failure is a result without conditions.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,8 @@ static Pen__ActionDeclaration *make_action(char *text)
     if (at != NULL)
         *at = '\0';
     bool source = strcmp(kind, "source") == 0;
-    bool approve = strcmp(kind, "approve") == 0;
+    bool expire = strcmp(kind, "expire") == 0;
+    bool approve = expire || strcmp(kind, "approve") == 0;
     bool job = strcmp(kind, "job") == 0;
     Pen__ActionDeclaration *action = MAKE(Pen__ActionDeclaration, pen__action_declaration__init);
     action->name = mem_text(text);
@@ -135,6 +137,8 @@ static Pen__ActionDeclaration *make_action(char *text)
                               : approve ? "Manual"
                               : job     ? "Robot"
                                         : "Commands");
+    if (expire)
+        SET(action, timeout_in_minutes, 5);
     if (source || strcmp(kind, "made") == 0) {
         Pen__OutputArtifact *output = MAKE(Pen__OutputArtifact, pen__output_artifact__init);
         output->name = mem_text(text);
@@ -164,16 +168,22 @@ static void take_options(char *text, Pen__StageDeclaration *stage)
 
 Pen__PipelineDeclaration *pipeline_declare(int pipeline)
 {
+    return pipeline_parse(templates[pipeline].name, templates[pipeline].mode,
+                          templates[pipeline].stages);
+}
+
+Pen__PipelineDeclaration *pipeline_parse(const char *name, const char *mode, const char *stages)
+{
     Pen__PipelineDeclaration *declaration =
         MAKE(Pen__PipelineDeclaration, pen__pipeline_declaration__init);
-    declaration->name = mem_text(templates[pipeline].name);
-    declaration->execution_mode = mem_text(templates[pipeline].mode);
+    declaration->name = mem_text(name);
+    declaration->execution_mode = mem_text(mode);
     Pen__PipelineVariableDeclaration *mood =
         MAKE(Pen__PipelineVariableDeclaration, pen__pipeline_variable_declaration__init);
     mood->name = mem_text("mood");
     mood->default_value = mem_text("good");
     APPEND(declaration, variables, mood);
-    char *copy = mem_text(templates[pipeline].stages);
+    char *copy = mem_text(stages);
     char *rest = copy;
     char *text;
     while ((text = strsep(&rest, "|")) != NULL) {

@@ -10,6 +10,7 @@
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/story.h"
 
 static uint64_t run_key(const struct host *host, uint64_t fence)
 {
@@ -82,8 +83,12 @@ static void fire_end(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
     struct run *run = shim_run(sim, host, event->number);
-    if (run != NULL && run->boot == event->stamp)
-        run_end(sim, host, run, event->flag);
+    if (run == NULL || run->boot != event->stamp || run->state != RUN_BEGAN)
+        return;
+    if (failpoint_run(sim, host, run, PLACE_ENDING) && run->state != RUN_BEGAN)
+        return;
+    run_end(sim, host, run, event->flag);
+    (void)failpoint_run(sim, host, run, PLACE_EXITED);
 }
 
 static void fire_begin(struct sim *sim, struct sim_event *event)
@@ -92,15 +97,24 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
     struct run *run = shim_run(sim, host, event->number);
     if (run == NULL || run->boot != event->stamp || run->state != RUN_SPAWNED)
         return;
+    if (failpoint_run(sim, host, run, PLACE_SPAWNED)) { /* still to begin when the agent is back */
+        struct sim_event *later = sim_at(sim, 2 * STORY_DOWN_MS, fire_begin);
+        later->host = event->host;
+        later->number = event->number;
+        later->stamp = event->stamp;
+        return;
+    }
     run->state = RUN_BEGAN;
     run->began = true;
     sim->counts[COUNT_BEGINS]++;
     sim_trace(sim, "%s: fence %" PRIu64 " begins", host->name, run->fence);
     auditor_began(sim, run);
+    if (failpoint_run(sim, host, run, PLACE_BEGAN) && run->state != RUN_BEGAN)
+        return;
     report_soon(sim, host, run->fence, PEN_IN_BEGAN, 1);
     int64_t runs_ms =
         sim_chance(sim, 850) ? sim_around(sim, 15000) : (int64_t)sim_below(sim, 500 * 1000);
-    struct sim_event *end = sim_at(sim, 5 + runs_ms, fire_end);
+    struct sim_event *end = sim_at(sim, sim->story != NULL ? STORY_RUNS_MS : 5 + runs_ms, fire_end);
     end->host = host->index;
     end->number = run->fence;
     end->stamp = run->boot;
@@ -122,10 +136,11 @@ void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule)
     run->boot = host->boot;
     run->once = capsule->action_class == PEN__ACTION_CLASS__ONCE;
     mem_set_text(&run->action_execution_id, capsule->action_execution_id);
-    run->exit_code = sim_chance(sim, sim->mix.action_fails_pm) ? 1 : 0;
+    run->exit_code =
+        story_exit_code(sim, capsule, sim_chance(sim, sim->mix.action_fails_pm) ? 1 : 0);
     run->log_size = 1 + sim_below(sim, 5000);
     run->state = RUN_SPAWNED;
-    if (sim_below(sim, 200) == 0) {
+    if (sim_below(sim, 200) == 0 && sim->story == NULL) {
         run->state = RUN_GONE;
         run->log_size = 0;
         report_soon(sim, host, run->fence, PEN_IN_SETUP_FAILED, 3);
@@ -230,7 +245,7 @@ static void fire_packed(struct sim *sim, struct sim_event *event)
     const Pen__Capsule *capsule = pen_session_capsule(host->session, event->number);
     if (capsule == NULL)
         return;
-    if (sim_below(sim, 100) == 0) {
+    if (sim_below(sim, 100) == 0 && sim->story == NULL) {
         struct pen_session_input failed = {
             .kind = PEN_IN_PACK_FAILED, .fence = event->number, .text = "no file matches"};
         host_feed(sim, host, &failed);

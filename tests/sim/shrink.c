@@ -54,7 +54,8 @@ static void tell(const struct sim_options *options, struct outcome *ret)
     CHECK(child >= 0);
     if (child == 0) {
         CHECK(dup2(ends[1], STDERR_FILENO) >= 0 && close(ends[0]) == 0);
-        sim_tell(options);
+        struct sim *sim = sim_tell(options);
+        sim_destroy(&sim);
         _Exit(0);
     }
     CHECK(close(ends[1]) == 0);

@@ -246,6 +246,7 @@ enum sim_count {
 };
 
 struct auditor;
+struct story;
 
 struct sim_options {
     uint64_t seed;
@@ -258,10 +259,12 @@ struct sim_options {
     uint64_t without;     /* kinds of faults that are switched off: bits by their number */
     int hosts, pipelines; /* 0: as the seed says */
     enum sim_plant plant;
+    struct story *story; /* borrowed; tell this story instead of a random one */
 };
 
 struct sim {
     struct sim_options options;
+    struct story *story; /* NULL: what happens is random */
     struct sim_mix mix;
     uint64_t random[2];
     int64_t now_ms;
@@ -335,6 +338,8 @@ void *core_row(struct sim *sim, Pen__RowKind kind, const char *key,
 /* ---- pipelines.c */
 const char *pipeline_name(int pipeline);
 Pen__PipelineDeclaration *pipeline_declare(int pipeline);
+/* Of a name, a mode and a line of text as at the head of pipelines.c. */
+Pen__PipelineDeclaration *pipeline_parse(const char *name, const char *mode, const char *stages);
 bool pipeline_has_stage(int pipeline, const char *stage);
 const char *pipeline_some_stage(struct sim *sim, int pipeline);
 const char *pipeline_some_mode(struct sim *sim);
@@ -409,8 +414,8 @@ const char *faults_name(size_t kind);
 int faults_kind(const char *name, size_t size);
 
 /* ---- sim_main.c */
-/* One story from beginning to end; ends the process at a violation. */
-void sim_tell(const struct sim_options *options);
+/* One story from beginning to end, to be destroyed; ends the process at a violation. */
+struct sim *sim_tell(const struct sim_options *options);
 
 /* ---- shrink.c: the smallest story that fails alike; prints it. Status of the process. */
 int shrink(const struct sim_options *options);

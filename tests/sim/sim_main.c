@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "common/base/check.h"
+#include "tests/sim/planted.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/story.h"
 
 static const char usage[] =
     "usage: penstock-sim [OPTION...]\n"
@@ -26,7 +28,11 @@ static const char usage[] =
     "  --shrink      a shorter story that fails as the first seed does: prints its command\n"
     "  --plant N     with planted bug N, to see it found; 0 lists them\n"
     "  --find        a violation within these seeds is wanted: ends with 0 when there is one\n"
-    "  --trace       print the story\n";
+    "  --failpoints  tell each story with a fault at every point, and with pairs of faults\n"
+    "  --pairs N     so many pairs (default 300); which ones, --seed decides\n"
+    "  --story NAME  tell this story once; 0 lists them\n"
+    "  --fail P:N    in the story, fail at the N-th pass of point P, up to 4 times; 0 lists them\n"
+    "  --trace       print what happens\n";
 
 static struct sim *current;
 
@@ -45,13 +51,6 @@ struct totals {
     uint64_t counts[COUNTS];
 };
 
-void sim_tell(const struct sim_options *options)
-{
-    current = sim_create(options);
-    sim_run(current);
-    sim_destroy(&current);
-}
-
 static double wall_seconds(void)
 {
     struct timespec now;
@@ -59,17 +58,28 @@ static double wall_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static uint64_t tell(const struct sim_options *options, struct totals *totals)
+struct sim *sim_tell(const struct sim_options *options)
 {
     current = sim_create(options);
-    sim_run(current);
-    uint64_t hash = current->hash;
+    if (options->story != NULL)
+        story_run(current);
+    else
+        sim_run(current);
+    struct sim *sim = current;
+    current = NULL;
+    return sim;
+}
+
+static uint64_t tell(const struct sim_options *options, struct totals *totals)
+{
+    struct sim *sim = sim_tell(options);
+    uint64_t hash = sim->hash;
     totals->seeds++;
-    totals->steps += current->steps;
-    totals->virtual_ms += current->now_ms;
+    totals->steps += sim->steps;
+    totals->virtual_ms += sim->now_ms;
     for (int i = 0; i < COUNTS; i++)
-        totals->counts[i] += current->counts[i];
-    sim_destroy(&current);
+        totals->counts[i] += sim->counts[i];
+    sim_destroy(&sim);
     return hash;
 }
 
@@ -90,12 +100,22 @@ struct arguments {
     double seconds; /* of the wall clock; 0: no limit */
     bool twice;
     bool shrink;
+    bool failpoints;
+    uint64_t pairs;
+    struct story story;
 };
+
+static _Noreturn void refuse(const char *option, const char *wants)
+{
+    fprintf(stderr, "penstock-sim: %s wants %s\n%s", option, wants, usage);
+    exit(2);
+}
 
 static int list_plants(void)
 {
-    for (int i = 1; i < PLANT_COUNT; i++)
-        printf("%2d  %s\n", i, sim_plant_name((enum sim_plant)i));
+    for (int i = 1; planted_name(i) != NULL; i++)
+        printf("%2d  %s%s\n", i, planted_name(i),
+               i < PLANT_COUNT ? "" : " (in the engine: penstock-sim-planted)");
     return 0;
 }
 
@@ -119,6 +139,56 @@ static uint64_t without_of(const char *text)
 static int at_most(uint64_t number, int most)
 {
     return number > (uint64_t)most ? most : (int)number;
+}
+
+static enum sim_plant plant_of(uint64_t number)
+{
+    if (number == 0)
+        exit(list_plants());
+    if (number > 1000 || !planted_select((int)number))
+        refuse("--plant", "the number of a bug that this program has (0 lists them)");
+    return (enum sim_plant)number;
+}
+
+static int list_stories(void)
+{
+    for (const struct story_plan *plan = story_plans; plan->name != NULL; plan++)
+        printf("%-16s %-10s %s\n", plan->name, plan->mode, plan->stages);
+    return 0;
+}
+
+static int list_failpoints(void)
+{
+    for (int i = 0; i < failpoints_count(); i++)
+        printf("%-16s between: %s\n", failpoints[i].name, failpoints[i].between);
+    return 0;
+}
+
+static void parse_story(const char *text, struct story *ret_story)
+{
+    if (text != NULL && strcmp(text, "0") == 0)
+        exit(list_stories());
+    ret_story->plan = story_find(text);
+    if (ret_story->plan == NULL)
+        refuse("--story", "the name of a story (0 lists them)");
+}
+
+static void parse_fail(const char *text, struct story *ret_story)
+{
+    if (text != NULL && strcmp(text, "0") == 0)
+        exit(list_failpoints());
+    char name[32];
+    const char *colon = text == NULL ? NULL : strchr(text, ':');
+    size_t size = colon == NULL ? sizeof name : (size_t)(colon - text);
+    if (size >= sizeof name || ret_story->armed_count == FAILPOINTS_ARMED_MAX)
+        refuse("--fail", "POINT:N, at most 4 times (0 lists the points)");
+    memcpy(name, text, size);
+    name[size] = '\0';
+    struct arming *armed = &ret_story->armed[ret_story->armed_count++];
+    armed->point = failpoint_find(name);
+    armed->nth = strtoull(colon + 1, NULL, 10);
+    if (armed->point < 0 || armed->nth == 0)
+        refuse("--fail", "POINT:N (0 lists the points)");
 }
 
 /* The number behind an option. */
@@ -148,6 +218,14 @@ static void parse(char **argv, struct arguments *ret)
             ret->twice = true;
         else if (strcmp(option, "--shrink") == 0)
             ret->shrink = true;
+        else if (strcmp(option, "--failpoints") == 0)
+            ret->failpoints = true;
+        else if (strcmp(option, "--pairs") == 0)
+            ret->pairs = number_of(argv, &i);
+        else if (strcmp(option, "--story") == 0)
+            parse_story(argv[++i], &ret->story);
+        else if (strcmp(option, "--fail") == 0)
+            parse_fail(argv[++i], &ret->story);
         else if (strcmp(option, "--seed") == 0) {
             ret->options.seed = number_of(argv, &i);
             ret->seeds = ret->seeds == 100 ? 1 : ret->seeds;
@@ -168,10 +246,7 @@ static void parse(char **argv, struct arguments *ret)
         else if (strcmp(option, "--steps") == 0)
             ret->options.steps_max = number_of(argv, &i);
         else if (strcmp(option, "--plant") == 0) {
-            uint64_t plant = number_of(argv, &i);
-            if (plant == 0)
-                exit(list_plants());
-            ret->options.plant = (enum sim_plant)(plant < PLANT_COUNT ? plant : 0);
+            ret->options.plant = plant_of(number_of(argv, &i));
         } else {
             fprintf(stderr, "%s", usage);
             exit(strcmp(option, "--help") == 0 ? 0 : 2);
@@ -182,13 +257,20 @@ static void parse(char **argv, struct arguments *ret)
 int main(int argc, char **argv)
 {
     (void)argc;
-    struct arguments arguments = {.options = {.seed = 1, .busy_ms = 3600 * 1000}, .seeds = 100};
+    struct arguments arguments = {
+        .options = {.seed = 1, .busy_ms = 3600 * 1000}, .seeds = 100, .pairs = 300};
     parse(argv, &arguments);
     arguments.options.first_seed = arguments.options.seed;
     struct sigaction action = {.sa_handler = on_abort};
     CHECK(sigaction(SIGABRT, &action, NULL) == 0);
     if (arguments.shrink)
         return shrink(&arguments.options);
+    if (arguments.failpoints)
+        return enumerate(&arguments.options, arguments.story.plan, arguments.pairs);
+    if (arguments.story.plan != NULL) {
+        arguments.options.story = &arguments.story;
+        arguments.seeds = 1;
+    }
     struct totals totals = {0};
     double begin = wall_seconds();
     double shown = begin;

@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/story.h"
 
 /* ---- chance: xorshift128+, seeded by splitmix64 */
 
@@ -66,10 +67,22 @@ void sim_trace(struct sim *sim, const char *format, ...)
     va_end(arguments);
 }
 
+static void print_story(FILE *stream, const struct story *story)
+{
+    fprintf(stream, " --story %s", story->plan->name);
+    for (int i = 0; i < story->armed_count; i++)
+        fprintf(stream, " --fail %s:%" PRIu64, failpoints[story->armed[i].point].name,
+                story->armed[i].nth);
+}
+
 void sim_print_command(FILE *stream, const struct sim_options *options)
 {
-    fprintf(stream, " penstock-sim --seed %" PRIu64 " --busy %" PRId64, options->seed,
-            options->busy_ms / 1000);
+    fprintf(stream, " penstock-sim%s --seed %" PRIu64,
+            options->plant < PLANT_COUNT ? "" : "-planted", options->seed);
+    if (options->story != NULL)
+        print_story(stream, options->story);
+    else
+        fprintf(stream, " --busy %" PRId64, options->busy_ms / 1000);
     if (options->hosts > 0)
         fprintf(stream, " --hosts %d", options->hosts);
     if (options->pipelines > 0)
@@ -94,13 +107,13 @@ void sim_fail(struct sim *sim, const char *format, ...)
             sim->steps);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
+    fprintf(stderr, "\nrepeat:");
+    sim_print_command(stderr, &sim->options);
     if (sim->options.find) {
-        fprintf(stderr, "\nfound after %" PRIu64 " seeds\n",
+        fprintf(stderr, "found after %" PRIu64 " seeds\n",
                 sim->options.seed - sim->options.first_seed + 1);
         _Exit(0);
     }
-    fprintf(stderr, "\nrepeat:");
-    sim_print_command(stderr, &sim->options);
     _Exit(SIM_FAILED);
 }
 
@@ -238,6 +251,12 @@ struct sim *sim_create(const struct sim_options *options)
         sim->pipelines_count = options->pipelines;
     disk_attach(sim);
     faults_draw(sim);
+    sim->story = options->story;
+    if (sim->story != NULL) {
+        sim->mix = (struct sim_mix){.delay_ms = 5};
+        sim->hosts_count = STORY_HOSTS;
+        sim->pipelines_count = 1;
+    }
     auditor_create(sim);
     core_start(sim);
     for (int i = 0; i < sim->hosts_count; i++)

@@ -1,0 +1,48 @@
+/* tests/sim/planted.c - compiled twice: with the engine that ships, and with the one for planting
+ */
+#include "tests/sim/planted.h"
+
+#include <stddef.h>
+
+#include "controller/engine/planted.h"
+#include "tests/sim/sim.h"
+
+#ifdef PEN_PLANTED_BUGS
+enum pen_planted pen_planted = PLANTED_NONE;
+#endif
+
+const char *planted_name(int number)
+{
+    static const char *const names[PLANTED_COUNT] = {
+        [PLANTED_FENCE_NOT_COMPARED] = "fence not compared",
+        [PLANTED_SECOND_START] = "second start of a once action whose agent is silent",
+        [PLANTED_INTERRUPTED_AGAIN] = "second start of a once action that was interrupted",
+        [PLANTED_SUPERSEDE_INSIDE] = "superseded inside a stage",
+        [PLANTED_LOCK_RELEASED_EARLY] = "stage lock released too early",
+        [PLANTED_LOST_EFFECT] = "a fetch is not handed out now and then",
+        [PLANTED_RETRY_RERUNS] = "a retry of failed actions runs all again",
+        [PLANTED_TIMER_LOST] = "deadlines of approvals lost at a restart",
+        [PLANTED_APPROVAL_TOKEN] = "any token approves",
+        [PLANTED_EVENT_GAP] = "an event counts though the one before is missing",
+        [PLANTED_LOG_NOT_AWAITED] = "success before the log is stored",
+        [PLANTED_TOKEN_FORGOTTEN] = "a repeated start starts again",
+    };
+    if (number > 0 && number < PLANT_COUNT)
+        return sim_plant_name((enum sim_plant)number);
+    int bug = number - (PLANT_COUNT - 1);
+    return bug > 0 && bug < PLANTED_COUNT ? names[bug] : NULL;
+}
+
+bool planted_select(int number)
+{
+    if (number > 0 && number < PLANT_COUNT)
+        return true;
+    if (planted_name(number) == NULL)
+        return false;
+#ifdef PEN_PLANTED_BUGS
+    pen_planted = (enum pen_planted)(number - (PLANT_COUNT - 1));
+    return true;
+#else
+    return false;
+#endif
+}
