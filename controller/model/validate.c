@@ -65,7 +65,18 @@ static bool region_valid(const char *region)
 
 /* ---- the pipeline as a whole */
 
-static int check_artifact_stores(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
+static bool has_store(const Pen__PipelineDeclaration *declaration, const char *region)
+{
+    for (size_t i = 0; i < declaration->n_artifact_stores; i++) {
+        if (same(declaration->artifact_stores[i]->key, region))
+            return true;
+    }
+    return false;
+}
+
+/* own_region: the pipeline's; NULL when it is not known. */
+static int check_artifact_stores(const Pen__PipelineDeclaration *declaration,
+                                 const char *own_region, struct pen_error *err)
 {
     bool one = declaration->artifact_store != NULL;
     bool many = declaration->n_artifact_stores > 0;
@@ -86,16 +97,11 @@ static int check_artifact_stores(const Pen__PipelineDeclaration *declaration, st
             return pen_fail_api(err, PEN_EINVAL, VALUE,
                                 "'pipeline.artifactStores' has no store for region %s", region);
     }
+    if (many && own_region != NULL && !has_store(declaration, own_region))
+        return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
+                            "Pipeline has no entry in artifactStores for its own region %s",
+                            own_region);
     return 0;
-}
-
-static bool has_store(const Pen__PipelineDeclaration *declaration, const char *region)
-{
-    for (size_t i = 0; i < declaration->n_artifact_stores; i++) {
-        if (same(declaration->artifact_stores[i]->key, region))
-            return true;
-    }
-    return false;
 }
 
 static int check_mode_and_type(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
@@ -263,8 +269,11 @@ static int check_ranges(const Pen__ActionDeclaration *action, struct pen_error *
     return 0;
 }
 
+/* own_region: the pipeline's; NULL lets every other one pass. Actions of custom types are judged by
+ * pen_custom_action_check, which says what is particular to them. */
 static int check_region(const Pen__PipelineDeclaration *declaration,
-                        const Pen__ActionDeclaration *action, struct pen_error *err)
+                        const Pen__ActionDeclaration *action, const char *own_region,
+                        struct pen_error *err)
 {
     if (action->region == NULL)
         return 0;
@@ -272,10 +281,23 @@ static int check_region(const Pen__PipelineDeclaration *declaration,
         return pen_fail_api(err, PEN_EINVAL, VALUE,
                             "The region %.60s specified in action '%s' is not a valid AWS Region.",
                             action->region, action->name);
+    if (pen_action_is_custom(action->action_type_id))
+        return 0;
+    bool elsewhere = own_region != NULL && !same(own_region, action->region);
+    if (elsewhere && is_source(action))
+        return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
+                            "Source action '%s' cannot be in another region (%s) than the pipeline "
+                            "(%s)",
+                            action->name, action->region, own_region);
     if (declaration->n_artifact_stores > 0 && !has_store(declaration, action->region))
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
                             "Action '%s' runs in region %s, which has no entry in artifactStores",
                             action->name, action->region);
+    if (elsewhere && declaration->n_artifact_stores == 0)
+        return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
+                            "Action '%s' runs in another region (%s) than the pipeline (%s): give "
+                            "artifactStores with both regions in place of artifactStore",
+                            action->name, action->region, own_region);
     return 0;
 }
 
@@ -295,7 +317,7 @@ static int check_action(const Pen__PipelineDeclaration *declaration,
     if (code == 0)
         code = check_configuration_sizes(action, err);
     if (code == 0)
-        code = check_region(declaration, action, err);
+        code = check_region(declaration, action, types == NULL ? NULL : types->region, err);
     if (code == 0)
         code = pen_provider_check(action, types, err);
     return code;
@@ -335,7 +357,7 @@ int pen_model_validate_with(const Pen__PipelineDeclaration *declaration,
     if (code == 0)
         code = check_counts(declaration, err);
     if (code == 0)
-        code = check_artifact_stores(declaration, err);
+        code = check_artifact_stores(declaration, types == NULL ? NULL : types->region, err);
     if (code == 0)
         code = check_mode_and_type(declaration, err);
     if (code == 0)

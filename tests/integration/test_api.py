@@ -247,6 +247,8 @@ def test_versions_stay(api, mill):
 def test_names_that_are_not_there(api, mill):
     at_gate = {"pipelineName": "mill", "stageName": "Gate"}
     refused(api, "PipelineNameInUseException", "CreatePipeline", {"pipeline": declaration()})
+    refused(api, "ValidationException", "CreatePipeline",
+            {"pipeline": declaration("tagged"), "tags": [{"key": "a", "value": "b"}]})
     refused(api, "PipelineNotFoundException", "GetPipelineState", {"name": "none"})
     refused(api, "PipelineNotFoundException", "StartPipelineExecution", {"name": "none"})
     refused(api, "PipelineNotFoundException", "ListPipelineExecutions", {"pipelineName": "none"})

@@ -1,4 +1,5 @@
-/* Every structural fault of a declaration: the error's name and what the text says. */
+/* Every rule of a declaration's structure by name, with its faults: the error's name and what the
+ * text says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,6 +47,13 @@ static const char base_text[] =
     "'provider':'CodeStarSourceConnection','version':'1'},"                                        \
     "'configuration':{'ConnectionArn':'a','FullRepositoryId':'o/r','BranchName':'main'},"          \
     "'outputArtifacts':[{'name':'src'}],'namespace':'Src'}"
+#define HUNDRED                                                                                    \
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"  \
+    "123456789"
+#define THOUSAND HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
+#define TWO_STORES                                                                                 \
+    "{'us-east-1':{'type':'S3','location':'b'},'eu-west-1':{'type':'S3','location':'c'}}"
+#define MILL "'actionTypeId':{'category':'Build','owner':'Custom','provider':'Mill','version':'1'}"
 #define RULE "{'name':'r','ruleTypeId':{'category':'Rule','provider':'VariableCheck'}}"
 
 /* ' becomes ", so that JSON can be written in C. */
@@ -117,6 +125,18 @@ struct fault {
     struct change changes[4];
 };
 
+/* A heading: the rule that the faults below it break. */
+static const char rule_heading[] = "rule";
+#define RULE_NAMED(text)                                                                           \
+    {                                                                                              \
+        rule_heading, text,                                                                        \
+        {                                                                                          \
+            {                                                                                      \
+                NULL, NULL                                                                         \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
 #define STRUCTURE "InvalidStructureException"
 #define STAGE     "InvalidStageDeclarationException"
 #define ACTION    "InvalidActionDeclarationException"
@@ -124,7 +144,7 @@ struct fault {
 
 static const struct fault faults[] = {
     {NULL, NULL, {{"version", "7"}}},
-    /* names */
+    RULE_NAMED("names: characters and length"),
     {VALUE, "pipeline name 'a b'", {{"name", "'a b'"}}},
     {VALUE, "pipeline name ''", {{"name", NULL}}},
     {VALUE, "stage name 'a/b'", {{"stages.1.name", "'a/b'"}}},
@@ -133,11 +153,18 @@ static const struct fault faults[] = {
     {VALUE, "artifact name 'a.b'", {{"stages.0.actions.0.outputArtifacts.0.name", "'a.b'"}}},
     {VALUE, "namespace name 'a.b'", {{"stages.1.actions.0.namespace", "'a.b'"}}},
     {VALUE, "variable name 'a.b'", {{"variables.0.name", "'a.b'"}}},
-    /* stages */
+    {NULL, NULL, {{"name", "'" HUNDRED "'"}}},
+    {VALUE, "must have 1 to 100 characters of [A-Za-z0-9.@_-]", {{"name", "'" HUNDRED "x'"}}},
+    {VALUE, "The stage name '" HUNDRED "x'", {{"stages.1.name", "'" HUNDRED "x'"}}},
+    {VALUE, "The action name", {{"stages.1.actions.1.name", "'" HUNDRED "x'"}}},
+    {VALUE, "The artifact name", {{"stages.0.actions.0.outputArtifacts.0.name", "'" HUNDRED "x'"}}},
+    {VALUE, "The namespace name", {{"stages.2.actions.0.namespace", "'" HUNDRED "x'"}}},
+    RULE_NAMED("2 to 50 stages"),
     {STRUCTURE,
      "Pipeline has only 1 stage(s). There should be a minimum of 2 stages in a pipeline",
      {{"stages.2", NULL}, {"stages.1", NULL}}},
     {STRUCTURE, "only 0 stage(s)", {{"stages", "[]"}}},
+    RULE_NAMED("the first stage has source actions, and only them"),
     {STRUCTURE,
      "Pipeline should start with a stage that only contains source actions",
      {{"stages.0", NULL}}},
@@ -146,33 +173,39 @@ static const struct fault faults[] = {
      {{"stages.0.actions.1",
        "{'name':'M','actionTypeId':{'category':'Approval','owner':'AWS','provider':'Manual',"
        "'version':'1'}}"}}},
+    RULE_NAMED("source actions are in the first stage alone"),
     {STRUCTURE,
      "Source action 'Again' is in stage 'Build'",
      {{"stages.1.actions.2", "{'name':'Again','actionTypeId':{'category':'Source','owner':'AWS',"
                              "'provider':'CodeCommit','version':'1'}}"}}},
+    RULE_NAMED("stage names are unique; a stage has actions"),
     {STAGE, "Stage name 'Build' occurs more than once", {{"stages.2.name", "'Build'"}}},
     {STAGE, "Stage 'Approve' has no actions", {{"stages.2.actions", "[]"}}},
+    RULE_NAMED("blockers are reserved"),
     {"InvalidBlockerDeclarationException",
      "Stage 'Build' has blockers",
      {{"stages.1.blockers", "[{'name':'b','type':'Schedule'}]"}}},
     {NULL, NULL, {{"stages.1.blockers", "[]"}}},
-    /* actions */
+    RULE_NAMED("action names are unique in their stage"),
     {ACTION,
      "Action name 'Compile' occurs more than once in stage 'Build'",
      {{"stages.1.actions.1.name", "'Compile'"}}},
     {NULL, NULL, {{"stages.2.actions.0.name", "'Compile'"}}},
+    RULE_NAMED("runOrder is 1 to 999"),
     {VALUE, "runOrder is 0 and must be 1 to 999", {{"stages.1.actions.0.runOrder", "0"}}},
     {VALUE, "runOrder is 1000", {{"stages.1.actions.1.runOrder", "1000"}}},
     {NULL, NULL, {{"stages.1.actions.1.runOrder", "999"}}},
+    RULE_NAMED("the action type is one that there is"),
     {ACTION,
      "ActionType (Category: 'Deploy', Provider: 'ECS', Owner: 'AWS', Version: '1') in action 'Ask' "
-     "is not available",
+     "is not available in region 'US_EAST_1'",
      {{"stages.2.actions.0.actionTypeId",
        "{'category':'Deploy','owner':'AWS','provider':'ECS','version':'1'}"}}},
     {ACTION,
      "Version: '2') in action 'Ask' is not available",
      {{"stages.2.actions.0.actionTypeId.version", "'2'"}}},
     {ACTION, "in action 'Ask' is not available", {{"stages.2.actions.0.actionTypeId", NULL}}},
+    RULE_NAMED("artifact counts of the provider"),
     {ACTION,
      "Action Check declares 0 input artifacts which is less than the minimum count (1)",
      {{"stages.1.actions.1.inputArtifacts", "[]"}}},
@@ -182,6 +215,7 @@ static const struct fault faults[] = {
     {ACTION,
      "Action Ask declares 1 input artifacts which is more than the maximum count (0)",
      {{"stages.2.actions.0.inputArtifacts", "[{'name':'src'}]"}}},
+    RULE_NAMED("required configuration is there; unknown configuration is refused"),
     {ACTION,
      "Action configuration for action 'Code' is missing required configuration 'BranchName'",
      {{"stages.0.actions.0.configuration.BranchName", NULL}}},
@@ -204,6 +238,7 @@ static const struct fault faults[] = {
      "'RunsOn': label expression: 'os='",
      {{"stages.1.actions.0.configuration.RunsOn", "'os='"}}},
     {NULL, NULL, {{"stages.1.actions.0.configuration.RunsOn", "'os=#{variables.TARGET}'"}}},
+    RULE_NAMED("configuration keys of 1 to 50 characters, values of 1 to 1000"),
     {VALUE,
      "configuration key '01234567890123456789012345678901234567890123456789x'",
      {{"stages.1.actions.0.configuration.01234567890123456789012345678901234567890123456789x",
@@ -211,9 +246,16 @@ static const struct fault faults[] = {
     {VALUE,
      "configuration 'RunsOn' has 0 characters",
      {{"stages.1.actions.0.configuration.RunsOn", "''"}}},
+    {VALUE, "key '' must have 1 to 50", {{"stages.1.actions.0.configuration", "{'':'x'}"}}},
+    {NULL, NULL, {{"stages.2.actions.0.configuration.CustomData", "'" THOUSAND "'"}}},
+    {VALUE,
+     "'CustomData' has 1001 characters and must have 1 to 1000",
+     {{"stages.2.actions.0.configuration.CustomData", "'" THOUSAND "x'"}}},
+    RULE_NAMED("Commands actions have commands"),
     {ACTION,
      "Action Compile must have a non-empty commands field",
      {{"stages.1.actions.0.commands", "[]"}}},
+    RULE_NAMED("members that only manual approvals or only Commands actions take"),
     {ACTION,
      "Action Compile has timeoutInMinutes, which only manual approvals take",
      {{"stages.1.actions.0.timeoutInMinutes", "60"}}},
@@ -231,7 +273,7 @@ static const struct fault faults[] = {
      "environment variable 'x' more than once",
      {{"stages.1.actions.0.environmentVariables",
        "[{'name':'x','value':'y'},{'name':'x','value':'z'}]"}}},
-    /* artifacts */
+    RULE_NAMED("every input is made earlier"),
     {ACTION,
      "Input Artifact Bundle nope in action Check is not declared as Output Artifact Bundle in any "
      "of the preceding actions",
@@ -245,10 +287,11 @@ static const struct fault faults[] = {
     {ACTION,
      "Input Artifact Bundle bin occurs more than once in action Check",
      {{"stages.1.actions.1.inputArtifacts.1", "{'name':'bin'}"}}},
+    RULE_NAMED("names of output artifacts are unique"),
     {ACTION,
      "Output Artifact Bundle src in action Compile is declared by action Code, too",
      {{"stages.1.actions.0.outputArtifacts.0.name", "'src'"}}},
-    /* stores and regions */
+    RULE_NAMED("artifactStore or artifactStores"),
     {STRUCTURE, "neither artifactStore nor artifactStores", {{"artifactStore", NULL}}},
     {STRUCTURE,
      "both artifactStore and artifactStores",
@@ -256,22 +299,68 @@ static const struct fault faults[] = {
     {VALUE,
      "The region EU_X specified in 'pipeline.artifactStores' is not a valid AWS Region.",
      {{"artifactStore", NULL}, {"artifactStores", "{'EU_X':{'type':'S3','location':'b'}}"}}},
+    RULE_NAMED("artifactStores has the pipeline's own region, and those of all actions"),
+    {STRUCTURE,
+     "Pipeline has no entry in artifactStores for its own region us-east-1",
+     {{"artifactStore", NULL}, {"artifactStores", "{'eu-west-1':{'type':'S3','location':'b'}}"}}},
+    {NULL,
+     NULL,
+     {{"artifactStore", NULL},
+      {"artifactStores", TWO_STORES},
+      {"stages.1.actions.1.region", "'eu-west-1'"}}},
     {STRUCTURE,
      "Action 'Check' runs in region eu-west-1, which has no entry in artifactStores",
      {{"artifactStore", NULL},
       {"artifactStores", "{'us-east-1':{'type':'S3','location':'b'}}"},
       {"stages.1.actions.1.region", "'eu-west-1'"}}},
     {VALUE, "The region X specified in action 'Check'", {{"stages.1.actions.1.region", "'X'"}}},
-    {NULL, NULL, {{"stages.1.actions.1.region", "'eu-west-1'"}}},
-    /* type and mode */
+    {STRUCTURE,
+     "Action 'Check' runs in another region (eu-west-1) than the pipeline (us-east-1): give "
+     "artifactStores with both regions in place of artifactStore",
+     {{"stages.1.actions.1.region", "'eu-west-1'"}}},
+    {NULL, NULL, {{"stages.1.actions.1.region", "'us-east-1'"}}},
+    RULE_NAMED("source and custom actions are in the pipeline's own region"),
+    {STRUCTURE,
+     "Source action 'Code' cannot be in another region (eu-west-1) than the pipeline (us-east-1)",
+     {{"artifactStore", NULL},
+      {"artifactStores", TWO_STORES},
+      {"stages.0.actions.0.region", "'eu-west-1'"}}},
+    {NULL, NULL, {{"stages.0.actions.0.region", "'us-east-1'"}}},
+    {STRUCTURE,
+     "Action 'Mill' is of a custom type, which cannot be in another region (eu-west-1) than the "
+     "pipeline (us-east-1)",
+     {{"artifactStore", NULL},
+      {"artifactStores", TWO_STORES},
+      {"stages.2.actions.1", "{'name':'Mill'," MILL ",'region':'eu-west-1'}"}}},
+    {NULL, NULL, {{"stages.2.actions.1", "{'name':'Mill'," MILL ",'region':'us-east-1'}"}}},
+    {ACTION,
+     "Owner: 'ThirdParty', Version: '1') in action 'Ask' is not available",
+     {{"stages.2.actions.0.actionTypeId.owner", "'ThirdParty'"}}},
+    RULE_NAMED("what needs type V2"),
     {STRUCTURE, "Pipeline of type V1 has variables", {{"pipelineType", "'V1'"}}},
     {STRUCTURE,
      "Pipeline of type V1 has executionMode QUEUED",
      {{"pipelineType", "'V1'"}, {"executionMode", "'QUEUED'"}}},
+    {STRUCTURE,
+     "Pipeline of type V1 has executionMode PARALLEL",
+     {{"pipelineType", "'V1'"}, {"executionMode", "'PARALLEL'"}, {"variables", "[]"}}},
+    {STRUCTURE,
+     "Pipeline of type V1 has triggers",
+     {{"pipelineType", "'V1'"},
+      {"variables", "[]"},
+      {"stages.0.actions.0", CONNECTION},
+      {"triggers", "[{'providerType':'CodeStarSourceConnection','gitConfiguration':"
+                   "{'sourceActionName':'Code'}}]"}}},
+    {STRUCTURE,
+     "Pipeline of type V1 has ",
+     {{"pipelineType", "'V1'"},
+      {"variables", "[]"},
+      {"stages.1.onFailure", "{'result':'ROLLBACK'}"}}},
+    RULE_NAMED("executionMode and pipelineType"),
     {VALUE, "executionMode 'x' is none of", {{"executionMode", "'x'"}}},
     {VALUE, "pipelineType 'V3'", {{"pipelineType", "'V3'"}}},
     {NULL, NULL, {{"pipelineType", "'V2'"}}},
-    /* conditions */
+    RULE_NAMED("conditions and their rules"),
     {STAGE,
      "beforeEntry has 0 conditions and must have exactly 1",
      {{"stages.1.beforeEntry", "{'conditions':[]}"}}},
@@ -294,11 +383,12 @@ static const struct fault faults[] = {
      "retryConfiguration without the result RETRY",
      {{"stages.1.onFailure",
        "{'result':'ROLLBACK','retryConfiguration':{'retryMode':'ALL_ACTIONS'}}"}}},
+    RULE_NAMED("ROLLBACK is not for PARALLEL"),
     {STRUCTURE,
      "Stage 'Build' has the result ROLLBACK, which executionMode PARALLEL does not allow",
      {{"executionMode", "'PARALLEL'"}, {"stages.1.onFailure", "{'result':'ROLLBACK'}"}}},
     {STAGE, "the source stage does not allow", {{"stages.0.onFailure", "{'result':'ROLLBACK'}"}}},
-    /* variables and namespaces */
+    RULE_NAMED("variables and namespaces"),
     {STRUCTURE,
      "Pipeline variable 'TARGET' is declared more than once",
      {{"variables.1", "{'name':'TARGET'}"}}},
@@ -342,11 +432,12 @@ static const struct fault faults[] = {
      {{"stages.1.beforeEntry",
        "{'conditions':[{'result':'FAIL','rules':[{'name':'r','configuration':"
        "{'Value':'#{B.SUM}'}}]}]}"}}},
-    /* triggers */
+    RULE_NAMED("a trigger names a connection source"),
     {STRUCTURE,
      "A trigger names the source action 'Code', which is no CodeStarSourceConnection action",
      {{"triggers", "[{'providerType':'CodeStarSourceConnection','gitConfiguration':"
                    "{'sourceActionName':'Code'}}]"}}},
+    RULE_NAMED("filters of triggers"),
     {VALUE, "providerType 'X'", {{"triggers", "[{'providerType':'X'}]"}}},
     {STRUCTURE,
      "a push filter takes tags, branches, or branches with filePaths",
@@ -405,7 +496,7 @@ static const struct fault faults[] = {
      {{"stages.1.onFailure",
        "{'conditions':[{'result':'RETRY','rules':[{'name':'r','ruleTypeId':{'category':'Rule',"
        "'provider':'VariableCheck'}}]}]}"}}},
-    /* right, but not done by this release */
+    RULE_NAMED("right, but not done by this release"),
     {ACTION,
      "Action 'Compile' in stage 'Build': this release of Penstock does not support "
      "environmentVariables of type SECRETS_MANAGER",
@@ -416,11 +507,40 @@ static const struct fault faults[] = {
      {{"stages.2.actions.0.configuration.NotificationArn", "'arn:aws:sns:x'"}}},
 };
 
+/* The one custom type that there is. */
+static Pen__ActionType *mill(void)
+{
+    json_t *json = json_of("{'id':{'category':'Build','owner':'Custom','provider':'Mill',"
+                           "'version':'1'},'inputArtifactDetails':{'minimumCount':0,"
+                           "'maximumCount':1},'outputArtifactDetails':{'minimumCount':0,"
+                           "'maximumCount':1}}");
+    struct pen_error err;
+    ProtobufCMessage *message = NULL;
+    if (pen_wire_from_json(&pen__action_type__descriptor, json, "type", &message, &err) < 0)
+        fail_msg("%s", err.message);
+    json_decref(json);
+    return (Pen__ActionType *)message;
+}
+
 static void test_faults(void **state)
 {
     (void)state;
+    PEN_CLEANUP(pen_message_destroy) Pen__ActionType *type = mill();
+    const Pen__ActionType *list[] = {type};
+    const struct pen_custom_types types = {.region = "us-east-1", .types = list, .count = 1};
+    const char *rule = "a pipeline that is right";
+    size_t refused = 1;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         const struct fault *fault = &faults[i];
+        if (fault->api_name == rule_heading) {
+            if (refused == 0)
+                fail_msg("no fault breaks the rule '%s'", rule);
+            rule = fault->text;
+            refused = 0;
+            print_message("    %s\n", rule);
+            continue;
+        }
+        refused += fault->api_name != NULL;
         json_t *json = json_of(base_text);
         for (size_t j = 0; j < 4 && fault->changes[j].path != NULL; j++)
             set_at(json, fault->changes[j].path, fault->changes[j].value);
@@ -428,20 +548,32 @@ static void test_faults(void **state)
         Pen__PipelineDeclaration *declaration = declaration_of(json);
         json_decref(json);
         struct pen_error err = {0};
-        int code = pen_model_validate(declaration, &err);
+        int code = pen_model_validate_with(declaration, &types, &err);
         if (fault->api_name == NULL) {
             if (code != 0)
-                fail_msg("case %zu (%s): %s", i, fault->changes[0].path, err.message);
+                fail_msg("%s, case %zu (%s): %s", rule, i, fault->changes[0].path, err.message);
             continue;
         }
         if (code == 0)
-            fail_msg("case %zu (%s) was accepted", i, fault->changes[0].path);
+            fail_msg("%s, case %zu (%s) was accepted", rule, i, fault->changes[0].path);
         if (err.api_name == NULL || strcmp(err.api_name, fault->api_name) != 0)
-            fail_msg("case %zu (%s): %s: %s", i, fault->changes[0].path,
+            fail_msg("%s, case %zu (%s): %s: %s", rule, i, fault->changes[0].path,
                      err.api_name == NULL ? "no name" : err.api_name, err.message);
         if (strstr(err.message, fault->text) == NULL)
-            fail_msg("case %zu: '%s' is not in '%s'", i, fault->text, err.message);
+            fail_msg("%s, case %zu: '%s' is not in '%s'", rule, i, fault->text, err.message);
     }
+    assert_true(refused > 0);
+}
+
+/* Who knows no region of its own judges none. */
+static void test_without_region(void **state)
+{
+    (void)state;
+    json_t *json = json_of(base_text);
+    set_at(json, "stages.1.actions.1.region", "'eu-west-1'");
+    PEN_CLEANUP(pen_message_destroy) Pen__PipelineDeclaration *declaration = declaration_of(json);
+    json_decref(json);
+    assert_int_equal(pen_model_validate(declaration, NULL), 0);
 }
 
 /* Counts at their limits and one above. */
@@ -548,9 +680,8 @@ static void test_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_faults),  cmocka_unit_test(test_without_region),
+        cmocka_unit_test(test_counts),  cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
