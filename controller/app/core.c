@@ -9,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
+#include "common/base/steady.h"
 #include "common/io/clock.h"
 #include "common/log/log.h"
 #include "common/wire/wire.h"
@@ -24,10 +25,11 @@ enum {
 struct pen_core {
     struct pen_core_options with;
     struct pen_engine_out out;
-    int64_t last_now_ms;
-    bool disk_full;   /* new requests are refused */
-    bool commit_held; /* `out` waits for space */
-    bool plan_due;    /* something was not heard meanwhile */
+    struct pen_steady clock;
+    int64_t planned_ms; /* to wait, until the clock is read next */
+    bool disk_full;     /* new requests are refused */
+    bool commit_held;   /* `out` waits for space */
+    bool plan_due;      /* something cannot have been heard: ask again, and count no silence */
     bool checkpoint_due;
 };
 
@@ -38,6 +40,7 @@ int pen_core_create(const struct pen_core_options *options, struct pen_core **re
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the core");
     self->with = *options;
+    pen_steady_start(&self->clock, pen_clock_wall_ms(), pen_clock_monotonic_ms());
     *ret_core = self;
     return 0;
 }
@@ -51,13 +54,18 @@ void pen_core_destroy(struct pen_core **self_p)
     *self_p = NULL;
 }
 
-/* Wall-clock milliseconds that never go back: a jump to the past makes time stand still instead. */
+/* The engine's time. After a leap the state is planned anew, as after a start: agents that could
+ * not be heard meanwhile are not lost. */
 static int64_t steady_now_ms(struct pen_core *self)
 {
-    int64_t now_ms = pen_clock_wall_ms();
-    if (now_ms > self->last_now_ms)
-        self->last_now_ms = now_ms;
-    return self->last_now_ms;
+    if (pen_steady_read(&self->clock, pen_clock_wall_ms(), pen_clock_monotonic_ms(),
+                        self->planned_ms)) {
+        pen_log(PEN_LOG_WARNING, "time has leapt: agents' silence counts from now",
+                "now_ms=%" PRId64, self->clock.now_ms);
+        self->plan_due = true;
+    }
+    self->planned_ms = 0;
+    return self->clock.now_ms;
 }
 
 /* Whether the disk has room for another batch; says so once when that changes. */
@@ -206,7 +214,7 @@ static int wait_ms(struct pen_core *self)
         if (until_ms < limit_ms)
             limit_ms = until_ms;
     }
-    if (limit_ms < 0)
+    if (limit_ms < 0 || self->plan_due)
         return 0;
     return limit_ms >= INT32_MAX ? -1 : (int)limit_ms;
 }
@@ -228,6 +236,7 @@ int pen_core_run(struct pen_core *self, int stop_fd, struct pen_error *err)
                               {.fd = stop_fd, .events = POLLIN}};
     for (;;) {
         int timeout_ms = wait_ms(self);
+        self->planned_ms = timeout_ms < 0 ? INT64_MAX : timeout_ms;
         int count = poll(ready, 2, timeout_ms);
         if (count < 0 && errno != EINTR)
             return pen_fail_errno(err, "the core cannot wait for its inbox");

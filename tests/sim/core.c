@@ -13,10 +13,13 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/story.h"
 
-/* The controller's wall clock, which somebody may set. */
-static int64_t wall_ms(const struct sim *sim)
+/* Read the controller's clocks; its wall clock is set by somebody now and then. True: time has
+ * leapt.
+ */
+static bool read_clocks(struct sim *sim)
 {
-    return sim->now_ms + sim->core.clock_ahead_ms;
+    return pen_steady_read(&sim->core.clock, sim->now_ms + sim->core.clock_ahead_ms, sim->now_ms,
+                           INT64_MAX);
 }
 
 /* ---- the store */
@@ -300,15 +303,15 @@ static void arm_tick(struct sim *sim)
         pen_heap_disarm(&sim->queue, &sim->core.tick);
         return;
     }
-    int64_t at_ms = deadline - sim->core.clock_ahead_ms;
-    mem_arm(&sim->queue, &sim->core.tick, at_ms > sim->now_ms ? at_ms : sim->now_ms + 1);
+    int64_t in_ms = deadline - sim->core.clock.now_ms;
+    mem_arm(&sim->queue, &sim->core.tick, sim->now_ms + (in_ms > 1 ? in_ms : 1));
 }
 
 static void plan(struct sim *sim)
 {
     struct core *core = &sim->core;
     struct pen_error err;
-    if (pen_engine_plan(core->engine, wall_ms(sim), &core->out, &err) < 0)
+    if (pen_engine_plan(core->engine, core->clock.now_ms, &core->out, &err) < 0)
         sim_fail(sim, "RELOAD: %s", err.message);
     if (core->facts_count > 0 && core->out.facts_count > 0)
         sim_fail(sim, "RELOAD: planning stated %zu facts", core->out.facts_count);
@@ -344,6 +347,7 @@ void core_start(struct sim *sim)
     CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);
     core->up = true;
     core->turn_armed = core->commit_held = core->refused = false;
+    pen_steady_start(&core->clock, sim->now_ms + core->clock_ahead_ms, sim->now_ms);
     sim_trace(sim, "controller starts, life %" PRIu64, core->life);
     load(sim);
     commit(sim);
@@ -455,7 +459,7 @@ static bool hold_commit(struct sim *sim)
 void core_set_clock(struct sim *sim, int64_t ahead_ms)
 {
     sim->counts[COUNT_CLOCK_JUMPS]++;
-    sim_trace(sim, "controller: its clock jumps ahead by %" PRId64 " ms", ahead_ms);
+    sim_trace(sim, "controller: its clock jumps by %" PRId64 " ms", ahead_ms);
     sim->core.clock_ahead_ms += ahead_ms;
     core_tick(sim);
 }
@@ -485,13 +489,16 @@ static void turn(struct sim *sim)
 {
     struct core *core = &sim->core;
     struct pen_error err;
+    bool leapt = read_clocks(sim);
     if (!has_space(sim))
         return;
+    if (leapt)
+        plan(sim);
     size_t batch = 1 + (size_t)sim_below(sim, 16);
     if (batch > core->inbox_count)
         batch = core->inbox_count;
     for (size_t i = 0; i < batch; i++) {
-        if (pen_engine_take(core->engine, core->inbox[i], wall_ms(sim), &core->out, &err) < 0)
+        if (pen_engine_take(core->engine, core->inbox[i], core->clock.now_ms, &core->out, &err) < 0)
             sim_fail(sim, "step: %s", err.message);
         mem_free_message(core->inbox[i]);
     }

@@ -229,7 +229,8 @@ static void fire_clock(struct sim *sim, struct sim_event *event)
 {
     (void)event;
     if (!sim->quiet)
-        core_set_clock(sim, sim_around(sim, sim_chance(sim, 700) ? 5000 : 900000));
+        core_set_clock(sim, sim_around(sim, sim_chance(sim, 700) ? 5000 : 900000) *
+                                (sim_chance(sim, 300) ? -1 : 1));
     again(sim, sim->mix.clock_jump_s, fire_clock);
 }
 

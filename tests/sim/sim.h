@@ -24,6 +24,7 @@
 #include "agent/spool/journal.h"
 #include "common/base/heap.h"
 #include "common/base/map.h"
+#include "common/base/steady.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/memory.h"
 #include "tests/sim/disk.h"
@@ -107,7 +108,8 @@ struct core {
     struct pen_heap_entry tick; /* armed by the engine's deadline */
     struct pen_map opened;      /* fence -> struct data_attempt: the data plane's memory */
     struct pen_map logs;        /* fence -> uint64_t: bytes of log on the controller's disk */
-    int64_t clock_ahead_ms;     /* of virtual time: its wall clock was set, forward only */
+    int64_t clock_ahead_ms;     /* of virtual time: its wall clock was set; negative: behind */
+    struct pen_steady clock;
     int64_t disk_full_until_ms; /* 0: it is not */
     bool disk_full_at_once;     /* seen by a commit only, not by the reserve before it */
     bool commit_held, refused;  /* as in controller/app/core.c */
