@@ -1,5 +1,4 @@
 """Webhooks: PutWebhook, ListWebhooks, DeleteWebhook by `aws`, calls by raw HTTP."""
-import hashlib
 import hmac
 import http.client
 import json
