@@ -203,6 +203,15 @@ static void send_welcome(struct pen_engine *engine, struct agent *self)
     agent_send(engine, self, PEN__TO_AGENT__BODY_WELCOME, body);
 }
 
+/* A Hello that an agent repeats for want of an answer, or that the network doubles, opens no other
+ * session: what the agent says in the one that it knows would be refused as of an older one. */
+static bool is_open(const struct agent *self, const Pen__Hello *hello, uint64_t link)
+{
+    return self->connected && link == self->link &&
+           pen_str_equal(self->row->run_id, hello->run_id) &&
+           pen_str_equal(self->row->spool_id, hello->spool_id);
+}
+
 static void open_session(struct pen_engine *engine, struct agent *self, const Pen__Hello *hello,
                          uint64_t link)
 {
@@ -215,7 +224,8 @@ static void open_session(struct pen_engine *engine, struct agent *self, const Pe
         mem_set_text(&self->former_run_id, self->row->run_id);
         self->once_taken = false;
     }
-    emit_session(engine, self, hello);
+    if (!is_open(self, hello, link))
+        emit_session(engine, self, hello);
     self->connected = true;
     self->suspect = false;
     self->session_draining = hello->draining;

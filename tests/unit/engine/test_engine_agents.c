@@ -579,6 +579,30 @@ static void test_hello_of_an_older_link(void **state)
     world_end(&w);
 }
 
+/* What the agent says in the session that it knows is heard, however often its Hello has come. */
+static void test_repeated_hello_opens_no_other_session(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+    w.holding = "A";
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run"));
+    uint64_t session_no = a->session_no;
+    a->link--; /* a hello counts one up */
+    agent_hello(&w, a);
+    assert_int_equal(last_sent(&w, PEN__TO_AGENT__BODY_WELCOME)->welcome->session_no, session_no);
+    world_perform(&w);
+    world_finish(&w, "A", 0);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    a->link--;
+    mem_set_text(&a->run_id, "another process");
+    agent_hello(&w, a);
+    assert_true(last_sent(&w, PEN__TO_AGENT__BODY_WELCOME)->welcome->session_no > session_no);
+    free(id);
+    world_end(&w);
+}
+
 static void test_copied_spool_is_quarantined(void **state)
 {
     (void)state;
@@ -655,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_drain_takes_offers_back),
         cmocka_unit_test(test_drain_is_told_again),
         cmocka_unit_test(test_hello_of_an_older_link),
+        cmocka_unit_test(test_repeated_hello_opens_no_other_session),
         cmocka_unit_test(test_copied_spool_is_quarantined),
         cmocka_unit_test(test_wiped_spool),
         cmocka_unit_test(test_two_processes_with_one_key),
