@@ -92,22 +92,81 @@ enum {
     /* Log files that are kept open. */
     PEN_LIMIT_LOG_FILES_OPEN = 256,
 
-    /* ---- the structure of a pipeline: the API's quotas */
+    /* ---- the structure of a pipeline: the API's quotas. Sizes are in characters where nothing
+     * else is said. The configuration may say other numbers of stages and actions. */
 
     PEN_STAGES_MIN = 2,
     PEN_STAGES_MAX = 50,
     PEN_ACTIONS_PER_STAGE_MAX = 100, /* the documents say 50 and 100; the wider one */
     PEN_ACTIONS_PER_PIPELINE_MAX = 1000,
+    PEN_NAME_MAX = 100, /* of pipelines, stages, actions and artifacts */
     PEN_RUN_ORDER_MAX = 999,
     PEN_VARIABLES_MAX = 50,
+    PEN_VARIABLE_NAMESPACE_MAX = 100,
+    PEN_VARIABLE_KEY_MAX = 128,
     PEN_TRIGGERS_MAX = 50,
+    PEN_TRIGGERS_BYTES_MAX = 200 * 1024, /* all triggers of a pipeline */
     PEN_TRIGGER_FILTERS_MAX = 3,
     PEN_TRIGGER_PATTERNS_MAX = 8,
+    PEN_TRIGGER_GLOB_SIZE_MAX = 255, /* bytes of a pattern */
     PEN_CONFIGURATION_KEY_MAX = 50,
     PEN_CONFIGURATION_VALUE_MAX = 1000,
     PEN_RULES_PER_CONDITION_MAX = 5,
     PEN_APPROVAL_TIMEOUT_MIN_MINUTES = 5,
     PEN_APPROVAL_TIMEOUT_MAX_MINUTES = 86400,
+    PEN_RULE_TIMEOUT_MINUTES_MIN = 5,
+    PEN_RULE_TIMEOUT_MINUTES_MAX = 86400,
+    PEN_RULE_COMMANDS_MAX = 50,
+    PEN_RULE_COMMANDS_MINUTES_MAX = 55, /* that the commands of a rule run, once they have begun */
+    PEN_ACTION_TYPE_PROPERTIES_MAX = 10,
+    PEN_ACTION_TYPE_ARTIFACTS_MAX = 5, /* each way */
+    PEN_QUERYABLE_VALUE_MAX = 20,      /* of a value that workers poll by */
+
+    /* The most that the configuration may say: 5,000 small actions fill the body of a request, and
+     * what an execution has of them is listed in one answer. */
+    PEN_STAGES_CONFIGURED_MAX = 500,
+    PEN_ACTIONS_PER_STAGE_CONFIGURED_MAX = 1000,
+    PEN_ACTIONS_PER_PIPELINE_CONFIGURED_MAX = 5000,
+
+    /* ---- what stands inside a pipeline (controller/model) */
+
+    /* Resolved configuration of one action, in bytes: the API's quota. */
+    PEN_VARIABLES_EXPANDED_MAX = 100 * 1024,
+
+    /* A rule without a time-out waits as long as an approval: a week's window. */
+    PEN_RULE_TIMEOUT_MINUTES_DEFAULT = 7 * 24 * 60,
+
+    /* Characters of a label's key or value, as in DNS: fits any label scheme. Terms of RunsOn: the
+     * parsed form stays small enough to live on the stack. */
+    PEN_LABEL_SIZE_MAX = 63,
+    PEN_LABEL_TERMS_MAX = 16,
+
+    /* A regular expression: bytes (the API's limit of most values); instructions that it becomes
+     * (some 50 million steps at the very worst, 0.1 s); {m,n} and groups within groups (more is a
+     * mistake or an attack); bytes of the text (the API's longest configuration value). */
+    PEN_REGEX_TEXT_MAX = 1000,
+    PEN_REGEX_PROGRAM_MAX = 1000,
+    PEN_REGEX_REPEAT_MAX = 255,
+    PEN_REGEX_DEPTH_MAX = 32,
+    PEN_REGEX_SUBJECT_MAX = 10000,
+
+    /* A cron expression, in bytes: the longest sensible list is shorter. Its years are Quartz's
+     * first and the last before a search for the next opening would take long. */
+    PEN_CRON_TEXT_MAX = 512,
+    PEN_CRON_YEAR_MIN = 1970,
+    PEN_CRON_YEAR_MAX = 2199,
+
+    /* A time zone: bytes of its name (the longest of the database has 32) and file (the largest has
+     * 4 KB); changes in the file (the most that exist are 240). */
+    PEN_ZONE_NAME_MAX = 64,
+    PEN_ZONE_FILE_BYTES_MAX = 64 * 1024,
+    PEN_ZONE_FILE_CHANGES_MAX = 2000,
+
+    /* Of a pull request, in bytes: title (a variable's value), branch (a trigger's pattern, and a
+     * file name on most servers), address of the repository. */
+    PEN_PULL_REQUEST_TITLE_MAX = 1000,
+    PEN_PULL_REQUEST_BRANCH_MAX = 255,
+    PEN_PULL_REQUEST_REPOSITORY_MAX = 1024,
 
     /* ---- the engine */
 
@@ -122,11 +181,15 @@ enum {
      * say another number. */
     PEN_LIMIT_PARALLEL_ACTIONS = 5,
 
-    /* The most that the configuration may say of the three above: lists of executions and their
-     * actions are walked, and rows of all pipelines are loaded at each start. */
+    /* The most that the configuration may say of the three above, and of webhooks, custom action
+     * types and polling pipelines: lists of executions and their actions are walked, and rows of
+     * all the others are loaded at each start. */
     PEN_LIMIT_PIPELINES_CONFIGURED = 100 * 1000,
     PEN_LIMIT_PIPELINE_EXECUTIONS_CONFIGURED = 10 * 1000,
     PEN_LIMIT_PARALLEL_ACTIONS_CONFIGURED = 1000,
+    PEN_LIMIT_WEBHOOKS_CONFIGURED = 100 * 1000,
+    PEN_LIMIT_ACTION_TYPES_CONFIGURED = 1000,
+    PEN_LIMIT_POLLING_PIPELINES_CONFIGURED = 100 * 1000,
 
     /* What waits at a transition that was disabled for longer than this does not go on by itself
      * when it is enabled: the API's rule. */
@@ -140,7 +203,7 @@ enum {
      * is reported again starts nothing: more than move between two restarts. */
     PEN_LIMIT_SEEN_REFS = 100,
 
-    /* Webhooks of an account: the API's quota. */
+    /* Webhooks of an account: the API's quota. The configuration may say another number. */
     PEN_LIMIT_WEBHOOKS = 300,
 
     /* What tells a delivery of a webhook from all others: a digest this long, and how many of them
@@ -151,7 +214,8 @@ enum {
     /* Pull requests of one pipeline that are noticed and not yet looked at: each is one fetch. */
     PEN_LIMIT_PULL_REQUESTS_NOTICED = 100,
 
-    /* Pipelines that poll for changes: the API's quota. */
+    /* Pipelines that poll for changes: the API's quota. The configuration may say another number.
+     */
     PEN_LIMIT_POLLING_PIPELINES = 300,
 
     /* Moves that may follow from one input. Cancelling every execution of a pipeline at its limits
@@ -179,7 +243,8 @@ enum {
     /* A token that enrols an agent lives for at most a month. */
     PEN_LIMIT_TOKEN_TTL_HOURS = 31 * 24,
 
-    /* Custom action types that are not deleted: the API's quota. */
+    /* Custom action types that are not deleted: the API's quota. The configuration may say another
+     * number. */
     PEN_LIMIT_ACTION_TYPES = 50,
 
     /* Custom action types with those that are deleted, whose definitions are kept for ever: twenty

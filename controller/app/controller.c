@@ -96,6 +96,7 @@ static int listen_all(struct controller *self, struct pen_error *err)
                                           .address = with->http_address,
                                           .account = with->account,
                                           .region = with->region,
+                                          .structure = &with->structure,
                                           .sealer = self->sealer,
                                           .server_keys = &self->server_keys,
                                           .core = self->inbox};
@@ -153,6 +154,9 @@ static int load(struct controller *self, struct pen_error *err)
     options.pipelines_max = with->pipelines_max;
     options.executions_max = with->executions_max;
     options.parallel_actions_max = with->parallel_actions_max;
+    options.webhooks_max = with->webhooks_max;
+    options.action_types_max = with->action_types_max;
+    options.polling_pipelines_max = with->polling_pipelines_max;
     options.bulk_port = port_of(pen_data_endpoint(self->data));
     int rc = pen_random_bytes(options.seed, sizeof options.seed, err);
     if (rc < 0 || (rc = pen_engine_create(&options, &self->engine, err)) < 0)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+#include "controller/model/validate.h"
 
 struct pen_controller_settings {
     const char *dir;
@@ -33,6 +34,10 @@ struct pen_controller_settings {
     uint32_t pipelines_max;
     uint32_t executions_max;
     uint32_t parallel_actions_max;
+    struct pen_structure_limits structure;
+    uint32_t webhooks_max;
+    uint32_t action_types_max;
+    uint32_t polling_pipelines_max;
     uint64_t reserve_bytes;
 };
 

@@ -54,7 +54,7 @@ static int check_room_for_type(const struct pen_engine *engine, const struct act
     for (const struct pen_map_node *node = pen_map_first(&engine->action_types); node != NULL;
          node = pen_map_next(node))
         there += !((const struct action_type *)pen_map_value(node))->row->has_deleted_ms;
-    if (there >= PEN_LIMIT_ACTION_TYPES)
+    if (there >= engine->options.action_types_max)
         return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
                             "there are %zu custom action types, the most that are allowed", there);
     if (former == NULL && engine->action_types.count >= PEN_LIMIT_ACTION_TYPES_KEPT)

@@ -31,6 +31,9 @@ void pen_engine_options_default(struct pen_engine_options *ret_options)
         .pipelines_max = PEN_LIMIT_PIPELINES,
         .executions_max = PEN_LIMIT_PIPELINE_EXECUTIONS,
         .parallel_actions_max = PEN_LIMIT_PARALLEL_ACTIONS,
+        .webhooks_max = PEN_LIMIT_WEBHOOKS,
+        .action_types_max = PEN_LIMIT_ACTION_TYPES,
+        .polling_pipelines_max = PEN_LIMIT_POLLING_PIPELINES,
         .repeatable_attempts_max = 2,
     };
 }

@@ -45,6 +45,9 @@ struct pen_engine_options {
     uint32_t pipelines_max;           /* 1,000 */
     uint32_t executions_max;          /* 50: of one QUEUED or PARALLEL pipeline */
     uint32_t parallel_actions_max;    /* 5: of one PARALLEL execution */
+    uint32_t webhooks_max;            /* 300 */
+    uint32_t action_types_max;        /* 50: custom ones that are not deleted */
+    uint32_t polling_pipelines_max;   /* 300 */
     uint32_t repeatable_attempts_max; /* 2 more attempts after losses */
     uint32_t bulk_port;               /* told to agents in Welcome */
     bool check_invariants;            /* after every step; tests and debug builds */

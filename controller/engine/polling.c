@@ -56,7 +56,7 @@ int check_polling(const struct pen_engine *engine, const Pen__PipelineDeclaratio
             polls(pipeline->current->row->declaration))
             others++;
     }
-    if (others < PEN_LIMIT_POLLING_PIPELINES)
+    if (others < engine->options.polling_pipelines_max)
         return 0;
     return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
                         "%zu pipelines poll connections for changes, the most that an account may "

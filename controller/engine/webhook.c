@@ -121,10 +121,10 @@ int handle_put_webhook(struct pen_engine *engine, const Pen__Input *input, Pen__
     if (rc < 0)
         return rc;
     const struct webhook *former = find_webhook(engine, wanted->name);
-    if (former == NULL && engine->webhooks.count >= PEN_LIMIT_WEBHOOKS)
+    if (former == NULL && engine->webhooks.count >= engine->options.webhooks_max)
         return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
-                            "there are %d webhooks, the most that an account may have",
-                            PEN_LIMIT_WEBHOOKS);
+                            "there are %zu webhooks, the most that an account may have",
+                            (size_t)engine->webhooks.count);
     if (request->keep_secret && (former == NULL || !former->row->has_sealed_secret))
         return pen_fail_api(err, PEN_EINVAL, "InvalidWebhookAuthenticationParametersException",
                             "SecretToken: webhook '%s' has none that could be kept", wanted->name);

@@ -137,6 +137,7 @@ static int copy_options(struct pen_http *self, const struct pen_http_options *op
         .dir = self->dir,
         .account = self->account,
         .region = self->region,
+        .structure = options->structure,
         .sealer = options->sealer,
         .server_keys = options->server_keys,
         .started_ms = pen_clock_monotonic_ms(),

@@ -15,13 +15,15 @@
 #include "common/keys/seal.h"
 
 struct pen_http;
+struct pen_structure_limits;
 
 struct pen_http_options {
     const char *dir;     /* the controller's data folder */
     const char *address; /* "127.0.0.1:7480"; port 0 picks a free one */
     const char *account; /* 12 digits */
     const char *region;
-    const struct pen_sealer *sealer;          /* borrowed: access keys, connection secrets */
+    const struct pen_structure_limits *structure; /* borrowed; NULL: the API's limits */
+    const struct pen_sealer *sealer;              /* borrowed: access keys, connection secrets */
     const struct pen_curve_pair *server_keys; /* borrowed: its public key goes into agent tokens */
     struct pen_inbox *core;                   /* borrowed */
 };

@@ -72,12 +72,11 @@ static bool take_placeholder(const char *at, const char **ret_name, size_t *ret_
     return true;
 }
 
-enum { KEY_CHARACTERS_MAX = 50 /* characters of a configuration key: the API's limit */ };
-
 /* The name as a text of its own; false when no configuration key is that long. */
-static bool copy_name(const char *name, size_t size, char ret_name[KEY_CHARACTERS_MAX * 4 + 1])
+static bool copy_name(const char *name, size_t size,
+                      char ret_name[PEN_CONFIGURATION_KEY_MAX * 4 + 1])
 {
-    if (size > (size_t)KEY_CHARACTERS_MAX * 4)
+    if (size > (size_t)PEN_CONFIGURATION_KEY_MAX * 4)
         return false;
     memcpy(ret_name, name, size);
     ret_name[size] = '\0';
@@ -93,7 +92,7 @@ static int check_template(const Pen__ActionType *type, const char *member, const
         const char *name;
         size_t size;
         const char *end;
-        char key[KEY_CHARACTERS_MAX * 4 + 1];
+        char key[PEN_CONFIGURATION_KEY_MAX * 4 + 1];
         if (!take_placeholder(at, &name, &size, &end))
             return pen_fail_api(err, PEN_EINVAL, VALUE,
                                 "settings.%s: '%.60s' is not {Config:Name} or "
@@ -102,9 +101,10 @@ static int check_template(const Pen__ActionType *type, const char *member, const
         const Pen__ActionConfigurationProperty *property =
             name != NULL && copy_name(name, size, key) ? pen_action_type_property(type, key) : NULL;
         if (name != NULL && property == NULL)
-            return pen_fail_api(err, PEN_EINVAL, VALUE,
-                                "settings.%s: there is no configuration property '%.*s'", member,
-                                size > KEY_CHARACTERS_MAX ? KEY_CHARACTERS_MAX : (int)size, name);
+            return pen_fail_api(
+                err, PEN_EINVAL, VALUE, "settings.%s: there is no configuration property '%.*s'",
+                member, size > PEN_CONFIGURATION_KEY_MAX ? PEN_CONFIGURATION_KEY_MAX : (int)size,
+                name);
         if (property != NULL && (!property->required || property->secret))
             return pen_fail_api(err, PEN_EINVAL, VALUE,
                                 "settings.%s: property '%s' has to be required and must not be "
@@ -124,7 +124,7 @@ bool pen_action_type_url(const char *url_template, pen_configuration_lookup *loo
         const char *name;
         size_t name_size;
         const char *end;
-        char key[KEY_CHARACTERS_MAX * 4 + 1];
+        char key[PEN_CONFIGURATION_KEY_MAX * 4 + 1];
         if (*at != '{' || !take_placeholder(at, &name, &name_size, &end)) {
             pen_buf_putc(ret_url, *at++);
             continue;

@@ -14,14 +14,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "controller/model/providers.h"
 #include "pipeline.pb-c.h"
-
-enum {
-    PEN_ACTION_TYPE_PROPERTIES_MAX = 10, /* the API's quota */
-    PEN_ACTION_TYPE_ARTIFACTS_MAX = 5,
-    PEN_QUERYABLE_VALUE_MAX = 20, /* characters of a value that workers poll by: the API's quota */
-};
 
 /* What stands for a secret value wherever it is shown. */
 #define PEN_SECRET_MASK "****"

@@ -23,12 +23,7 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
-
-enum {
-    PEN_CRON_TEXT_MAX = 512, /* bytes; the longest sensible list is shorter */
-    PEN_CRON_YEAR_MIN = 1970,
-    PEN_CRON_YEAR_MAX = 2199,
-};
+#include "common/base/limits.h"
 
 enum pen_cron_day_rule {
     PEN_CRON_DAYS_OF_MONTH = 1, /* those in `days` */

@@ -14,9 +14,8 @@
 #include <stdbool.h>
 
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "pipeline.pb-c.h"
-
-enum { PEN_TRIGGER_GLOB_SIZE_MAX = 255 /* bytes of a pattern: the API's limit */ };
 
 /* 0 when pattern is well-formed. Errors: PEN_EINVAL (says what is wrong), PEN_ELIMIT. */
 int pen_trigger_glob_check(const char *pattern, struct pen_error *err);

@@ -15,11 +15,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
-
-enum {
-    PEN_LABEL_SIZE_MAX = 63,  /* characters of a key or value, as in DNS: fits any label scheme */
-    PEN_LABEL_TERMS_MAX = 16, /* keeps the parsed form small enough to live on the stack */
-};
+#include "common/base/limits.h"
 
 enum pen_label_test {
     PEN_LABEL_EQUAL = 1,

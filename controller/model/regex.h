@@ -29,14 +29,7 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
-
-enum {
-    PEN_REGEX_TEXT_MAX = 1000,    /* bytes of an expression: the API's limit of most values */
-    PEN_REGEX_PROGRAM_MAX = 1000, /* instructions: some 50 million steps at the very worst, 0.1 s */
-    PEN_REGEX_REPEAT_MAX = 255,   /* of {m,n}: more is a mistake or an attack */
-    PEN_REGEX_DEPTH_MAX = 32,     /* groups within groups */
-    PEN_REGEX_SUBJECT_MAX = 10000, /* bytes of a text: the API's longest configuration value */
-};
+#include "common/base/limits.h"
 
 struct pen_regex;
 

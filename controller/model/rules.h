@@ -3,17 +3,10 @@
 #define PEN_CONTROLLER_MODEL_RULES_H
 
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "controller/model/rule_types.h"
 #include "controller/model/validate.h"
 #include "pipeline.pb-c.h"
-
-enum {
-    PEN_RULE_TIMEOUT_MINUTES_MIN = 5,
-    PEN_RULE_TIMEOUT_MINUTES_MAX = 86400,
-    PEN_RULE_TIMEOUT_MINUTES_DEFAULT = 7 * 24 * 60, /* as long as an approval: a week's window */
-    PEN_RULE_COMMANDS_MINUTES_MAX = 55, /* that the commands of a rule run, once they have begun */
-    PEN_RULE_COMMANDS_MAX = 50,         /* the API's limit of the member */
-};
 
 /* The value of a rule's configuration key, NULL when it is not given. */
 const char *pen_rule_configuration(const Pen__RuleDeclaration *rule, const char *name);

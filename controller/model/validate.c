@@ -16,7 +16,11 @@
 #define ACTION    "InvalidActionDeclarationException"
 #define VALUE     "ValidationException"
 
-enum { NAME_MAX_CHARACTERS = 100 };
+static const struct pen_structure_limits api_limits = {
+    .stages = PEN_STAGES_MAX,
+    .actions_per_stage = PEN_ACTIONS_PER_STAGE_MAX,
+    .actions = PEN_ACTIONS_PER_PIPELINE_MAX,
+};
 
 static bool same(const char *a, const char *b)
 {
@@ -45,7 +49,7 @@ static bool name_valid(const char *name, size_t size_max, const char *more)
 
 static int check_name(const char *what, const char *name, const char *more, struct pen_error *err)
 {
-    size_t size_max = NAME_MAX_CHARACTERS;
+    size_t size_max = PEN_NAME_MAX;
     if (same(what, "variable"))
         size_max = PEN_VARIABLE_KEY_MAX;
     if (name_valid(name, size_max, more))
@@ -143,7 +147,8 @@ static int check_source_stage(const Pen__PipelineDeclaration *declaration, struc
     return 0;
 }
 
-static int check_counts(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
+static int check_counts(const Pen__PipelineDeclaration *declaration,
+                        const struct pen_structure_limits *limits, struct pen_error *err)
 {
     size_t stages = declaration->n_stages;
     if (stages < PEN_STAGES_MIN)
@@ -151,19 +156,19 @@ static int check_counts(const Pen__PipelineDeclaration *declaration, struct pen_
                             "Pipeline has only %zu stage(s). There should be a minimum of %d "
                             "stages in a pipeline",
                             stages, PEN_STAGES_MIN);
-    if (stages > PEN_STAGES_MAX)
+    if (stages > limits->stages)
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
-                            "Pipeline has %zu stages. There should be a maximum of %d stages in a "
+                            "Pipeline has %zu stages. There should be a maximum of %u stages in a "
                             "pipeline",
-                            stages, PEN_STAGES_MAX);
+                            stages, limits->stages);
     size_t actions = 0;
     for (size_t i = 0; i < stages; i++)
         actions += declaration->stages[i]->n_actions;
-    if (actions > PEN_ACTIONS_PER_PIPELINE_MAX)
+    if (actions > limits->actions)
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
-                            "Pipeline has %zu actions. There should be a maximum of %d actions in "
+                            "Pipeline has %zu actions. There should be a maximum of %u actions in "
                             "a pipeline",
-                            actions, PEN_ACTIONS_PER_PIPELINE_MAX);
+                            actions, limits->actions);
     if (declaration->n_variables > PEN_VARIABLES_MAX)
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
                             "Pipeline has %zu variables. There should be a maximum of %d",
@@ -177,7 +182,8 @@ static int check_counts(const Pen__PipelineDeclaration *declaration, struct pen_
 /* ---- stages */
 
 static int check_stage(const Pen__PipelineDeclaration *declaration,
-                       const Pen__StageDeclaration *stage, struct pen_error *err)
+                       const Pen__StageDeclaration *stage,
+                       const struct pen_structure_limits *limits, struct pen_error *err)
 {
     int code = check_name("stage", stage->name, ".@", err);
     if (code < 0)
@@ -191,11 +197,11 @@ static int check_stage(const Pen__PipelineDeclaration *declaration,
                             "Stage '%s' has no actions. There should be a minimum of 1 action in "
                             "a stage",
                             stage->name);
-    if (stage->n_actions > PEN_ACTIONS_PER_STAGE_MAX)
+    if (stage->n_actions > limits->actions_per_stage)
         return pen_fail_api(err, PEN_EINVAL, STAGE,
-                            "Stage '%s' has %zu actions. There should be a maximum of %d actions "
+                            "Stage '%s' has %zu actions. There should be a maximum of %u actions "
                             "in a stage",
-                            stage->name, stage->n_actions, PEN_ACTIONS_PER_STAGE_MAX);
+                            stage->name, stage->n_actions, limits->actions_per_stage);
     return pen_validate_conditions(declaration, stage, err);
 }
 
@@ -208,14 +214,15 @@ static int note_name(struct pen_map *names, const char *name, bool *ret_known,
     return *ret_known ? 0 : pen_map_put(names, key, names, err);
 }
 
-static int check_stages(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
+static int check_stages(const Pen__PipelineDeclaration *declaration,
+                        const struct pen_structure_limits *limits, struct pen_error *err)
 {
     struct pen_map names = {0};
     int code = 0;
     for (size_t i = 0; code == 0 && i < declaration->n_stages; i++) {
         const Pen__StageDeclaration *stage = declaration->stages[i];
         bool known = false;
-        code = check_stage(declaration, stage, err);
+        code = check_stage(declaration, stage, limits, err);
         if (code == 0)
             code = note_name(&names, stage->name, &known, err);
         if (code == 0 && known)
@@ -347,21 +354,24 @@ static int check_actions(const Pen__PipelineDeclaration *declaration,
 
 int pen_model_validate(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
 {
-    return pen_model_validate_with(declaration, NULL, err);
+    return pen_model_validate_with(declaration, NULL, NULL, err);
 }
 
 int pen_model_validate_with(const Pen__PipelineDeclaration *declaration,
-                            const struct pen_custom_types *types, struct pen_error *err)
+                            const struct pen_custom_types *types,
+                            const struct pen_structure_limits *limits, struct pen_error *err)
 {
+    if (limits == NULL)
+        limits = &api_limits;
     int code = check_name("pipeline", declaration->name, ".@", err);
     if (code == 0)
-        code = check_counts(declaration, err);
+        code = check_counts(declaration, limits, err);
     if (code == 0)
         code = check_artifact_stores(declaration, types == NULL ? NULL : types->region, err);
     if (code == 0)
         code = check_mode_and_type(declaration, err);
     if (code == 0)
-        code = check_stages(declaration, err);
+        code = check_stages(declaration, limits, err);
     if (code == 0)
         code = check_source_stage(declaration, err);
     for (size_t i = 0; code == 0 && i < declaration->n_stages; i++)

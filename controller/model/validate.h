@@ -8,6 +8,8 @@
 #ifndef PEN_CONTROLLER_MODEL_VALIDATE_H
 #define PEN_CONTROLLER_MODEL_VALIDATE_H
 
+#include <stdint.h>
+
 #include "common/base/error.h"
 #include "common/base/limits.h"
 #include "controller/model/action_types.h"
@@ -18,9 +20,18 @@
  * PEN_ENOMEM. Does not change the declaration, and works with and without its defaults. */
 int pen_model_validate(const Pen__PipelineDeclaration *declaration, struct pen_error *err);
 
-/* The same, where there are custom action types. */
+/* What an operator may allow; limits.h says the API's numbers. */
+struct pen_structure_limits {
+    uint32_t stages;
+    uint32_t actions_per_stage;
+    uint32_t actions; /* of a pipeline */
+};
+
+/* The same, where there are custom action types and a region, and with other limits than the API's.
+ * Both may be NULL. */
 int pen_model_validate_with(const Pen__PipelineDeclaration *declaration,
-                            const struct pen_custom_types *types, struct pen_error *err);
+                            const struct pen_custom_types *types,
+                            const struct pen_structure_limits *limits, struct pen_error *err);
 
 /* Fill what may be left out: runOrder 1, executionMode SUPERSEDED, version 1 (if there is none),
  * and pipelineType: V2 when a member needs it, else V1. The declaration is one whose strings are

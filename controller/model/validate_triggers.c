@@ -10,8 +10,6 @@
 
 #define STRUCTURE "InvalidStructureException"
 
-enum { TRIGGERS_SIZE_MAX = 200 * 1024 /* bytes of all triggers of a pipeline: the API's quota */ };
-
 /* Whether the first stage has a connection source of this name. */
 static bool is_connection_source(const Pen__PipelineDeclaration *declaration, const char *name)
 {
@@ -202,9 +200,9 @@ int pen_validate_triggers(const Pen__PipelineDeclaration *declaration, struct pe
         code = check_trigger(declaration, i, err);
         size += pen__pipeline_trigger_declaration__get_packed_size(declaration->triggers[i]);
     }
-    if (code == 0 && size > TRIGGERS_SIZE_MAX)
-        code =
-            pen_fail_api(err, PEN_EINVAL, STRUCTURE,
-                         "The triggers of the pipeline take more than %d bytes", TRIGGERS_SIZE_MAX);
+    if (code == 0 && size > PEN_TRIGGERS_BYTES_MAX)
+        code = pen_fail_api(err, PEN_EINVAL, STRUCTURE,
+                            "The triggers of the pipeline take more than %d bytes",
+                            PEN_TRIGGERS_BYTES_MAX);
     return code;
 }

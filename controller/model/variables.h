@@ -12,13 +12,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "pipeline.pb-c.h"
-
-enum {
-    PEN_VARIABLE_NAMESPACE_MAX = 100, /* the API's limits, in characters */
-    PEN_VARIABLE_KEY_MAX = 128,
-    PEN_VARIABLES_EXPANDED_MAX = 100 * 1024, /* resolved configuration of one action, bytes */
-};
 
 /* Namespaces that are always there. */
 #define PEN_NAMESPACE_EXECUTION "codepipeline" /* key PipelineExecutionId */

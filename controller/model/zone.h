@@ -14,12 +14,11 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "controller/model/cron.h"
 
 enum {
-    PEN_ZONE_NAME_MAX = 64,              /* bytes; the longest of the database has 32 */
-    PEN_ZONE_FILE_BYTES_MAX = 64 * 1024, /* the largest file has 4 KB */
-    PEN_ZONE_FILE_CHANGES_MAX = 2000,    /* changes in a file; the most that exist are 240 */
+    /* those of the file, and two a year behind them */
     PEN_ZONE_CHANGES_MAX =
         PEN_ZONE_FILE_CHANGES_MAX + 2 * (PEN_CRON_YEAR_MAX + 1 - PEN_CRON_YEAR_MIN + 1),
 };

@@ -20,6 +20,7 @@
 #include "common/keys/curve.h"
 #include "common/keys/digest.h"
 #include "common/keys/seal.h"
+#include "controller/model/validate.h"
 #include "controller/services/validate_input.h"
 #include "controller/store/store.h"
 #include "core.pb-c.h"
@@ -29,6 +30,7 @@ struct pen_services {
     const char *dir;
     const char *account;
     const char *region;
+    const struct pen_structure_limits *structure; /* of a pipeline; NULL: those of the API */
     const struct pen_sealer *sealer;
     const struct pen_curve_pair *server_keys;
     struct pen_reader *reader;

@@ -3,13 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/limits.h"
 #include "common/base/str.h"
-
-enum {
-    TITLE_SIZE_MAX = 1000, /* of a variable's value */
-    BRANCH_SIZE_MAX = 255, /* of a trigger's pattern, and of a file name on most servers */
-    REPOSITORY_SIZE_MAX = 1024,
-};
 
 /* ---- members */
 
@@ -39,7 +34,7 @@ static int take_text(const json_t *value, const char *what, size_t size_max, cha
 static int take_branch(const json_t *value, const char *what, char **ret_text,
                        struct pen_error *err)
 {
-    int rc = take_text(value, what, BRANCH_SIZE_MAX, ret_text, err);
+    int rc = take_text(value, what, PEN_PULL_REQUEST_BRANCH_MAX, ret_text, err);
     if (rc < 0)
         return rc;
     const char *name = *ret_text;
@@ -54,7 +49,7 @@ static int take_branch(const json_t *value, const char *what, char **ret_text,
 static int take_title(const json_t *value, char **ret_text, struct pen_error *err)
 {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
-    size_t size = strnlen(text, TITLE_SIZE_MAX);
+    size_t size = strnlen(text, PEN_PULL_REQUEST_TITLE_MAX);
     while (text[size] != '\0' && size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
         size--;
     char *title = strndup(text, size);
@@ -122,7 +117,7 @@ static int read_github(const json_t *body, Pen__PullRequestNotified *notified,
     pull_request->has_change = true;
     pull_request->change = (Pen__PullRequestChange)change;
     int rc = take_text(member(body, "repository", "full_name"), "repository.full_name",
-                       REPOSITORY_SIZE_MAX, &notified->repository, err);
+                       PEN_PULL_REQUEST_REPOSITORY_MAX, &notified->repository, err);
     if (rc < 0 ||
         (rc = take_number(json_object_get(about, "number"), "pull_request.number", pull_request,
                           err)) < 0 ||
@@ -155,7 +150,7 @@ static int read_gitlab(const json_t *body, Pen__PullRequestNotified *notified,
     pull_request->merge_request = true;
     int rc =
         take_text(member(body, "project", "path_with_namespace"), "project.path_with_namespace",
-                  REPOSITORY_SIZE_MAX, &notified->repository, err);
+                  PEN_PULL_REQUEST_REPOSITORY_MAX, &notified->repository, err);
     if (rc < 0 ||
         (rc = take_number(json_object_get(about, "iid"), "object_attributes.iid", pull_request,
                           err)) < 0 ||

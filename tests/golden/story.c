@@ -472,9 +472,9 @@ static void do_options(struct story *self, const struct command *command)
         const char *name;
         uint32_t *value;
     } counts[] = {
-        {"pipelines", &options->pipelines_max},
-        {"executions", &options->executions_max},
-        {"parallel", &options->parallel_actions_max},
+        {"pipelines", &options->pipelines_max},       {"executions", &options->executions_max},
+        {"parallel", &options->parallel_actions_max}, {"webhooks", &options->webhooks_max},
+        {"types", &options->action_types_max},        {"polling", &options->polling_pipelines_max},
     };
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         if (command_value(command, counts[i].name) != NULL)

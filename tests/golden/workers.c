@@ -86,7 +86,7 @@ int worker_validate(struct story *self, const Pen__PipelineDeclaration *declarat
             types[custom.count++] = rows[count]->type;
         count++;
     }
-    int rc = pen_model_validate_with(declaration, &custom, err);
+    int rc = pen_model_validate_with(declaration, &custom, NULL, err);
     for (size_t i = 0; i < count; i++)
         mem_free_message(rows[i]);
     return rc;

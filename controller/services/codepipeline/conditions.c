@@ -148,7 +148,7 @@ static int keep_latest(struct pen_call *call, const char *execution, struct pen_
     PEN_CLEANUP(pen_rows_release) struct pen_rows stages = {0};
     const struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_STAGE_EXECUTION,
                                          .execution = execution,
-                                         .limit = PEN_STAGES_MAX};
+                                         .limit = PEN_STAGES_CONFIGURED_MAX};
     int rc = pen_read_list(call, &query, &stages, err);
     if (rc < 0)
         return rc;

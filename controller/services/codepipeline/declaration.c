@@ -55,7 +55,9 @@ static int settle(const struct pen_call *call, Pen__PipelineDeclaration *declara
     PEN_CLEANUP(pen_custom_read_release)
     struct pen_custom_read read = {.types = {.region = call->services->region}};
     int rc = has_custom_action(declaration) ? pen_custom_read(call, &read, err) : 0;
-    if (rc < 0 || (rc = pen_model_validate_with(declaration, &read.types, err)) < 0 ||
+    if (rc < 0 ||
+        (rc = pen_model_validate_with(declaration, &read.types, call->services->structure, err)) <
+            0 ||
         (rc = check_zones(declaration, err)) < 0 ||
         (rc = pen_model_fill_defaults(declaration, err)) < 0)
         return rc;

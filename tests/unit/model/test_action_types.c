@@ -205,7 +205,7 @@ static void test_outputs(void **state)
         Pen__PipelineDeclaration *declaration =
             message_of(&pen__pipeline_declaration__descriptor, pen_buf_text(&text));
         struct pen_error err = {0};
-        int code = pen_model_validate_with(declaration, &types, &err);
+        int code = pen_model_validate_with(declaration, &types, NULL, &err);
         if (i == 0) {
             if (code != 0)
                 fail_msg("%s", err.message);

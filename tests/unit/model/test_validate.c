@@ -548,7 +548,7 @@ static void test_faults(void **state)
         Pen__PipelineDeclaration *declaration = declaration_of(json);
         json_decref(json);
         struct pen_error err = {0};
-        int code = pen_model_validate_with(declaration, &types, &err);
+        int code = pen_model_validate_with(declaration, &types, NULL, &err);
         if (fault->api_name == NULL) {
             if (code != 0)
                 fail_msg("%s, case %zu (%s): %s", rule, i, fault->changes[0].path, err.message);
