@@ -28,10 +28,17 @@ int pen_dir_sync(const char *path, struct pen_error *err)
     return 0;
 }
 
-int pen_dir_make(const char *path, mode_t mode, struct pen_error *err)
+static int check_folder(const char *path, struct pen_error *err)
 {
-    if (path[0] == 0)
-        return pen_fail(err, PEN_EINVAL, "a folder needs a name");
+    struct stat info;
+    if (stat(path, &info) < 0)
+        return pen_fail_errno(err, "cannot make folder '%s'", path);
+    return S_ISDIR(info.st_mode) ? 0 : pen_fail(err, PEN_EINVAL, "'%s' is not a folder", path);
+}
+
+/* One after the other, from the root. */
+static int make_parents(const char *path, mode_t mode, struct pen_error *err)
+{
     PEN_CLEANUP(pen_free) char *part = strdup(path);
     if (part == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory to make folder '%s'", path);
@@ -52,12 +59,21 @@ int pen_dir_make(const char *path, mode_t mode, struct pen_error *err)
         }
         part[i] = end;
     }
-    struct stat info;
-    if (stat(path, &info) < 0)
-        return pen_fail_errno(err, "cannot make folder '%s'", path);
-    if (!S_ISDIR(info.st_mode))
-        return pen_fail(err, PEN_EINVAL, "'%s' is not a folder", path);
     return 0;
+}
+
+int pen_dir_make(const char *path, mode_t mode, struct pen_error *err)
+{
+    if (path[0] == 0)
+        return pen_fail(err, PEN_EINVAL, "a folder needs a name");
+    if (mkdir(path, mode) == 0) /* mostly its parent is there */
+        return 0;
+    if (errno != EEXIST) {
+        int rc = make_parents(path, mode, err);
+        if (rc < 0)
+            return rc;
+    }
+    return check_folder(path, err);
 }
 
 static void dir_close(DIR **dir)
