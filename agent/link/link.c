@@ -13,6 +13,7 @@
 #include "common/base/str.h"
 #include "common/io/clock.h"
 #include "common/io/random.h"
+#include "common/sockets/sockets.h"
 
 enum {
     RECONNECT_FIRST_MS = 100,
@@ -30,7 +31,8 @@ enum {
 struct plane {
     void *socket;
     void *monitor;
-    uint16_t port; /* 0: not wanted */
+    struct pen_socket frames, events; /* the same two, for waiting */
+    uint16_t port;                    /* 0: not wanted */
     int frame_max;
     bool up;
     int64_t reopen_at_ms; /* INT64_MAX: no need */
@@ -119,6 +121,7 @@ static void close_plane(struct plane *plane)
     if (plane->socket != NULL)
         (void)zmq_close(plane->socket);
     plane->socket = plane->monitor = NULL;
+    plane->frames = plane->events = (struct pen_socket){0};
     plane->up = false;
 }
 
@@ -143,7 +146,8 @@ static int open_plane(struct pen_link *self, struct plane *plane, struct pen_err
     if (zmq_connect(plane->socket, endpoint) < 0)
         return pen_fail(err, PEN_EINVAL, "cannot connect to '%s': %s", endpoint,
                         zmq_strerror(zmq_errno()));
-    return 0;
+    rc = pen_socket_set(&plane->frames, plane->socket, err);
+    return rc < 0 ? rc : pen_socket_set(&plane->events, plane->monitor, err);
 }
 
 int pen_link_create(const struct pen_link_options *options, struct pen_link **ret_link,
@@ -232,22 +236,16 @@ int pen_link_wait(struct pen_link *self, const int *fds, size_t count, int64_t t
                   bool *ret_ready, struct pen_error *err)
 {
     CHECK(count <= PEN_LINK_WAIT_FDS_MAX);
-    zmq_pollitem_t items[PEN_LINK_WAIT_FDS_MAX + 4];
-    int size = 0;
+    struct pen_socket *sockets[] = {&self->planes[0].events, &self->planes[0].frames,
+                                    &self->planes[1].events, &self->planes[1].frames};
+    struct pollfd items[PEN_LINK_WAIT_FDS_MAX];
     for (size_t i = 0; i < count; i++)
-        items[size++] = (zmq_pollitem_t){.fd = fds[i], .events = ZMQ_POLLIN};
-    for (size_t i = 0; i < 2; i++) {
-        if (self->planes[i].socket == NULL)
-            continue;
-        items[size++] = (zmq_pollitem_t){.socket = self->planes[i].monitor, .events = ZMQ_POLLIN};
-        items[size++] = (zmq_pollitem_t){.socket = self->planes[i].socket, .events = ZMQ_POLLIN};
-    }
-    int rc = zmq_poll(items, size, (long)until_reopen(self, timeout_ms));
-    if (rc < 0 && zmq_errno() != EINTR)
-        return fail_zmq(err, "cannot wait for the connection");
-    for (size_t i = 0; i < count; i++)
-        ret_ready[i] = rc > 0 && (items[i].revents & ZMQ_POLLIN) != 0;
-    return 0;
+        items[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    int rc = pen_sockets_wait(sockets, sizeof sockets / sizeof sockets[0], items, count,
+                              (long)until_reopen(self, timeout_ms), err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        ret_ready[i] = (items[i].revents & POLLIN) != 0;
+    return rc;
 }
 
 /* ---- what happened */
@@ -268,15 +266,27 @@ static void give_up(struct plane *plane)
         2 * plane->backoff_ms < DENIED_LAST_MS ? 2 * plane->backoff_ms : DENIED_LAST_MS;
 }
 
+/* Nothing there: but only EAGAIN says that all has been looked at. */
+static void receive_failed(struct pen_socket *socket)
+{
+    if (zmq_errno() == EAGAIN)
+        pen_socket_empty(socket);
+    else
+        pen_socket_used(socket);
+}
+
 /* One event of the monitor: a frame with number and value, and one with the address. */
 static bool monitor_next(struct plane *plane, struct pen_link_event *ret_event)
 {
     uint8_t head[8];
     uint8_t address[256];
-    int size =
-        plane->monitor == NULL ? -1 : zmq_recv(plane->monitor, head, sizeof head, ZMQ_DONTWAIT);
-    if (size < 0)
+    if (!plane->events.readable)
         return false;
+    if (zmq_recv(plane->monitor, head, sizeof head, ZMQ_DONTWAIT) < 0) {
+        receive_failed(&plane->events);
+        return false;
+    }
+    pen_socket_used(&plane->events);
     (void)zmq_recv(plane->monitor, address, sizeof address, ZMQ_DONTWAIT);
     uint16_t number = 0;
     memcpy(&number, head, sizeof number);
@@ -303,11 +313,14 @@ static bool monitor_next(struct plane *plane, struct pen_link_event *ret_event)
 
 static bool frame_next(struct pen_link *self, struct plane *plane, struct pen_link_event *ret_event)
 {
-    while (plane->socket != NULL) {
+    while (plane->frames.readable) {
         (void)zmq_msg_close(&self->frame);
         (void)zmq_msg_init(&self->frame);
-        if (zmq_msg_recv(&self->frame, plane->socket, ZMQ_DONTWAIT) < 0)
+        if (zmq_msg_recv(&self->frame, plane->socket, ZMQ_DONTWAIT) < 0) {
+            receive_failed(&plane->frames);
             return false;
+        }
+        pen_socket_used(&plane->frames);
         bool single = zmq_msg_more(&self->frame) == 0;
         while (zmq_msg_more(&self->frame)) {
             (void)zmq_msg_close(&self->frame);
@@ -349,7 +362,9 @@ int pen_link_send(struct pen_link *self, enum pen_plane plane, const void *bytes
     void *socket = self->planes[plane].socket;
     if (socket == NULL || !self->planes[plane].up)
         return pen_fail(err, PEN_EUNAVAILABLE, "not connected");
-    if (zmq_send(socket, bytes, size, ZMQ_DONTWAIT) >= 0)
+    int sent = zmq_send(socket, bytes, size, ZMQ_DONTWAIT);
+    pen_socket_used(&self->planes[plane].frames);
+    if (sent >= 0)
         return 0;
     if (zmq_errno() == EAGAIN || zmq_errno() == EINTR)
         return pen_fail(err, PEN_EUNAVAILABLE, "the connection takes nothing now");

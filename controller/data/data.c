@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zmq.h>
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
@@ -228,17 +227,11 @@ static bool take_messages(struct pen_data *self)
 static int turn(void *context, struct pen_error *err)
 {
     struct pen_data *self = context;
-    zmq_pollitem_t items[1 + PEN_PLANE_POLL_ITEMS] = {
-        {.fd = pen_inbox_fd(self->actor.inbox), .events = ZMQ_POLLIN},
-    };
-    pen_plane_poll_items(self->plane, &items[1]);
-    if (zmq_poll(items, sizeof items / sizeof items[0], timeout_ms(self)) < 0) {
-        if (zmq_errno() == EINTR)
-            return 0;
-        return pen_fail(err, PEN_EIO, "data plane: cannot wait: %s", zmq_strerror(zmq_errno()));
-    }
-    int rc = pen_plane_watch(self->plane, err);
-    if (rc < 0)
+    struct pen_socket *sockets[PEN_PLANE_SOCKETS];
+    pen_plane_sockets(self->plane, sockets);
+    struct pollfd inbox = {.fd = pen_inbox_fd(self->actor.inbox), .events = POLLIN};
+    int rc = pen_sockets_wait(sockets, PEN_PLANE_SOCKETS, &inbox, 1, timeout_ms(self), err);
+    if (rc < 0 || (rc = pen_plane_watch(self->plane, err)) < 0)
         return rc;
     self->posts_wait = false;
     pen_data_take_posts(self);

@@ -32,6 +32,7 @@ struct pen_dispatch {
     void *zmq_context;
     struct pen_keyring *keys;
     struct pen_zap *zap;
+    struct pen_socket zap_socket; /* the same, for waiting */
     struct pen_plane *plane;
     struct pen_actor actor;
     bool closed;           /* handshakes wait for PEN_POST_SERVE */
@@ -242,25 +243,28 @@ static void take_posts(struct pen_dispatch *self)
 
 /* ---- the thread */
 
+static int answer_knocks(struct pen_dispatch *self, struct pen_error *err)
+{
+    if (self->closed || !self->zap_socket.readable)
+        return 0;
+    pen_socket_used(&self->zap_socket);
+    return pen_zap_answer(self->zap, ZAP_REQUESTS_A_TURN, err);
+}
+
 static int turn(void *context, struct pen_error *err)
 {
     struct pen_dispatch *self = context;
-    zmq_pollitem_t items[2 + PEN_PLANE_POLL_ITEMS] = {
-        {.fd = pen_inbox_fd(self->actor.inbox), .events = ZMQ_POLLIN},
-        {.socket = pen_zap_socket(self->zap), .events = self->closed ? 0 : ZMQ_POLLIN},
-    };
-    pen_plane_poll_items(self->plane, &items[2]);
+    struct pen_socket *sockets[PEN_PLANE_SOCKETS + 1];
+    pen_plane_sockets(self->plane, sockets);
+    sockets[PEN_PLANE_SOCKETS] = &self->zap_socket;
+    size_t count = PEN_PLANE_SOCKETS + (self->closed ? 0 : 1);
+    struct pollfd inbox = {.fd = pen_inbox_fd(self->actor.inbox), .events = POLLIN};
     long timeout_ms = self->posts_pending ? RETRY_MS : pen_plane_timeout_ms(self->plane);
-    if (zmq_poll(items, sizeof items / sizeof items[0], timeout_ms) < 0) {
-        if (zmq_errno() == EINTR)
-            return 0;
-        return pen_fail(err, PEN_EIO, "control plane: cannot wait: %s", zmq_strerror(zmq_errno()));
-    }
-    int rc = pen_plane_watch(self->plane, err);
-    if (rc < 0)
+    int rc = pen_sockets_wait(sockets, count, &inbox, 1, timeout_ms, err);
+    if (rc < 0 || (rc = pen_plane_watch(self->plane, err)) < 0)
         return rc;
     take_posts(self);
-    if (!self->closed && (rc = pen_zap_answer(self->zap, ZAP_REQUESTS_A_TURN, err)) < 0)
+    if ((rc = answer_knocks(self, err)) < 0)
         return rc;
     struct pen_plane_message message;
     for (unsigned i = 0; i < MESSAGES_A_TURN && pen_plane_receive(self->plane, &message); i++)
@@ -296,8 +300,9 @@ static int open_sockets(struct pen_dispatch *self, const struct pen_dispatch_opt
     };
     if ((rc = pen_plane_create(&plane, &self->plane, err)) < 0)
         return rc;
-    return pen_zap_self_test(self->zmq_context, pen_plane_endpoint(self->plane),
-                             options->server_keys->public_key, self->zap, err);
+    rc = pen_zap_self_test(self->zmq_context, pen_plane_endpoint(self->plane),
+                           options->server_keys->public_key, self->zap, err);
+    return rc < 0 ? rc : pen_socket_set(&self->zap_socket, pen_zap_socket(self->zap), err);
 }
 
 int pen_dispatch_start(const struct pen_dispatch_options *options,

@@ -1,8 +1,10 @@
 #include "controller/dispatch/plane.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zmq.h>
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
@@ -29,6 +31,7 @@ struct pen_plane {
     char endpoint[ENDPOINT_BYTES];
     void *router;
     void *monitor;
+    struct pen_socket messages, events; /* the same two, for waiting */
     struct pen_keyring *keys;
     bool tokens;
     uint64_t undelivered_bytes_max;
@@ -126,6 +129,9 @@ int pen_plane_create(const struct pen_plane_options *options, struct pen_plane *
     size_t size = sizeof self->endpoint;
     if (zmq_getsockopt(self->router, ZMQ_LAST_ENDPOINT, self->endpoint, &size) < 0)
         return fail_zmq(self, err, "no endpoint");
+    if ((rc = pen_socket_set(&self->messages, self->router, err)) < 0 ||
+        (rc = pen_socket_set(&self->events, self->monitor, err)) < 0)
+        return rc;
     *ret_plane = TAKE_PTR(self);
     return 0;
 }
@@ -152,10 +158,10 @@ const char *pen_plane_endpoint(const struct pen_plane *self)
     return self->endpoint;
 }
 
-void pen_plane_poll_items(const struct pen_plane *self, zmq_pollitem_t items[PEN_PLANE_POLL_ITEMS])
+void pen_plane_sockets(struct pen_plane *self, struct pen_socket *ret_sockets[PEN_PLANE_SOCKETS])
 {
-    items[0] = (zmq_pollitem_t){.socket = self->monitor, .events = ZMQ_POLLIN};
-    items[1] = (zmq_pollitem_t){.socket = self->router, .events = ZMQ_POLLIN};
+    ret_sockets[0] = &self->events;
+    ret_sockets[1] = &self->messages;
 }
 
 long pen_plane_timeout_ms(const struct pen_plane *self)
@@ -171,6 +177,15 @@ long pen_plane_timeout_ms(const struct pen_plane *self)
 
 /* ---- events */
 
+/* A receive has failed: only EAGAIN says that all has been looked at. */
+static void receive_failed(struct pen_socket *socket)
+{
+    if (zmq_errno() == EAGAIN)
+        pen_socket_empty(socket);
+    else
+        pen_socket_used(socket);
+}
+
 /* An event is two frames: its number (16 bits) and value (32 bits), then the address. */
 static bool next_event(struct pen_plane *self, uint16_t *ret_event, int32_t *ret_value)
 {
@@ -178,6 +193,10 @@ static bool next_event(struct pen_plane *self, uint16_t *ret_event, int32_t *ret
     CHECK(zmq_msg_init(&frame) == 0);
     bool found = false;
     int size = zmq_msg_recv(&frame, self->monitor, ZMQ_DONTWAIT);
+    if (size < 0)
+        receive_failed(&self->events);
+    else
+        pen_socket_used(&self->events);
     if (size >= (int)(sizeof *ret_event + sizeof *ret_value)) {
         const uint8_t *bytes = zmq_msg_data(&frame);
         memcpy(ret_event, bytes, sizeof *ret_event);
@@ -195,7 +214,10 @@ int pen_plane_watch(struct pen_plane *self, struct pen_error *err)
     const int64_t now_ms = pen_clock_monotonic_ms();
     uint16_t event;
     int32_t value;
-    while (next_event(self, &event, &value)) {
+    /* Messages wait: what happened before them is to be known first. */
+    bool look = self->events.readable || self->messages.readable;
+    while (look && next_event(self, &event, &value)) {
+        self->messages.readable = true; /* a peer that is gone has perhaps left some */
         if (event == ZMQ_EVENT_ACCEPTED) {
             int rc = pen_links_accepted(&self->links, value, now_ms, err);
             if (rc < 0)
@@ -353,8 +375,13 @@ static struct pen_link *judge(struct pen_plane *self, zmq_msg_t *routing_id, boo
 /* Read one whole message; the first frame after the routing id stays in self->body. */
 static bool read_message(struct pen_plane *self, zmq_msg_t *routing_id, bool *ret_one_frame)
 {
-    if (zmq_msg_recv(routing_id, self->router, ZMQ_DONTWAIT) < 0)
+    if (!self->messages.readable)
         return false;
+    if (zmq_msg_recv(routing_id, self->router, ZMQ_DONTWAIT) < 0) {
+        receive_failed(&self->messages);
+        return false;
+    }
+    pen_socket_used(&self->messages);
     CHECK(zmq_msg_close(&self->body) == 0);
     CHECK(zmq_msg_init(&self->body) == 0);
     size_t frames = 0;
@@ -410,6 +437,7 @@ bool pen_plane_send(struct pen_plane *self, const struct pen_link *link, const v
     const uint8_t routing_id[ROUTING_ID_SIZE] = {
         0, (uint8_t)(link->routing >> 24), (uint8_t)(link->routing >> 16),
         (uint8_t)(link->routing >> 8), (uint8_t)link->routing};
+    pen_socket_used(&self->messages);
     if (zmq_send(self->router, routing_id, sizeof routing_id, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return false;
     return zmq_send(self->router, bytes, size, ZMQ_DONTWAIT) >= 0;

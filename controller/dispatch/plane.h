@@ -1,7 +1,7 @@
 /* controller/dispatch/plane.h - one guarded ROUTER: messages of proven senders, and nothing else
  *
  *     for (;;) {
- *         zmq_poll(...pen_plane_poll_items..., pen_plane_timeout_ms(plane));
+ *         pen_sockets_wait(...pen_plane_sockets..., pen_plane_timeout_ms(plane));
  *         pen_plane_watch(plane, err);               // events first
  *         while (pen_plane_receive(plane, &message)) // then messages
  *             ...
@@ -20,11 +20,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <zmq.h>
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/keys/curve.h"
+#include "common/sockets/sockets.h"
 #include "controller/dispatch/keyring.h"
 #include "controller/dispatch/links.h"
 #include "core.pb-c.h"
@@ -54,8 +54,9 @@ void pen_plane_destroy(struct pen_plane **self_p);
 /* "tcp://127.0.0.1:7420", with the real port. */
 const char *pen_plane_endpoint(const struct pen_plane *self);
 
-enum { PEN_PLANE_POLL_ITEMS = 2 };
-void pen_plane_poll_items(const struct pen_plane *self, zmq_pollitem_t items[PEN_PLANE_POLL_ITEMS]);
+/* What to wait for. */
+enum { PEN_PLANE_SOCKETS = 2 };
+void pen_plane_sockets(struct pen_plane *self, struct pen_socket *ret_sockets[PEN_PLANE_SOCKETS]);
 
 /* Longest time to wait: -1 for ever while nobody is connected, else until the next sweep. */
 long pen_plane_timeout_ms(const struct pen_plane *self);
