@@ -435,22 +435,25 @@ static void reconcile_unknown(struct pen_engine *engine, struct agent *self,
     agent_send(engine, self, PEN__TO_AGENT__BODY_CANCEL, body);
 }
 
-/* Another process of this agent has come. A once action begins only when its STARTED is committed
- * in a session of the process that accepted it (agent/session/session.h): what was granted to the
- * former process, was never reported and is not known to the new one, never begins. To send the
- * start again would hand it to a process that has not accepted it; if that is a copy of the
- * machine, the former one may live, and both would have it. */
+/* Another process of this agent has come, and does not know what was granted to the former one,
+ * which never reported it. To send the start again would hand it to a process that has not accepted
+ * it; if that is a copy of the machine, the former one may live, and both would do the work under
+ * one fence. A once action begins only when its STARTED is committed in a session of the process
+ * that accepted it (agent/session/session.h): this one never begins. A repeatable one may have. */
 void agent_drop_unbegun(struct pen_engine *engine, struct agent *self, size_t count,
                         Pen__InventoryItem **inventory)
 {
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;) {
         struct attempt *attempt = pen_map_value(node);
         node = pen_map_next(node);
-        if (attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_GRANTED &&
-            attempt->row->action_class == PEN__ACTION_CLASS__ONCE && attempt->row->last_seq == 0 &&
-            find_item(count, inventory, attempt->row->fence) == NULL)
-            attempt_never_began(engine, attempt,
-                                "The agent was started anew before the attempt began");
+        if (attempt->row->state != PEN__ATTEMPT_STATE__ATTEMPT_GRANTED ||
+            attempt->row->last_seq != 0 || find_item(count, inventory, attempt->row->fence) != NULL)
+            continue;
+        static const char why[] = "The agent was started anew before it reported the attempt";
+        if (attempt->row->action_class == PEN__ACTION_CLASS__ONCE)
+            attempt_never_began(engine, attempt, why);
+        else
+            attempt_lose(engine, attempt, why);
     }
 }
 
