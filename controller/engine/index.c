@@ -34,8 +34,12 @@ void execution_work(struct pen_engine *engine, struct execution *self)
     if (engine->folding || self->in_work)
         return;
     self->in_work = true;
-    self->next_work = engine->work;
-    engine->work = self;
+    self->next_work = NULL;
+    if (engine->work == NULL)
+        engine->work = self;
+    else
+        engine->last_work->next_work = self;
+    engine->last_work = self;
 }
 
 void gate_work(struct pen_engine *engine, struct stage_state *self)
@@ -43,8 +47,12 @@ void gate_work(struct pen_engine *engine, struct stage_state *self)
     if (engine->folding || self->in_work)
         return;
     self->in_work = true;
-    self->next_work = engine->gate_work;
-    engine->gate_work = self;
+    self->next_work = NULL;
+    if (engine->gate_work == NULL)
+        engine->gate_work = self;
+    else
+        engine->last_gate_work->next_work = self;
+    engine->last_gate_work = self;
 }
 
 /* ---- demands */

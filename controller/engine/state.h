@@ -270,8 +270,10 @@ struct pen_engine {
     struct pen_engine_out *out;
     struct entity *dirty_first;
     struct entity *dirty_last;
-    struct execution *work;
+    struct execution *work; /* what is to be looked at, first come, first served */
+    struct execution *last_work;
     struct stage_state *gate_work;
+    struct stage_state *last_gate_work;
     bool assign_wanted;
     struct pen_map fresh; /* order -> action: queued, its summary does not say yet why it waits */
 };
