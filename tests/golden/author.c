@@ -286,7 +286,8 @@ static void author_stage(struct story *self, const struct command *command)
         author_failure(stage, failure, command);
 }
 
-/* ---- triggers: "trigger S branches=main,!wip tags=v1 paths=docs"; one push filter each */
+/* ---- triggers: "trigger S branches=main,!wip tags=v1 paths=docs"; one push filter each. "trigger
+ * S pull events=OPEN,CLOSED branches=main paths=docs": one filter of pull requests each */
 
 static Pen__GitFilterCriteria *new_criteria(const struct command *command, const char *name)
 {
@@ -306,6 +307,21 @@ static Pen__GitFilterCriteria *new_criteria(const struct command *command, const
     return criteria;
 }
 
+static Pen__GitPullRequestFilter *new_pull_request_filter(const struct command *command)
+{
+    Pen__GitPullRequestFilter *filter =
+        MAKE(Pen__GitPullRequestFilter, pen__git_pull_request_filter__init);
+    filter->branches = new_criteria(command, "branches");
+    filter->file_paths = new_criteria(command, "paths");
+    char *copy = mem_text(command_value(command, "events"));
+    char *rest = copy;
+    char *event;
+    while (rest != NULL && (event = strsep(&rest, ",")) != NULL)
+        APPEND(filter, events, mem_text(event));
+    free(copy);
+    return filter;
+}
+
 static void author_trigger(struct story *self, const struct command *command)
 {
     const char *source = command_word(self, command, 1);
@@ -320,6 +336,10 @@ static void author_trigger(struct story *self, const struct command *command)
         trigger->git_configuration = MAKE(Pen__GitConfiguration, pen__git_configuration__init);
         trigger->git_configuration->source_action_name = mem_text(source);
         APPEND(declaration, triggers, trigger);
+    }
+    if (command->count > 2 && same(command->words[2], "pull")) {
+        APPEND(trigger->git_configuration, pull_request, new_pull_request_filter(command));
+        return;
     }
     Pen__GitPushFilter *push = MAKE(Pen__GitPushFilter, pen__git_push_filter__init);
     push->branches = new_criteria(command, "branches");

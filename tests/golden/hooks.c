@@ -1,4 +1,5 @@
-/* tests/golden/hooks.c - webhooks and revisions that somebody announces, in a scenario */
+/* tests/golden/hooks.c - connections, webhooks, pull requests, and revisions that somebody
+ * announces, in a scenario */
 #include "tests/golden/golden.h"
 
 #include "common/base/limits.h"
@@ -59,13 +60,135 @@ static void do_announce(struct story *self, const struct command *command)
     tell_reply(self);
 }
 
+/* ---- connections and pull requests */
+
+/* The first row of a kind that `wanted` takes; free it with mem_free_message. */
+static void *row_where(struct story *self, Pen__RowKind kind,
+                       const ProtobufCMessageDescriptor *type,
+                       bool (*wanted)(const void *row, const char *name), const char *name)
+{
+    struct pen_map *store = &self->world.store;
+    for (struct pen_map_node *n = pen_map_first(store); n != NULL; n = pen_map_next(n)) {
+        const struct pen_row *row = ((struct stored *)pen_map_value(n))->row;
+        if (row->kind != kind || row->deleted)
+            continue;
+        void *message = protobuf_c_message_unpack(type, NULL, row->body_size, row->body);
+        if (wanted(message, name))
+            return message;
+        mem_free_message(message);
+    }
+    return NULL;
+}
+
+static bool has_name(const void *row, const char *name)
+{
+    return same(((const Pen__ConnectionRow *)row)->name, name);
+}
+
+static bool looks_for_pull_request(const void *row, const char *name)
+{
+    (void)name;
+    return ((const Pen__PipelineRow *)row)->n_pull_requests > 0;
+}
+
+static Pen__ConnectionRow *find_connection(struct story *self, const char *name)
+{
+    Pen__ConnectionRow *row = row_where(self, PEN__ROW_KIND__ROW_CONNECTION,
+                                        &pen__connection_row__descriptor, has_name, name);
+    if (row == NULL)
+        story_wrong(self, "no connection '%s'", name);
+    return row;
+}
+
+/* connection NAME */
+static void do_connection(struct story *self, const struct command *command)
+{
+    Pen__CreateConnection *request = MAKE(Pen__CreateConnection, pen__create_connection__init);
+    request->connection = MAKE(Pen__ConnectionRow, pen__connection_row__init);
+    request->connection->name = mem_text(command_word(self, command, 1));
+    request->connection->base_url = mem_text("/srv");
+    world_post(&self->world, PEN__INPUT__WHAT_CREATE_CONNECTION, request);
+    tell_reply(self);
+}
+
+/* connect ACTION CONNECTION REPOSITORY: the action of the declaration fetches through it */
+static void do_connect(struct story *self, const struct command *command)
+{
+    Pen__ActionDeclaration *action = find_declared(self->current, command_word(self, command, 1));
+    Pen__ConnectionRow *row = find_connection(self, command_word(self, command, 2));
+    mem_set_text(&action->action_type_id->provider, "CodeStarSourceConnection");
+    for (size_t i = 0; i < action->n_configuration; i++)
+        if (same(action->configuration[i]->key, "RepositoryName")) {
+            mem_set_text(&action->configuration[i]->key, "FullRepositoryId");
+            mem_set_text(&action->configuration[i]->value, command_word(self, command, 3));
+        }
+    action_configure(action, "ConnectionArn", row->arn);
+    mem_free_message(row);
+}
+
+static Pen__PullRequestChange change_of(const struct story *self, const char *word)
+{
+    if (same(word, "opened"))
+        return PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_OPEN;
+    if (same(word, "updated"))
+        return PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_UPDATED;
+    if (!same(word, "closed"))
+        story_wrong(self, "a pull request is opened, updated or closed, not '%s'", word);
+    return PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_CLOSED;
+}
+
+/* What git says to those who look: the head of its source branch, and what it would change. */
+static void find_pull_request(struct story *self, const struct command *command)
+{
+    Pen__PipelineRow *row = row_where(self, PEN__ROW_KIND__ROW_PIPELINE,
+                                      &pen__pipeline_row__descriptor, looks_for_pull_request, NULL);
+    if (row == NULL)
+        return;
+    const char *revision = command_word(self, command, 4);
+    mem_set_text((char **)&self->world.revision, revision);
+    Pen__PullRequestFound *found = MAKE(Pen__PullRequestFound, pen__pull_request_found__init);
+    found->pipeline = mem_text(row->name);
+    SET(found, event, row->pull_requests[0]->id);
+    found->revision_id = mem_text(revision);
+    char *files = mem_text(command_value(command, "files"));
+    char *rest = files;
+    char *file;
+    while (rest != NULL && (file = strsep(&rest, ",")) != NULL)
+        APPEND(found, changed_files, mem_text(file));
+    free(files);
+    mem_free_message(row);
+    world_post(&self->world, PEN__INPUT__WHAT_PULL_REQUEST_FOUND, found);
+    tell_reply(self);
+}
+
+/* pull NUMBER opened|updated|closed CONNECTION REVISION into=BRANCH [files=a,b] [of=REPOSITORY]:
+ * the server tells of a pull request; a pipeline that may want it looks at its head */
+static void do_pull(struct story *self, const struct command *command)
+{
+    Pen__ConnectionRow *row = find_connection(self, command_word(self, command, 3));
+    Pen__PullRequestNotified *request =
+        MAKE(Pen__PullRequestNotified, pen__pull_request_notified__init);
+    request->connection_id = mem_text(row->id);
+    mem_free_message(row);
+    const char *of = command_value(command, "of");
+    request->repository = mem_text(of != NULL ? of : "team/app");
+    Pen__PullRequest *pull = request->pull_request =
+        MAKE(Pen__PullRequest, pen__pull_request__init);
+    SET(pull, number, strtoull(command_word(self, command, 1), NULL, 10));
+    SET(pull, change, change_of(self, command_word(self, command, 2)));
+    pull->source_branch = mem_text("topic");
+    pull->destination_branch = mem_text(command_value(command, "into"));
+    world_post(&self->world, PEN__INPUT__WHAT_PULL_REQUEST_NOTIFIED, request);
+    tell_reply(self);
+    find_pull_request(self, command);
+}
+
 static const struct {
     const char *name;
     void (*perform)(struct story *self, const struct command *command);
 } verbs[] = {
-    {"webhook", do_webhook},
-    {"call", do_call},
-    {"announce", do_announce},
+    {"webhook", do_webhook},       {"call", do_call},       {"announce", do_announce},
+    {"connection", do_connection}, {"connect", do_connect}, {"pull", do_pull},
 };
 
 bool hook_perform(struct story *self, const struct command *command)
@@ -89,6 +212,9 @@ void tell_hook(struct story *self, const Pen__Fact *fact)
         tell(self, fact->at_ms, "webhook %s is deleted", fact->webhook_deleted->name);
     else if (fact->what_case == PEN__FACT__WHAT_WEBHOOK_TRIGGERED)
         tell(self, fact->at_ms, "webhook %s has triggered", fact->webhook_triggered->name);
+    else if (fact->what_case == PEN__FACT__WHAT_PULL_REQUEST_NOTICED)
+        tell(self, fact->at_ms, "%s looks at pull request %llu", fact->pipeline,
+             (unsigned long long)fact->pull_request_noticed->event->pull_request->number);
     else
         tell(self, fact->at_ms, "%s is not polled any more", fact->pipeline);
 }

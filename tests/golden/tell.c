@@ -377,6 +377,11 @@ static void tell_transition(struct story *self, const Pen__Fact *fact)
 static void tell_seen(struct story *self, const Pen__Fact *fact)
 {
     const Pen__RevisionSeen *body = fact->revision_seen;
+    if (body->revision_id == NULL) { /* of a pull request */
+        tell(self, fact->at_ms, "%s/%s: %s starts nothing", body->stage, body->action,
+             body->ref_name);
+        return;
+    }
     tell(self, fact->at_ms, "%s/%s: revision %s is seen%s%s", body->stage, body->action,
          body->revision_id, body->ref_name != NULL ? " at " : "", or_nothing(body->ref_name));
 }
@@ -411,6 +416,7 @@ static const struct {
     {PEN__FACT__WHAT_WEBHOOK_DELETED, tell_hook},
     {PEN__FACT__WHAT_WEBHOOK_TRIGGERED, tell_hook},
     {PEN__FACT__WHAT_POLLING_STOPPED, tell_hook},
+    {PEN__FACT__WHAT_PULL_REQUEST_NOTICED, tell_hook},
     {PEN__FACT__WHAT_EXECUTION_STARTED, tell_started},
     {PEN__FACT__WHAT_EXECUTION_WAITING, tell_waiting},
     {PEN__FACT__WHAT_EXECUTION_STOPPING, tell_stopping},
@@ -581,7 +587,8 @@ void tell_state(struct story *self, const char *pipeline)
     Pen__PipelineVersionRow *version = world_row(&self->world, PEN__ROW_KIND__ROW_PIPELINE_VERSION,
                                                  key, &pen__pipeline_version_row__descriptor);
     free(key);
-    tell(self, self->world.now_ms, "state of %s: version %d", pipeline, row->version);
+    tell(self, self->world.now_ms, "state of %s: version %d%s", pipeline, row->version,
+         row->has_polling_disabled_ms ? ", not polled" : "");
     for (size_t i = 0; i < version->declaration->n_stages; i++) {
         key = mem_format("%s/%s", pipeline, version->declaration->stages[i]->name);
         Pen__StageStateRow *stage = world_row(&self->world, PEN__ROW_KIND__ROW_STAGE_STATE, key,
