@@ -168,7 +168,7 @@ static void on_time(struct shim *self)
         self->kill_at = INT64_MAX;
         shim_tree_finish(self);
     }
-    if (now >= self->hint_at) {
+    if (now >= self->hint_at && !self->tree_ended) { /* else the end says it all */
         self->hint_at = INT64_MAX;
         self->hinted_size = UINT64_MAX; /* tell again whatever was told last */
         self->last_hint_ms = 0;
@@ -371,7 +371,7 @@ _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation
     if (shim_spawn(&self, &err) < 0) {
         reason = err.message;
     } else {
-        shim_hint(&self, PEN_HINT_BEGAN, 0);
+        self.hint_at = pen_clock_monotonic_ms() + PEN_SHIM_BEGAN_HOLD_MS;
         loop(&self);
         drain(&self);
     }

@@ -31,8 +31,9 @@ enum {
     PEN_SHIM_VARIABLES_MAX = 128 * 1024, /* bytes read of output variables */
     PEN_SHIM_REPORT_FD = 9,              /* where the command shell reports; sh knows one digit */
     PEN_SHIM_GRACE_DEFAULT_MS = 10 * 1000,
-    PEN_SHIM_HINT_GAP_MS = 20, /* at most 50 hints about a growing log in a second */
-    PEN_SHIM_RETRY_MS = 1000,  /* between attempts to write to a full disk */
+    PEN_SHIM_HINT_GAP_MS = 20,  /* at most 50 hints about a growing log in a second */
+    PEN_SHIM_BEGAN_HOLD_MS = 5, /* commands that end sooner are told of once: begun and ended */
+    PEN_SHIM_RETRY_MS = 1000,   /* between attempts to write to a full disk */
 };
 
 /* What a shim tells the agent, as a datagram to RUN_DIR/../agent.sock. Only a hint: what counts is
