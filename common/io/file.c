@@ -12,7 +12,8 @@
 #include "common/base/str.h"
 #include "common/io/random.h"
 
-enum { READ_STEP = 64 * 1024 };
+/* Most files that are read whole are small: a first step that the heap has at hand. */
+enum { READ_FIRST = 4 * 1024, READ_STEP = 64 * 1024 };
 
 void pen_fd_close(int *fd)
 {
@@ -45,10 +46,11 @@ int pen_file_read(const char *path, size_t size_max, struct pen_buf *ret_bytes,
     if (rc < 0)
         return rc;
     for (;;) {
-        uint8_t *room = pen_buf_reserve(&bytes, READ_STEP);
+        size_t step = bytes.size < READ_FIRST ? READ_FIRST - bytes.size : READ_STEP;
+        uint8_t *room = pen_buf_reserve(&bytes, step);
         if (room == NULL)
             return pen_fail(err, PEN_ENOMEM, "no memory to read '%s'", path);
-        ssize_t got = read(fd, room, READ_STEP);
+        ssize_t got = read(fd, room, step);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
