@@ -342,14 +342,20 @@ void pen_actions_upload(struct pen_actions *self, uint64_t fence, const Pen__Art
 static void remove_trash(struct pen_actions *self)
 {
     char *path;
-    while ((path = pen_workspaces_next_trash(self->workspaces)) != NULL) {
-        struct pen_job *job = pen_job_create(PEN_JOB_REMOVE, 0);
-        if (job != NULL)
+    bool recycle = false;
+    while ((path = pen_workspaces_next_trash(self->workspaces, &recycle)) != NULL) {
+        struct pen_job *job = pen_job_create(recycle ? PEN_JOB_CLEAN : PEN_JOB_REMOVE, 0);
+        if (job != NULL) {
             job->folder = path;
-        else
+            job->clean = pen_workspace_clean;
+        } else {
             free(path);
-        if (job != NULL && pen_worker_post(self->worker, job, NULL) < 0)
-            pen_job_destroy(&job);
+        }
+        if (job != NULL && pen_worker_post(self->worker, job, NULL) == 0)
+            continue;
+        pen_job_destroy(&job); /* the folder is found at the next start */
+        if (recycle)
+            pen_workspaces_cleaned(self->workspaces, NULL);
     }
 }
 
@@ -424,6 +430,8 @@ int pen_actions_process(struct pen_actions *self, struct pen_error *err)
     while ((done = pen_worker_take(self->worker)) != NULL) {
         if (done->kind == PEN_JOB_PACK)
             on_packed(self, done);
+        else if (done->kind == PEN_JOB_CLEAN)
+            pen_workspaces_cleaned(self->workspaces, TAKE_PTR(done->folder));
         else
             pen_transfers_on_job(self->transfers, done);
         pen_job_destroy(&done);
@@ -497,9 +505,10 @@ static int open_rooms(struct pen_actions *self, struct pen_error *err)
                                     .report = on_exec,
                                     .context = self};
     int rc;
-    if ((rc = pen_workspaces_open(work, &self->workspaces, err)) < 0 ||
-        (rc = pen_logs_open(logs, send_log, self, &self->logs, err)) < 0 ||
+    if ((rc = pen_logs_open(logs, send_log, self, &self->logs, err)) < 0 ||
         (rc = pen_exec_create(&exec, &self->exec, err)) < 0 ||
+        (rc = pen_workspaces_open(work, pen_exec_has_pid_namespace(self->exec), &self->workspaces,
+                                  err)) < 0 ||
         (rc = pen_worker_start(blobs, &self->worker, err)) < 0)
         return rc;
     struct pen_transfers_options transfers = {.blobs = blobs,

@@ -117,6 +117,10 @@ static void run(struct pen_worker *self, struct pen_job *job)
     case PEN_JOB_PACK:
         rc = pack_all(self, job, err);
         break;
+    case PEN_JOB_CLEAN:
+        if (!job->clean(job->folder))
+            free(TAKE_PTR(job->folder));
+        break;
     case PEN_JOB_REMOVE:
         (void)pen_dir_remove_tree(job->folder, NULL); /* what stays is found at the next start */
         break;

@@ -21,6 +21,7 @@ enum pen_job_kind {
     PEN_JOB_PUT,    /* sha256, bytes (compressed), plain_size_max: into the store */
     PEN_JOB_UNPACK, /* sha256 (of the manifest), folder: made, then filled */
     PEN_JOB_PACK,   /* folder, wishes: to artifacts */
+    PEN_JOB_CLEAN,  /* folder, clean: called with it; its folder is NULL when that was false */
     PEN_JOB_REMOVE, /* folder: with everything in it; does not come back */
 };
 
@@ -33,6 +34,7 @@ struct pen_job {
     struct pen_buf bytes;
     size_t plain_size_max;
     char *folder;
+    bool (*clean)(const char *folder);
     Pen__ArtifactWish **wishes; /* copies */
     size_t wishes_count;
     Pen__ArtifactRef **artifacts; /* made by PACK, one for each wish */

@@ -362,6 +362,11 @@ const char *pen_exec_isolation(const struct pen_exec *self)
     return self->isolation_text;
 }
 
+bool pen_exec_has_pid_namespace(const struct pen_exec *self)
+{
+    return self->isolation >= PEN_ISOLATION_PID;
+}
+
 int pen_exec_fd(const struct pen_exec *self)
 {
     return self->epoll_fd;

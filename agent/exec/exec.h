@@ -59,6 +59,9 @@ void pen_exec_destroy(struct pen_exec **self_p);
 /* What attempts get here, for people. */
 const char *pen_exec_isolation(const struct pen_exec *self);
 
+/* Whether each attempt is a PID namespace: its end is then the end of all that it has started. */
+bool pen_exec_has_pid_namespace(const struct pen_exec *self);
+
 int pen_exec_fd(const struct pen_exec *self);
 /* Take what happened, and report it. Errors: PEN_EIO (the starter cannot be started again). */
 int pen_exec_process(struct pen_exec *self, struct pen_error *err);

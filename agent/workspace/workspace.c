@@ -2,30 +2,30 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "agent/workspace/workspace_internal.h"
+#include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/io/file.h"
 #include "common/io/random.h"
 
-static const char *const parts[] = {"src", "home", "tmp"};
-enum { PARTS = 3 };
+const char *const pen_workspace_parts[PEN_WORKSPACE_PARTS] = {"src", "home", "tmp"};
 
 struct pen_workspaces {
     char *folder;
+    bool recycle;
     char *spares[PEN_WORKSPACE_SPARES_MAX];
     size_t spares_count;
+    size_t cleaning_count; /* given out to be cleaned, not back yet */
     char **trash;
     size_t trash_count;
-    uint64_t next_name; /* of spares and trash; starts at random: names are never used again */
+    uint64_t next_name; /* of trash; starts at random: names are never used again */
 };
 
 char *pen_workspace_path(const struct pen_workspaces *self, uint64_t fence, const char *below)
@@ -34,7 +34,7 @@ char *pen_workspace_path(const struct pen_workspaces *self, uint64_t fence, cons
                              below);
 }
 
-int pen_workspaces_open(const char *folder, struct pen_workspaces **ret_workspaces,
+int pen_workspaces_open(const char *folder, bool recycle, struct pen_workspaces **ret_workspaces,
                         struct pen_error *err)
 {
     PEN_CLEANUP(pen_workspaces_close) struct pen_workspaces *self = calloc(1, sizeof *self);
@@ -46,6 +46,7 @@ int pen_workspaces_open(const char *folder, struct pen_workspaces **ret_workspac
     if (rc < 0)
         return rc;
     self->next_name >>= 16;
+    self->recycle = recycle;
     *ret_workspaces = TAKE_PTR(self);
     return 0;
 }
@@ -68,8 +69,9 @@ void pen_workspaces_close(struct pen_workspaces **self_p)
 static int make_parts(const char *folder, struct pen_error *err)
 {
     int rc = pen_dir_make(folder, 0700, err);
-    for (size_t i = 0; rc == 0 && i < PARTS; i++) {
-        PEN_CLEANUP(pen_free) char *path = pen_strdup_printf("%s/%s", folder, parts[i]);
+    for (size_t i = 0; rc == 0 && i < PEN_WORKSPACE_PARTS; i++) {
+        PEN_CLEANUP(pen_free)
+        char *path = pen_strdup_printf("%s/%s", folder, pen_workspace_parts[i]);
         rc = path == NULL ? pen_fail(err, PEN_ENOMEM, "no memory for a workspace")
                           : pen_dir_make(path, 0700, err);
     }
@@ -89,36 +91,6 @@ int pen_workspace_make(struct pen_workspaces *self, uint64_t fence, struct pen_e
     return make_parts(folder, err);
 }
 
-/* A private folder of ours with exactly `expected` entries. */
-static bool is_plain(const char *path, unsigned expected)
-{
-    DIR *folder = opendir(path);
-    if (folder == NULL)
-        return false;
-    struct stat facts;
-    unsigned found = 0;
-    bool plain = fstat(dirfd(folder), &facts) == 0 && facts.st_uid == geteuid() &&
-                 (facts.st_mode & 07777) == 0700;
-    for (const struct dirent *item; plain && (item = readdir(folder)) != NULL;)
-        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
-            plain = ++found <= expected;
-    (void)closedir(folder);
-    return plain && found == expected;
-}
-
-static bool is_unused(const char *folder)
-{
-    if (!is_plain(folder, PARTS))
-        return false;
-    for (size_t i = 0; i < PARTS; i++) {
-        char path[4096];
-        int size = snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
-        if (size < 0 || (size_t)size >= sizeof path || !is_plain(path, 0))
-            return false;
-    }
-    return true;
-}
-
 static void add_trash(struct pen_workspaces *self, char *path)
 {
     char **grown = realloc(self->trash, (self->trash_count + 1) * sizeof *grown);
@@ -132,17 +104,12 @@ static void add_trash(struct pen_workspaces *self, char *path)
 
 static void retire(struct pen_workspaces *self, const char *folder)
 {
-    bool spare = self->spares_count < PEN_WORKSPACE_SPARES_MAX && is_unused(folder);
-    char *name = pen_strdup_printf("%s/%s-%" PRIu64, self->folder, spare ? "spare" : "trash",
-                                   self->next_name++);
+    char *name = pen_strdup_printf("%s/trash-%" PRIu64, self->folder, self->next_name++);
     if (name == NULL || rename(folder, name) < 0) {
         free(name);
         return;
     }
-    if (spare)
-        self->spares[self->spares_count++] = name;
-    else
-        add_trash(self, name);
+    add_trash(self, name);
 }
 
 void pen_workspace_done(struct pen_workspaces *self, uint64_t fence)
@@ -152,9 +119,22 @@ void pen_workspace_done(struct pen_workspaces *self, uint64_t fence)
         retire(self, folder);
 }
 
-char *pen_workspaces_next_trash(struct pen_workspaces *self)
+char *pen_workspaces_next_trash(struct pen_workspaces *self, bool *ret_recycle)
 {
-    return self->trash_count == 0 ? NULL : self->trash[--self->trash_count];
+    if (self->trash_count == 0)
+        return NULL;
+    *ret_recycle =
+        self->recycle && self->spares_count + self->cleaning_count < PEN_WORKSPACE_SPARES_MAX;
+    self->cleaning_count += *ret_recycle ? 1 : 0;
+    return self->trash[--self->trash_count];
+}
+
+void pen_workspaces_cleaned(struct pen_workspaces *self, char *path)
+{
+    CHECK(self->cleaning_count > 0);
+    self->cleaning_count--;
+    if (path != NULL)
+        self->spares[self->spares_count++] = path;
 }
 
 int pen_workspaces_sweep(struct pen_workspaces *self, int (*keep)(void *context, uint64_t fence),

@@ -182,12 +182,9 @@ static int remove_pass(DIR *root, uint64_t *number, bool *ret_seen, struct pen_e
     return rc;
 }
 
-int pen_dir_remove_tree(const char *path, struct pen_error *err)
+int pen_dir_empty(const char *path, struct pen_error *err)
 {
     PEN_CLEANUP(dir_close) DIR *root = NULL;
-    struct stat info;
-    if (lstat(path, &info) < 0 && errno == ENOENT)
-        return 0;
     int rc = dir_open(AT_FDCWD, path, &root, err);
     bool seen = true;
     uint64_t number = 0;
@@ -196,10 +193,19 @@ int pen_dir_remove_tree(const char *path, struct pen_error *err)
             return pen_fail(err, PEN_ELIMIT, "'%s' fills up while it is being removed", path);
         rc = remove_pass(root, &number, &seen, err);
     }
-    if (rc < 0) {
+    if (rc < 0)
         pen_error_prefix(err, "removing '%s'", path);
+    return rc;
+}
+
+int pen_dir_remove_tree(const char *path, struct pen_error *err)
+{
+    struct stat info;
+    if (lstat(path, &info) < 0 && errno == ENOENT)
+        return 0;
+    int rc = pen_dir_empty(path, err);
+    if (rc < 0)
         return rc;
-    }
     if (rmdir(path) < 0 && errno != ENOENT)
         return pen_fail_errno(err, "cannot remove folder '%s'", path);
     return 0;

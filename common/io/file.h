@@ -41,6 +41,9 @@ int pen_dir_make(const char *path, mode_t mode, struct pen_error *err);
 /* Remove a folder and everything in it without following symbolic links; fine when missing. */
 int pen_dir_remove_tree(const char *path, struct pen_error *err);
 
+/* The same, but the folder itself stays. Errors: PEN_ENOTFOUND, PEN_EIO. */
+int pen_dir_empty(const char *path, struct pen_error *err);
+
 bool pen_file_exists(const char *path);
 
 #endif
