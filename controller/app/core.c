@@ -40,7 +40,9 @@ int pen_core_create(const struct pen_core_options *options, struct pen_core **re
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the core");
     self->with = *options;
-    pen_steady_start(&self->clock, pen_clock_wall_ms(), pen_clock_monotonic_ms());
+    int64_t wall_ms = pen_clock_wall_ms();
+    int64_t last_ms = pen_engine_time(options->engine);
+    pen_steady_start(&self->clock, last_ms > wall_ms ? last_ms : wall_ms, pen_clock_monotonic_ms());
     *ret_core = self;
     return 0;
 }

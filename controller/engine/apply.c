@@ -70,6 +70,7 @@ int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *er
     if (rc < 0)
         return rc;
     SET(engine->setting->row, last_fact_seq, fact->seq);
+    SET(engine->setting->row, last_fact_ms, fact->at_ms);
     entity_touch(engine, &engine->setting->entity);
     return 0;
 }

@@ -471,6 +471,11 @@ int pen_engine_step(struct pen_engine *self, const Pen__Input *input, int64_t no
     return rc;
 }
 
+int64_t pen_engine_time(const struct pen_engine *self)
+{
+    return self->setting == NULL ? 0 : self->setting->row->last_fact_ms;
+}
+
 int64_t pen_engine_deadline(const struct pen_engine *self)
 {
     const struct pen_heap_entry *first = pen_heap_first(&self->timers);

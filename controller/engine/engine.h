@@ -117,6 +117,10 @@ int pen_engine_take(struct pen_engine *self, const Pen__Input *input, int64_t no
                     struct pen_engine_out *out, struct pen_error *err);
 void pen_engine_flush(struct pen_engine *self, struct pen_engine_out *out);
 
+/* The time of the last fact, in milliseconds; 0: there is none. After loading, time may not begin
+ * before it. */
+int64_t pen_engine_time(const struct pen_engine *self);
+
 /* When a Tick is wanted; INT64_MAX for never. */
 int64_t pen_engine_deadline(const struct pen_engine *self);
 

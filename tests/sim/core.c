@@ -328,6 +328,9 @@ static void load(struct sim *sim)
             pen_engine_load(core->engine, row->kind, row->body, row->body_size, &err) < 0)
             sim_fail(sim, "RELOAD: %s", err.message);
     }
+    int64_t wall_ms = sim->now_ms + core->clock_ahead_ms;
+    int64_t last_ms = pen_engine_time(core->engine);
+    pen_steady_start(&core->clock, last_ms > wall_ms ? last_ms : wall_ms, sim->now_ms);
     plan(sim);
 }
 
@@ -347,7 +350,6 @@ void core_start(struct sim *sim)
     CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);
     core->up = true;
     core->turn_armed = core->commit_held = core->refused = false;
-    pen_steady_start(&core->clock, sim->now_ms + core->clock_ahead_ms, sim->now_ms);
     sim_trace(sim, "controller starts, life %" PRIu64, core->life);
     load(sim);
     commit(sim);

@@ -74,10 +74,29 @@ static void test_restart_after_every_step(void **state)
     free(wanted);
 }
 
+/* A controller whose clock was set back while it was down goes on from where it was. */
+static void test_time_of_the_last_fact_is_kept(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    world_add_agent(&w, "a", 1, NULL, NULL);
+    free(world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run")));
+    int64_t last_ms = pen_engine_time(w.engine);
+    assert_int_equal(last_ms, w.now_ms);
+    w.now_ms += 60000;
+    w.agents[0].up = false; /* its hello would be a fact */
+    world_restart(&w);
+    assert_int_equal(pen_engine_time(w.engine), last_ms);
+    world_perform(&w);
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_after_every_step),
+        cmocka_unit_test(test_time_of_the_last_fact_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
