@@ -259,10 +259,22 @@ static int not_overridable(struct pen_error *err, const Pen__OverrideCondition *
                         request->stage, request->execution_id, why);
 }
 
+/* By memory, or by the row of one that the engine has forgotten. */
+static bool was_skipped(const Pen__OverrideCondition *request, const struct stage_run *run)
+{
+    const Pen__StageExecutionRow *row = run != NULL ? run->row : request->stage_execution;
+    return row != NULL && row->status == PEN__STAGE_STATUS__STAGE_SKIPPED &&
+           pen_str_equal(row->pipeline, request->pipeline) &&
+           pen_str_equal(row->execution_id, request->execution_id) &&
+           pen_str_equal(row->stage, request->stage);
+}
+
 static int check_override(const struct pen_engine *engine, const struct stage_state *stage,
                           const Pen__OverrideCondition *request, const struct stage_run *run,
                           struct pen_error *err)
 {
+    if (was_skipped(request, run))
+        return not_overridable(err, request, "a skipped stage cannot be overridden");
     const Pen__ConditionRun *condition = run == NULL ? NULL : condition_run(run, request->kind);
     if (condition == NULL)
         return not_overridable(err, request, "it has not been checked");

@@ -16,8 +16,35 @@ static int not_retryable(struct pen_error *err, const Pen__RetryStage *request, 
                         request->execution_id, why);
 }
 
+/* Why an execution that the engine has forgotten cannot be retried in a stage that it has never
+ * entered; NULL: nothing is known of it, it was there, or a later one has gone before it. */
+static const char *why_never_there(const struct pen_engine *engine, const struct pipeline *pipeline,
+                                   const struct stage_state *stage, const Pen__RetryStage *request)
+{
+    const Pen__ExecutionRow *row = request->execution;
+    const struct execution *latest = find_execution(engine, stage->row->latest_execution_id);
+    /* An execution of a deleted pipeline that had the same name is not of this one. */
+    if (row == NULL || request->stage_execution != NULL ||
+        !pen_str_equal(row->id, request->execution_id) ||
+        !pen_str_equal(row->pipeline, request->pipeline) ||
+        row->started_ms < pipeline->row->created_ms ||
+        (latest != NULL && latest->row->order > row->order))
+        return NULL;
+    switch ((int)row->status) {
+    case PEN__EXECUTION_STATUS__EXECUTION_STOPPED:
+        return "it was stopped before it had entered the stage";
+    case PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED:
+        return NULL;
+    case PEN__EXECUTION_STATUS__EXECUTION_CANCELLED:
+        return "it was cancelled before it had entered the stage";
+    default:
+        return "it has not entered the stage";
+    }
+}
+
 /* The latest execution of the stage is the only one that can be retried there. */
-static int check_latest(const struct stage_state *stage, const struct execution *execution,
+static int check_latest(const struct pen_engine *engine, const struct pipeline *pipeline,
+                        const struct stage_state *stage, const struct execution *execution,
                         const Pen__RetryStage *request, struct pen_error *err)
 {
     if (pen_str_equal(stage->row->latest_execution_id, request->execution_id))
@@ -25,6 +52,9 @@ static int check_latest(const struct stage_state *stage, const struct execution 
     if (execution != NULL && pen_str_equal(execution->row->pipeline, request->pipeline) &&
         find_run(execution, request->stage) == NULL)
         return not_retryable(err, request, "it has not entered the stage");
+    const char *why = execution == NULL ? why_never_there(engine, pipeline, stage, request) : NULL;
+    if (why != NULL)
+        return not_retryable(err, request, why);
     return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
                         "execution '%s' is not the latest that has entered stage '%s'",
                         request->execution_id, request->stage);
@@ -74,7 +104,7 @@ static int check_retry(const struct pen_engine *engine, const struct pipeline *p
                              "executions of a pipeline in PARALLEL mode run once; start another "
                              "one, with the same source revisions if need be");
     const struct execution *execution = find_execution(engine, request->execution_id);
-    int rc = check_latest(stage, execution, request, err);
+    int rc = check_latest(engine, pipeline, stage, execution, request, err);
     if (rc < 0)
         return rc;
     if (execution == NULL)

@@ -101,6 +101,17 @@ static void do_stop(struct story *self, const struct command *command)
     tell_reply(self);
 }
 
+/* As the services read it from the store. */
+static Pen__StageExecutionRow *stored_run(struct story *self, const char *execution,
+                                          const char *stage)
+{
+    char *key = mem_format("%s/%s", execution, stage);
+    Pen__StageExecutionRow *row = world_row(&self->world, PEN__ROW_KIND__ROW_STAGE_EXECUTION, key,
+                                            &pen__stage_execution_row__descriptor);
+    free(key);
+    return row;
+}
+
 /* retry e1 STAGE [all] */
 static void do_retry(struct story *self, const struct command *command)
 {
@@ -109,6 +120,9 @@ static void do_retry(struct story *self, const struct command *command)
     request->execution_id = mem_text(tell_id(self, command_word(self, command, 1)));
     request->stage = mem_text(command_word(self, command, 2));
     SET(request, all_actions, has_word(command, "all"));
+    request->execution = world_row(&self->world, PEN__ROW_KIND__ROW_EXECUTION,
+                                   request->execution_id, &pen__execution_row__descriptor);
+    request->stage_execution = stored_run(self, request->execution_id, request->stage);
     world_post(&self->world, PEN__INPUT__WHAT_RETRY_STAGE, request);
     tell_reply(self);
 }
@@ -125,10 +139,7 @@ static void do_rollback(struct story *self, const struct command *command)
     request->target_execution_id = mem_text(target);
     request->target =
         world_row(w, PEN__ROW_KIND__ROW_EXECUTION, target, &pen__execution_row__descriptor);
-    char *key = mem_format("%s/%s", target, stage);
-    request->target_stage = world_row(w, PEN__ROW_KIND__ROW_STAGE_EXECUTION, key,
-                                      &pen__stage_execution_row__descriptor);
-    free(key);
+    request->target_stage = stored_run(self, target, stage);
     for (struct pen_map_node *n = pen_map_first(&w->store); n != NULL; n = pen_map_next(n)) {
         const struct pen_row *row = ((struct stored *)pen_map_value(n))->row;
         if (row->kind == PEN__ROW_KIND__ROW_ACTION_EXECUTION && !row->deleted &&
@@ -148,6 +159,7 @@ static void do_override(struct story *self, const struct command *command)
     request->pipeline = mem_text(pipeline_of(self, command));
     request->execution_id = mem_text(tell_id(self, command_word(self, command, 1)));
     request->stage = mem_text(command_word(self, command, 2));
+    request->stage_execution = stored_run(self, request->execution_id, request->stage);
     SET(request, kind,
         same(kind, "beforeEntry") ? PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY
         : same(kind, "onSuccess") ? PEN__CONDITION_KIND__CONDITION_ON_SUCCESS

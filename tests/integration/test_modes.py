@@ -215,7 +215,7 @@ def test_what_cannot_be_stopped_or_retried_says_so(held):
     wait_for(lambda: "stage Build" in held.penstock("status", NAME).stdout, "it to wait")
     stop(held, behind)
     held.wait_execution(NAME, behind, ("Stopped",))  # never got in: nothing to retry
-    refused(held, "NotLatestPipelineExecutionException", *retry, "--stage-name", "Build",
+    refused(held, "StageNotRetryableException", *retry, "--stage-name", "Build",
             "--pipeline-execution-id", behind)
     held.gate.touch()
     held.wait_execution(NAME, held.first)

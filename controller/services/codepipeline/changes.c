@@ -9,6 +9,7 @@
 #include "common/wire/wire.h"
 #include "controller/services/codepipeline/codepipeline.h"
 #include "controller/services/output.h"
+#include "controller/services/read.h"
 
 /* Set a member from the input; false when out of memory. */
 static bool take(const struct pen_call *call, const char *name, char **ret_text)
@@ -124,20 +125,25 @@ int pen_stop_pipeline_execution(struct pen_call *call, struct pen_error *err)
     return pen_call_post(call, input, execution_id, err);
 }
 
+/* What cannot be retried is answered with the reason, also of an execution that is history. */
 int pen_retry_stage_execution(struct pen_call *call, struct pen_error *err)
 {
     Pen__RetryStage *retry = NULL;
+    PEN_CLEANUP(pen_message_destroy)
     Pen__Input *input =
         pen_input_new(PEN__INPUT__WHAT_RETRY_STAGE, &pen__retry_stage__descriptor, &retry);
-    if (input != NULL) {
-        retry->has_all_actions = true;
-        retry->all_actions = pen_str_equal(pen_in_string(call->input, "retryMode"), "ALL_ACTIONS");
-        if (!(take(call, "pipelineName", &retry->pipeline) &&
-              take(call, "stageName", &retry->stage) &&
-              take(call, "pipelineExecutionId", &retry->execution_id)))
-            pen_message_destroy(&input);
-    }
-    return pen_call_post(call, input, execution_id, err);
+    if (input == NULL || !take(call, "pipelineName", &retry->pipeline) ||
+        !take(call, "stageName", &retry->stage) ||
+        !take(call, "pipelineExecutionId", &retry->execution_id))
+        return pen_fail(err, PEN_ENOMEM, "no memory for a retry");
+    retry->has_all_actions = true;
+    retry->all_actions = pen_str_equal(pen_in_string(call->input, "retryMode"), "ALL_ACTIONS");
+    int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_EXECUTION, retry->execution_id,
+                               &retry->execution, err);
+    if (rc < 0 || (rc = pen_read_stage_execution(call, retry->execution_id, retry->stage,
+                                                 &retry->stage_execution, err)) < 0)
+        return rc;
+    return pen_call_post(call, TAKE_PTR(input), execution_id, err);
 }
 
 static int approved_at(struct pen_call *call, const Pen__Reply *reply, struct pen_error *err)

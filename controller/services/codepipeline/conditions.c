@@ -221,18 +221,19 @@ int pen_list_rule_executions(struct pen_call *call, struct pen_error *err)
 int pen_override_stage_condition(struct pen_call *call, struct pen_error *err)
 {
     Pen__OverrideCondition *override = NULL;
+    PEN_CLEANUP(pen_message_destroy)
     Pen__Input *input = pen_input_new(PEN__INPUT__WHAT_OVERRIDE_CONDITION,
                                       &pen__override_condition__descriptor, &override);
-    if (input != NULL) {
-        bool entry = pen_str_equal(pen_in_string(call->input, "conditionType"), "BEFORE_ENTRY");
-        override->has_kind = true;
-        override->kind = entry ? PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY
-                               : PEN__CONDITION_KIND__CONDITION_ON_SUCCESS;
-        if (!pen_str_set(&override->pipeline, pen_in_string(call->input, "pipelineName")) ||
-            !pen_str_set(&override->stage, pen_in_string(call->input, "stageName")) ||
-            !pen_str_set(&override->execution_id,
-                         pen_in_string(call->input, "pipelineExecutionId")))
-            pen_message_destroy(&input);
-    }
-    return pen_call_post(call, input, pen_reply_nothing, err);
+    if (input == NULL ||
+        !pen_str_set(&override->pipeline, pen_in_string(call->input, "pipelineName")) ||
+        !pen_str_set(&override->stage, pen_in_string(call->input, "stageName")) ||
+        !pen_str_set(&override->execution_id, pen_in_string(call->input, "pipelineExecutionId")))
+        return pen_fail(err, PEN_ENOMEM, "no memory for an override");
+    bool entry = pen_str_equal(pen_in_string(call->input, "conditionType"), "BEFORE_ENTRY");
+    override->has_kind = true;
+    override->kind = entry ? PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY
+                           : PEN__CONDITION_KIND__CONDITION_ON_SUCCESS;
+    int rc = pen_read_stage_execution(call, override->execution_id, override->stage,
+                                      &override->stage_execution, err);
+    return rc < 0 ? rc : pen_call_post(call, TAKE_PTR(input), pen_reply_nothing, err);
 }
