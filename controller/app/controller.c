@@ -97,6 +97,7 @@ static int listen_all(struct controller *self, struct pen_error *err)
                                           .account = with->account,
                                           .region = with->region,
                                           .structure = &with->structure,
+                                          .public_url = with->public_url,
                                           .sealer = self->sealer,
                                           .server_keys = &self->server_keys,
                                           .core = self->inbox};

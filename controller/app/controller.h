@@ -19,6 +19,7 @@ struct pen_controller_settings {
     const char *http_address;
     const char *control_address;
     const char *bulk_address;
+    const char *public_url; /* "": not told */
     const char *account;
     const char *region;
     int64_t poll_interval_ms;

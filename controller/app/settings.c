@@ -1,5 +1,6 @@
 #include "controller/app/settings.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/base/limits.h"
@@ -17,6 +18,9 @@ const struct pen_config_key pen_controller_keys[] = {
     {"control", PEN_CONFIG_TEXT, "127.0.0.1:7420", 3, 300, "Address and port for agents."},
     {"bulk", PEN_CONFIG_TEXT, "127.0.0.1:7421", 3, 300,
      "Address and port for the logs and artifacts of agents."},
+    {"public-url", PEN_CONFIG_TEXT, "", 0, 300,
+     "Where others reach the API, such as https://ci.example.org when a proxy stands before it; "
+     "webhooks are shown below it. Without it: the host that the caller named, with http."},
     {"account", PEN_CONFIG_TEXT, "000000000000", 12, 12, "Account of every ARN: 12 digits."},
     {"region", PEN_CONFIG_TEXT, "us-east-1", 4, 30, "Region of every ARN and signature."},
     {"poll-interval", PEN_CONFIG_DURATION, "60s", SECOND_MS, DAY_MS,
@@ -68,6 +72,24 @@ static int check_account(const char *account, struct pen_error *err)
     return 0;
 }
 
+/* An address to put paths behind: host, port and perhaps a path; nothing secret, as it is shown. */
+static int check_public_url(const char *url, struct pen_error *err)
+{
+    if (url[0] == '\0')
+        return 0;
+    const char *host = strncmp(url, "https://", 8) == 0  ? url + 8
+                       : strncmp(url, "http://", 7) == 0 ? url + 7
+                                                         : NULL;
+    size_t size = host == NULL ? 0 : strlen(host);
+    bool good = size > 0 && host[0] != '/' && host[size - 1] != '/';
+    for (size_t i = 0; good && i < size; i++)
+        good = host[i] > ' ' && host[i] < 0x7f && strchr("?#@\"\\<>", host[i]) == NULL;
+    return good ? 0
+                : pen_fail(err, PEN_EINVAL,
+                           "public-url is no address such as https://ci.example.org: with http or "
+                           "https, without a user, a query or a last slash");
+}
+
 int pen_settings_from_config(const struct pen_config *config,
                              struct pen_controller_settings *ret_settings, struct pen_error *err)
 {
@@ -76,6 +98,7 @@ int pen_settings_from_config(const struct pen_config *config,
         .http_address = pen_config_text(config, "http"),
         .control_address = pen_config_text(config, "control"),
         .bulk_address = pen_config_text(config, "bulk"),
+        .public_url = pen_config_text(config, "public-url"),
         .account = pen_config_text(config, "account"),
         .region = pen_config_text(config, "region"),
         .poll_interval_ms = pen_config_number(config, "poll-interval"),
@@ -105,6 +128,8 @@ int pen_settings_from_config(const struct pen_config *config,
         return pen_fail(err, PEN_EINVAL,
                         "heartbeat, agent-suspect and agent-lost have to grow in this order");
     int rc = check_account(settings.account, err);
+    if (rc == 0)
+        rc = check_public_url(settings.public_url, err);
     if (rc == 0)
         *ret_settings = settings;
     return rc;

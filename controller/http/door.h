@@ -83,6 +83,7 @@ struct pen_http {
     char *dir;
     char *account;
     char *region;
+    char *public_url;
     struct pen_buf endpoint;
     struct pen_actor actor;
     struct pen_access_keys *keys;

@@ -125,7 +125,8 @@ static int copy_options(struct pen_http *self, const struct pen_http_options *op
                         struct pen_error *err)
 {
     if (!pen_str_set(&self->dir, options->dir) || !pen_str_set(&self->account, options->account) ||
-        !pen_str_set(&self->region, options->region))
+        !pen_str_set(&self->region, options->region) ||
+        !pen_str_set(&self->public_url, options->public_url))
         return pen_fail(err, PEN_ENOMEM, "no memory for the HTTP door");
     self->actor = (struct pen_actor){.who = PEN_THREAD_HTTP,
                                      .name = "http",
@@ -138,6 +139,7 @@ static int copy_options(struct pen_http *self, const struct pen_http_options *op
         .account = self->account,
         .region = self->region,
         .structure = options->structure,
+        .public_url = self->public_url,
         .sealer = options->sealer,
         .server_keys = options->server_keys,
         .started_ms = pen_clock_monotonic_ms(),
@@ -163,6 +165,7 @@ void pen_http_stop(struct pen_http **self_p)
     free(self->dir);
     free(self->account);
     free(self->region);
+    free(self->public_url);
     free(self);
     *self_p = NULL;
 }

@@ -23,7 +23,8 @@ struct pen_http_options {
     const char *account; /* 12 digits */
     const char *region;
     const struct pen_structure_limits *structure; /* borrowed; NULL: the API's limits */
-    const struct pen_sealer *sealer;              /* borrowed: access keys, connection secrets */
+    const char *public_url; /* "https://ci.example.org"; NULL or "": as the caller names us */
+    const struct pen_sealer *sealer;          /* borrowed: access keys, connection secrets */
     const struct pen_curve_pair *server_keys; /* borrowed: its public key goes into agent tokens */
     struct pen_inbox *core;                   /* borrowed */
 };

@@ -31,6 +31,7 @@ struct pen_services {
     const char *account;
     const char *region;
     const struct pen_structure_limits *structure; /* of a pipeline; NULL: those of the API */
+    const char *public_url;                       /* where others reach us; NULL or "": not told */
     const struct pen_sealer *sealer;
     const struct pen_curve_pair *server_keys;
     struct pen_reader *reader;

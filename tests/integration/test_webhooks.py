@@ -16,13 +16,17 @@ SECRET = "a secret of a webhook"
 MAIN = json.dumps({"ref": "refs/heads/main", "commits": [{"id": 1}, {"id": 2}]}).encode()
 
 
-@pytest.fixture
-def site(system):
+def prepare(system):
     clone = system.repository("code")
     system.push(clone, {"file": "content\n"})
     system.create_pipeline(commands_pipeline(NAME, "code", [("Ask", [approval_action("Approve")])]))
     wait_for(lambda: system.executions(NAME)[0].get("sourceRevisions"), "the first revision")
     return system
+
+
+@pytest.fixture
+def site(system):
+    return prepare(system)
 
 
 def definition(name="push", filters=(), authentication="UNAUTHENTICATED", **more):
@@ -61,6 +65,27 @@ def signed(body, secret=SECRET, kind="sha256", **more):
 
 def count(system):
     return len(system.executions(NAME))
+
+
+def test_url_behind_a_proxy(empty_system):
+    system = empty_system
+    system.start_controller("--public-url", "https://ci.example.org:8443/penstock")
+    prepare(system)
+    url = put(system, definition())["url"]
+    outside, path = url.split("/hooks/", 1)
+    assert outside == "https://ci.example.org:8443/penstock"
+    assert system.aws("list-webhooks")["webhooks"][0]["url"] == url
+    # What the proxy hands on is the same path at the controller's own address.
+    assert call(f"{system.endpoints['http']}/hooks/{path}", MAIN)[0] == 200
+
+
+@pytest.mark.parametrize("url", ["ci.example.org", "ftp://ci.example.org", "https://", "https:///x",
+                                 "https://ci.example.org/", "https://user@ci.example.org",
+                                 "https://ci.example.org?x", "https://ci example.org"])
+def test_a_public_url_that_is_none(empty_system, url):
+    done = empty_system.run(empty_system.programs / "penstock-controller", "--data",
+                            empty_system.folder / "data", "--public-url", url, check=False)
+    assert done.returncode != 0 and "public-url" in done.stderr, done
 
 
 def test_put_list_delete_by_aws(site):

@@ -145,9 +145,11 @@ static int put_webhook(struct pen_call *call, json_t *item, const Pen__WebhookRo
     int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_PIPELINE, row->pipeline, &pipeline, err);
     if (rc < 0)
         return rc;
+    const char *public_url = call->services->public_url;
+    bool told = public_url != NULL && public_url[0] != '\0';
     PEN_CLEANUP(pen_free)
-    char *url =
-        pen_strdup_printf("http://%s/hooks/webhook/%s/%s", call->host, row->name, row->url_secret);
+    char *url = pen_strdup_printf("%s%s/hooks/webhook/%s/%s", told ? "" : "http://",
+                                  told ? public_url : call->host, row->name, row->url_secret);
     PEN_CLEANUP(pen_free)
     char *arn = pen_strdup_printf("arn:aws:codepipeline:%s:%s:webhook:%s", call->services->region,
                                   call->services->account, row->name);
