@@ -107,6 +107,11 @@ static const struct pen_cli_option webhook_options[] = {
     {0},
 };
 
+static const struct pen_cli_option revision_options[] = {
+    {"--change", 0, "ID", "What the change is called; the revision unless given."},
+    {0},
+};
+
 static const struct pen_cli_option why_options[] = {
     {"--execution", 0, "ID", "Only what holds this execution."},
     {0},
@@ -239,6 +244,12 @@ const struct pen_cli_command pen_cli_commands[] = {
      NULL, pen_cmd_webhook_list},
     {"webhook delete", "NAME", "Delete a webhook; its URL is never used again", NULL,
      "penstock webhook delete site-push", 1, 1, NULL, pen_cmd_webhook_delete},
+
+    {"revision put", "NAME STAGE ACTION REVISION", "Announce a revision that a source action has",
+     "Starts the pipeline with it, and prints the execution's id. A revision that is known already "
+     "starts nothing.",
+     "penstock revision put site Source Code 0f3a1c...", 4, 4, revision_options,
+     pen_cmd_revision_put},
 
     {"doctor", "", "Check endpoint, credentials, clock and agents, and say what to do", NULL,
      "penstock doctor", 0, 0, NULL, pen_cmd_doctor},

@@ -14,6 +14,10 @@ def put(system, revision, action="Source", stage="Source", **options):
                       **options)
 
 
+def newest_id(system):
+    return system.executions(NAME)[0]["pipelineExecutionId"]
+
+
 def test_a_revision_is_put_once_and_pushes_are_switched_off(system):
     clone = system.repository("code")
     first = system.push(clone, {"file": "1\n"})
@@ -46,5 +50,13 @@ def test_a_revision_is_put_once_and_pushes_are_switched_off(system):
     assert len(system.executions(NAME)) == 2
     assert json.loads(put(system, first).stdout)["newRevision"] is False  # seen by the first run
     assert json.loads(put(system, third).stdout)["newRevision"] is True
+    by_hand = system.push(clone, {"file": "4\n"})
+    words = ("revision", "put", NAME, "Source", "Source", by_hand)
+    assert system.penstock(*words).stdout.strip() == newest_id(system)
+    again = system.penstock(*words)
+    assert again.stdout.strip() == newest_id(system) and "nothing was started" in again.stderr
+    told = system.penstock_json(*words)
+    assert told == {"newRevision": False, "pipelineExecutionId": newest_id(system)}
+    assert len(system.executions(NAME)) == 4
     got = system.aws("get-pipeline", "--name", NAME)
     assert "pollingDisabledAt" not in got["metadata"]
