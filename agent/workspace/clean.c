@@ -65,20 +65,14 @@ static int flags_of(int fd)
     return flags & ~(FS_EXTENT_FL | FS_INDEX_FL | FS_INLINE_DATA_FL);
 }
 
-/* A private folder of ours with exactly `expected` entries. */
-static bool is_plain(const char *path, unsigned expected, int flags)
+/* A private folder of ours with nothing special about it. */
+static bool is_plain(const char *path, int flags)
 {
-    PEN_CLEANUP(dir_close) DIR *folder = open_folder(path);
+    PEN_CLEANUP(pen_fd_close) int fd = -1;
     struct stat facts;
-    if (folder == NULL || fstat(dirfd(folder), &facts) < 0 || facts.st_uid != geteuid() ||
-        (facts.st_mode & 07777) != 0700 || facts.st_size > SIZE_MAX_BYTES ||
-        has_attributes(dirfd(folder)) || flags_of(dirfd(folder)) != flags)
-        return false;
-    unsigned found = 0;
-    for (const struct dirent *item; (item = readdir(folder)) != NULL;)
-        if (!is_dot(item->d_name) && ++found > expected)
-            return false;
-    return found == expected;
+    return pen_file_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, NULL) == 0 &&
+           fstat(fd, &facts) == 0 && facts.st_uid == geteuid() && (facts.st_mode & 07777) == 0700 &&
+           facts.st_size <= SIZE_MAX_BYTES && !has_attributes(fd) && flags_of(fd) == flags;
 }
 
 static bool is_part(const char *name)
@@ -115,13 +109,14 @@ static int flags_above(const char *path)
     return folder == NULL ? -1 : flags_of(dirfd(folder));
 }
 
+/* Whether nothing but its content, which is gone, tells it from a new one. */
 static bool is_new(const char *path, int flags)
 {
-    if (!is_plain(path, PEN_WORKSPACE_PARTS, flags))
+    if (!is_plain(path, flags))
         return false;
     for (size_t i = 0; i < PEN_WORKSPACE_PARTS; i++) {
         PEN_CLEANUP(pen_free) char *part = pen_strdup_printf("%s/%s", path, pen_workspace_parts[i]);
-        if (part == NULL || !is_plain(part, 0, flags))
+        if (part == NULL || !is_plain(part, flags))
             return false;
     }
     return true;
