@@ -225,10 +225,10 @@ static void test_targets(void **state)
     expect_error(f, "CodePipeline_20150709", "{}", 2, 400, "UnknownOperationException");
     expect_error(f, "Other_20150709.ListPipelines", "{}", 2, 400, "UnknownOperationException");
     struct response response;
-    call(f, PIPELINE_OP("PutWebhook"), "{}", &response);
+    call(f, PIPELINE_OP("TagResource"), "{}", &response);
     assert_string_equal(error_of(&response), "UnknownOperationException");
     assert_string_equal(json_string_value(json_object_get(response.json, "message")),
-                        "PutWebhook is not available in this version of Penstock.");
+                        "TagResource is not available in this version of Penstock.");
     response_release(&response);
     call(f, PIPELINE_OP("ListPipelines"), "{}", &response);
     assert_int_equal(response.status, 200);
