@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "controller/engine/field.h"
 #include "controller/engine/memory.h"
 
 static void *copy_by_bytes(const ProtobufCMessage *original)
@@ -20,28 +21,6 @@ static void *copy_by_bytes(const ProtobufCMessage *original)
     return copy;
 }
 
-static size_t size_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return 8;
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    default:
-        return 4; /* whole numbers of 32 bits, enums, float */
-    }
-}
-
 /* One value; `to` has room for it. */
 static void copy_value(ProtobufCType type, const void *from, void *to)
 {
@@ -52,7 +31,7 @@ static void copy_value(ProtobufCType type, const void *from, void *to)
     else if (type == PROTOBUF_C_TYPE_BYTES)
         *(ProtobufCBinaryData *)to = mem_bytes(*(const ProtobufCBinaryData *)from);
     else
-        memcpy(to, from, size_of(type));
+        memcpy(to, from, message_value_size(type));
 }
 
 static void copy_repeated(const ProtobufCFieldDescriptor *field, const char *from, char *to)
@@ -60,7 +39,7 @@ static void copy_repeated(const ProtobufCFieldDescriptor *field, const char *fro
     size_t count = *(const size_t *)(const void *)(from + field->quantifier_offset);
     if (count == 0)
         return;
-    size_t size = size_of(field->type);
+    size_t size = message_value_size(field->type);
     const char *source = *(const char *const *)(const void *)(from + field->offset);
     char *array = mem_zero(count * size);
     for (size_t i = 0; i < count; i++)
@@ -69,26 +48,9 @@ static void copy_repeated(const ProtobufCFieldDescriptor *field, const char *fro
     *(char **)(void *)(to + field->offset) = array;
 }
 
-/* Whether a field that is not repeated has a value. */
-static bool is_set(const ProtobufCFieldDescriptor *field, const char *message)
-{
-    const void *value = message + field->offset;
-    const void *quantifier = message + field->quantifier_offset;
-    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-        *(const uint32_t *)quantifier != field->id)
-        return false;
-    if (field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return *(const void *const *)value != NULL &&
-               *(const void *const *)value != field->default_value;
-    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 ||
-        field->label != PROTOBUF_C_LABEL_OPTIONAL)
-        return true;
-    return *(const protobuf_c_boolean *)quantifier;
-}
-
 static void copy_single(const ProtobufCFieldDescriptor *field, const char *from, char *to)
 {
-    if (!is_set(field, from))
+    if (!message_field_is_set(field, from))
         return;
     copy_value(field->type, from + field->offset, to + field->offset);
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
@@ -145,8 +107,10 @@ static void free_value(ProtobufCType type, void *value)
 static void free_repeated(const ProtobufCFieldDescriptor *field, char *message)
 {
     char *array = *(char **)(void *)(message + field->offset);
+    if (array == NULL)
+        return;
     size_t count = *(const size_t *)(void *)(message + field->quantifier_offset);
-    size_t size = size_of(field->type);
+    size_t size = message_value_size(field->type);
     for (size_t i = 0; i < count && owns_memory(field->type); i++)
         free_value(field->type, array + i * size);
     free(array);
@@ -157,11 +121,12 @@ void mem_free_message(void *message)
     if (message == NULL)
         return;
     const ProtobufCMessageDescriptor *type = ((ProtobufCMessage *)message)->descriptor;
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &type->fields[i];
+    const ProtobufCFieldDescriptor *end = type->fields + type->n_fields;
+    for (const ProtobufCFieldDescriptor *field = type->fields; field < end; field++) {
         if (field->label == PROTOBUF_C_LABEL_REPEATED)
             free_repeated(field, message);
-        else if (owns_memory(field->type) && (is_plain_bytes(field) || is_set(field, message)))
+        else if (owns_memory(field->type) &&
+                 (is_plain_bytes(field) || message_field_is_set(field, message)))
             free_value(field->type, (char *)message + field->offset);
     }
     ProtobufCMessage *base = message;

@@ -163,6 +163,7 @@ void pen_engine_destroy(struct pen_engine **self_p)
         pen_map_release(indexes[i]);
     if (self->setting != NULL)
         entity_destroy(&self->setting->entity);
+    packer_release(&self->packer);
     free(self->account);
     free(self->region);
     free(self);
@@ -569,7 +570,7 @@ int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const st
     int rc = 0;
     for (size_t i = 0; i < list.count && rc == 0; i++) {
         struct pen_row row;
-        row_pack(list.entities[i], &row);
+        row_pack(&self->packer, list.entities[i], &row);
         rc = each(context, &row);
         row_release(&row);
     }

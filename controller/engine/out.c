@@ -81,20 +81,23 @@ static char *put_text(char **place_p, const char *text)
     return copy;
 }
 
-void row_pack(const struct entity *self, struct pen_row *ret_row)
+void row_pack(struct packer *packer, const struct entity *self, struct pen_row *ret_row)
 {
+    ProtobufCBinaryData body = {0};
     struct pen_row row = {
         .kind = self->kind, .order = self->order, .live = self->live, .deleted = self->deleted};
     if (!self->deleted)
-        row.body_size = protobuf_c_message_get_packed_size(self->message);
+        body = packer_pack(packer, self->message);
     char *place = mem_take(text_size(self->key) + text_size(self->pipeline) +
-                           text_size(self->execution) + row.body_size);
+                           text_size(self->execution) + body.len);
     row.key = put_text(&place, self->key);
     row.pipeline = put_text(&place, self->pipeline);
     row.execution = put_text(&place, self->execution);
     if (!self->deleted) {
         row.body = (uint8_t *)place;
-        protobuf_c_message_pack(self->message, row.body);
+        row.body_size = body.len;
+        if (body.len > 0)
+            memcpy(row.body, body.data, body.len);
     }
     *ret_row = row;
 }
@@ -139,7 +142,7 @@ static void write_row(struct pen_engine *engine, struct entity *self, struct pen
     }
     self->out_generation = out->generation;
     self->out_index = index;
-    row_pack(self, &out->rows[index]);
+    row_pack(&engine->packer, self, &out->rows[index]);
     if (self->dead)
         mem_put(&engine->written_dead, (struct pen_key){(uint64_t)self->kind, out->rows[index].key},
                 (void *)(uintptr_t)(index + 1));
@@ -167,14 +170,31 @@ void flush_rows(struct pen_engine *engine, struct pen_engine_out *out)
     }
 }
 
+/* Facts and effects are a choice of many bodies: going through all of their fields costs more than
+ * freeing the one. */
+static void fact_destroy(Pen__Fact *self)
+{
+    free(self->by);
+    free(self->pipeline);
+    free(self->execution_id);
+    mem_free_message(self->pipeline_created); /* a union of pointers */
+    free(self);
+}
+
+static void effect_destroy(Pen__Effect *self)
+{
+    mem_free_message(self->reply); /* a union of pointers */
+    free(self);
+}
+
 void pen_engine_out_clear(struct pen_engine_out *self)
 {
     for (size_t i = 0; i < self->facts_count; i++)
-        mem_free_message(self->facts[i]);
+        fact_destroy(self->facts[i]);
     for (size_t i = 0; i < self->rows_count; i++)
         row_release(&self->rows[i]);
     for (size_t i = 0; i < self->effects_count; i++)
-        mem_free_message(self->effects[i]);
+        effect_destroy(self->effects[i]);
     self->facts_count = self->rows_count = self->effects_count = 0;
     self->generation = 0;
 }

@@ -18,6 +18,7 @@
 #include "common/base/prng.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/memory.h"
+#include "controller/engine/pack.h"
 #include "controller/model/labels.h"
 #include "controller/model/rules.h"
 
@@ -261,6 +262,7 @@ struct pen_engine {
     bool folding; /* a fact is being replayed: nothing follows from it */
     uint64_t last_candidate;
     uint64_t last_generation;
+    struct packer packer;        /* of rows */
     struct pen_map written_dead; /* kind, key -> 1 + place in `out` of rows whose entity is gone */
     uint64_t written_generation; /* of the `out` that these places are in */
 
@@ -444,7 +446,7 @@ void effect(struct pen_engine *engine, Pen__Effect__WhatCase what, void *body);
 void flush_rows(struct pen_engine *engine, struct pen_engine_out *out);
 
 /* Pack one row. The caller frees what ret_row owns with row_release. */
-void row_pack(const struct entity *self, struct pen_row *ret_row);
+void row_pack(struct packer *packer, const struct entity *self, struct pen_row *ret_row);
 void row_release(struct pen_row *self);
 
 #endif
