@@ -121,6 +121,7 @@ static void make_store(const char *folder, const char *dir, size_t finished)
 struct loaded {
     struct pen_engine *engine;
     size_t rows;
+    size_t executions; /* of the rows */
 };
 
 static int load_row(void *context, Pen__RowKind kind, const uint8_t *body, size_t size,
@@ -128,6 +129,7 @@ static int load_row(void *context, Pen__RowKind kind, const uint8_t *body, size_
 {
     struct loaded *self = context;
     self->rows++;
+    self->executions += kind == PEN__ROW_KIND__ROW_EXECUTION;
     return pen_engine_load(self->engine, kind, body, size, err);
 }
 
@@ -180,6 +182,8 @@ static struct restart restart_once(const char *dir)
         pen_store_load_live(store, load_row, &loaded, &err) < 0)
         load_die("%s", err.message);
     self.load_ms = since_ms(&begin_ns);
+    if (loaded.executions != ACTIVE)
+        load_die("%s has %zu executions under way instead of %d", dir, loaded.executions, ACTIVE);
     if (pen_engine_plan(loaded.engine, now_ms, &out, &err) < 0)
         load_die("%s", err.message);
     (void)commit(store, &out);
