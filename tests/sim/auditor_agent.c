@@ -71,7 +71,7 @@ void auditor_check_grant(struct sim *sim, const Pen__AttemptGranted *body)
     if (agent->draining)
         sim_fail(sim, "SESSION: fence %" PRIu64 " is granted to agent %s, which is to drain",
                  body->fence, agent->id);
-    int64_t silent_ms = sim->now_ms - agent->heard_ms;
+    int64_t silent_ms = sim->core.decided_ms - agent->heard_ms;
     if (silent_ms > sim->core.options.suspect_ms + 1000)
         sim_fail(sim,
                  "SESSION: fence %" PRIu64

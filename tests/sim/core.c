@@ -494,6 +494,7 @@ static void turn(struct sim *sim)
     bool leapt = read_clocks(sim);
     if (!has_space(sim))
         return;
+    core->decided_ms = sim->now_ms;
     if (leapt)
         plan(sim);
     size_t batch = 1 + (size_t)sim_below(sim, 16);

@@ -110,6 +110,7 @@ struct core {
     struct pen_map logs;        /* fence -> uint64_t: bytes of log on the controller's disk */
     int64_t clock_ahead_ms;     /* of virtual time: its wall clock was set; negative: behind */
     struct pen_steady clock;
+    int64_t decided_ms; /* when the facts of this commit were: it may have waited for space since */
     int64_t disk_full_until_ms; /* 0: it is not */
     bool disk_full_at_once;     /* seen by a commit only, not by the reserve before it */
     bool commit_held, refused;  /* as in controller/app/core.c */
