@@ -111,7 +111,7 @@ int pen_map_put(struct pen_map *self, struct pen_key key, void *value, struct pe
         parent = *link;
         link = order < 0 ? &parent->left : &parent->right;
     }
-    struct pen_map_node *node = calloc(1, sizeof *node);
+    struct pen_map_node *node = malloc(sizeof *node);
     if (node == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for a map entry");
     *node = (struct pen_map_node){

@@ -67,8 +67,8 @@ void *mem_copy(const void *message)
     if (original->n_unknown_fields > 0)
         return copy_by_bytes(original); /* of a newer release: kept as they are */
     const ProtobufCMessageDescriptor *type = original->descriptor;
-    void *copy = mem_zero(type->sizeof_message);
-    type->message_init(copy);
+    void *copy = mem_take(type->sizeof_message);
+    type->message_init(copy); /* all of it */
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
         if (field->label == PROTOBUF_C_LABEL_REPEATED)

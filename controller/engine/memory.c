@@ -7,6 +7,8 @@
 
 #include "common/base/check.h"
 
+enum { FORMATTED_MOST = 256 }; /* bytes of nearly every formatted text: keys, summaries */
+
 static void *must(void *memory)
 {
     if (memory == NULL)
@@ -36,14 +38,18 @@ char *mem_text(const char *text)
 
 char *mem_format(const char *format, ...)
 {
+    char brief[FORMATTED_MOST];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(brief, sizeof brief, format, args);
     va_end(args);
     CHECK(length >= 0);
-    char *text = must(malloc((size_t)length + 1));
+    size_t size = (size_t)length + 1;
+    char *text = mem_take(size);
+    if (size <= sizeof brief)
+        return memcpy(text, brief, size);
     va_start(args, format);
-    (void)vsnprintf(text, (size_t)length + 1, format, args);
+    (void)vsnprintf(text, size, format, args);
     va_end(args);
     return text;
 }

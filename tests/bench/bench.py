@@ -217,9 +217,10 @@ def count_instructions(programs):
 
 
 def simulate(programs):
-    print("\nsimulator: a controller, agents with their hosts, people, faults; on virtual time",
+    print("\nsimulator: a controller, 8 agents with their hosts, people, faults; on virtual time",
           flush=True)
-    subprocess.run([programs / "penstock-sim", "--seed", "1", "--seeds", str(SIMULATED_SEEDS)],
+    subprocess.run([programs / "penstock-sim", "--seed", "1", "--seeds", str(SIMULATED_SEEDS),
+                    "--hosts", "8"],
                    check=True)
 
 
