@@ -15,7 +15,7 @@ int pen_cmd_revision_put(struct pen_cli *cli, struct pen_error *err)
         "{s:s, s:s, s:s, s:{s:s, s:s, s:f}}", "pipelineName", pen_cli_argument(cli, 0), "stageName",
         pen_cli_argument(cli, 1), "actionName", pen_cli_argument(cli, 2), "actionRevision",
         "revisionId", revision, "revisionChangeId", change != NULL ? change : revision, "created",
-        (double)(pen_clock_wall_ms() / 1000));
+        (double)pen_clock_wall_ms() / 1000);
     json_t *output = NULL;
     int rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "PutActionRevision", input, &output, err);
     if (rc < 0)

@@ -246,7 +246,8 @@ void send_hello(struct pen_session *self, struct pen_session_out *out, int64_t n
     hello->has_max_fence = hello->has_slots = hello->has_draining = hello->has_once = true;
     hello->max_fence = self->max_fence;
     hello->slots = self->slots;
-    hello->draining = self->drain_local || self->unkillable || self->disk_full;
+    /* For the whole session: a full disk passes, and is said to each offer instead. */
+    hello->draining = self->drain_local || self->unkillable;
     hello->once = self->once;
     hello->spool_id = new_text(self, self->spool_id);
     hello->boot_id = new_text(self, self->boot_id);

@@ -36,7 +36,7 @@ static void grow(struct packer *self, size_t count)
 /* Make room for so many bytes before the first. */
 static inline void reserve(struct packer *self, size_t count)
 {
-    if ((size_t)(self->first - self->room) < count)
+    if (self->room == NULL || (size_t)(self->first - self->room) < count)
         grow(self, count);
 }
 

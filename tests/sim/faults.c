@@ -96,7 +96,7 @@ void faults_draw(struct sim *sim)
         mix->roll_back_s = maybe(sim, 300, 1800);
         mix->clone_s = maybe(sim, 600, 3600);
     }
-    if (sim->options.plant == PLANT_START_BEFORE_SYNC ||
+    if (sim->options.plant == PLANT_ACT_BEFORE_SYNC ||
         sim->options.plant == PLANT_DOUBLE_BEGIN) { /* seen only by agents that die at work */
         mix->agent_crash_pm = 60;
         mix->reboot_s = 300;

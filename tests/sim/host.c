@@ -175,10 +175,9 @@ static int write_records(struct sim *sim, struct host *host, const struct pen_se
 static void perform_all(struct sim *sim, struct host *host, const struct pen_session_out *out,
                         bool after_sync)
 {
-    bool early = sim->options.plant == PLANT_START_BEFORE_SYNC;
+    bool early = sim->options.plant == PLANT_ACT_BEFORE_SYNC;
     for (size_t i = 0; i < out->effects_count; i++) {
-        bool later =
-            out->effects[i].after_sync && !(early && out->effects[i].kind == PEN_OUT_START);
+        bool later = out->effects[i].after_sync && !early;
         if (later == after_sync)
             perform(sim, host, &out->effects[i]);
     }

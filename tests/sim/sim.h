@@ -41,7 +41,7 @@ enum {
 enum sim_plant {
     PLANT_NONE = 0,
     PLANT_ACK_BEFORE_COMMIT, /* effects are performed, then the commit is lost */
-    PLANT_START_BEFORE_SYNC, /* the agent starts before its journal is durable */
+    PLANT_ACT_BEFORE_SYNC,   /* the agent acts before its journal is durable */
     PLANT_BEGAN_NOT_FOUND,   /* a run is adopted as if it had never begun */
     PLANT_LOST_EVENT_RECORD, /* results are not journalled */
     PLANT_FORGOTTEN_ROW,     /* the store forgets some rows of attempts */

@@ -160,7 +160,7 @@ const char *sim_plant_name(enum sim_plant plant)
     static const char *const names[PLANT_COUNT] = {
         [PLANT_NONE] = "none",
         [PLANT_ACK_BEFORE_COMMIT] = "acknowledge before commit",
-        [PLANT_START_BEFORE_SYNC] = "start before the journal is durable",
+        [PLANT_ACT_BEFORE_SYNC] = "act before the journal is durable",
         [PLANT_BEGAN_NOT_FOUND] = "an adopted run is said never to have begun",
         [PLANT_LOST_EVENT_RECORD] = "results not journalled",
         [PLANT_FORGOTTEN_ROW] = "a row of an attempt lost",

@@ -447,6 +447,8 @@ static void test_offers(void **state)
     assert_int_equal(step(world, &full), 0);
     assert_int_equal(offer(world, 4), 0);
     assert_int_equal(world->sent[0]->body_case, PEN__FROM_AGENT__BODY_DECLINE);
+    connect_session(world);
+    assert_false(world->sent[0]->hello->draining); /* else nothing is offered when there is space */
 }
 
 static void test_cancel_before_it_began(void **state)
