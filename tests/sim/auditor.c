@@ -215,6 +215,17 @@ static bool unproven(struct sim *sim, const struct seen_action *action)
     return true;
 }
 
+uint64_t auditor_pending(const struct sim *sim)
+{
+    uint64_t pending = 0;
+    for (struct pen_map_node *node = pen_map_first(&sim->auditor->pending); node != NULL;
+         node = pen_map_next(node)) {
+        const struct seen_action *action = pen_map_value(node);
+        pending += action->ended ? 0 : 1;
+    }
+    return pending;
+}
+
 void auditor_check_quiet(struct sim *sim)
 {
     struct auditor *self = sim->auditor;

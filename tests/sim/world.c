@@ -312,13 +312,17 @@ void sim_run(struct sim *sim)
     faults_end(sim);
     people_quiet(sim);
     auditor_quiet(sim);
+    /* A long queue may take its time, as long as it moves. */
+    uint64_t pending = auditor_pending(sim);
     for (int64_t end = sim->now_ms + LOST_MS + 10 * MINUTE_MS; sim->now_ms < end;) {
         sim_run_until(sim, sim->now_ms + 5000);
         people_decide_all(sim, false);
+        if (auditor_pending(sim) < pending)
+            end = sim->now_ms + LOST_MS + 10 * MINUTE_MS;
+        pending = auditor_pending(sim);
     }
     auditor_check_quiet(sim);
     core_check_fold(sim);
-    /* A long queue may take its time, as long as it moves. */
     uint64_t left = auditor_left(sim);
     for (int64_t end = sim->now_ms + 60 * MINUTE_MS; left > 0 && sim->now_ms < end;) {
         people_decide_all(sim, true);
