@@ -449,9 +449,9 @@ void auditor_reply(struct sim *sim, const struct request *request, const Pen__Re
 void auditor_quiet(struct sim *sim);
 /* What was under way then has ended, or is truly unproven. */
 void auditor_check_quiet(struct sim *sim);
-/* How many executions have not ended. */
-/* Actions that were under way when it became quiet, and have not ended. */
+/* How many of these are under way still. */
 uint64_t auditor_pending(const struct sim *sim);
+/* How many executions have not ended. */
 uint64_t auditor_left(const struct sim *sim);
 /* Everything has ended. */
 void auditor_check_end(struct sim *sim);
