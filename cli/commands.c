@@ -237,8 +237,8 @@ const struct pen_cli_command pen_cli_commands[] = {
     {"webhook put", "NAME", "Make or change a webhook: a URL that starts a pipeline",
      "Prints the URL, a part of which cannot be guessed; a change keeps it. A call starts the "
      "pipeline when all filters pass: the body holds VALUE at PATH, or anything without VALUE.",
-     "penstock webhook put site-push --pipeline site --action Source --secret-file hook.txt "
-     "--filter '$.ref=refs/heads/{BranchName}'",
+     "penstock webhook put push --pipeline site --action Source --secret-file f --filter "
+     "$.ref=main",
      1, 1, webhook_options, pen_cmd_webhook_put},
     {"webhook list", "", "List the webhooks with their URLs", NULL, "penstock webhook list", 0, 0,
      NULL, pen_cmd_webhook_list},

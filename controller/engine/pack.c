@@ -36,7 +36,7 @@ static void grow(struct packer *self, size_t count)
 /* Make room for so many bytes before the first. */
 static inline void reserve(struct packer *self, size_t count)
 {
-    if (self->room == NULL || (size_t)(self->first - self->room) < count)
+    if ((size_t)(self->first - self->room) < count)
         grow(self, count);
 }
 
@@ -45,6 +45,7 @@ static void put_bytes(struct packer *self, const void *bytes, size_t size)
     if (size == 0)
         return;
     reserve(self, size);
+    CHECK(self->first != NULL);
     self->first -= size;
     memcpy(self->first, bytes, size);
 }

@@ -414,7 +414,7 @@ def test_health(api):
 
 
 def test_what_is_not_there_yet_is_named(api):
-    for operation in ("PutWebhook", "TagResource", "PollForThirdPartyJobs", "GetActionType"):
+    for operation in ("UpdateActionType", "TagResource", "PollForThirdPartyJobs", "GetActionType"):
         message = refused(api, "UnknownOperationException", operation, {})
         assert operation in message and "not available" in message
 
@@ -440,7 +440,7 @@ def test_aws_errors_are_named(shared):
     assert done.returncode == 254 and "(InvalidSignatureException)" in done.stderr
     done = aws(shared, "list-pipelines", "--region", "eu-west-1")
     assert done.returncode == 254 and "(InvalidSignatureException)" in done.stderr
-    done = aws(shared, "list-webhooks")
+    done = aws(shared, "list-tags-for-resource", "--resource-arn", "arn:aws:codepipeline:x")
     assert done.returncode == 254 and "(UnknownOperationException)" in done.stderr
 
 

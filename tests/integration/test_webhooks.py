@@ -199,7 +199,10 @@ def test_filters_and_what_they_start(site):
     for body in (b"", b"ref=1", b"{", b'{"ref":"\xff"}', b'{"a":1,"a":2}', b"[" * 100 + b"]" * 100):
         status, answer = call(hook["url"], body)
         assert (status, answer["__type"]) == (400, "ValidationException"), body
-    assert call(hook["url"], b" " * (1024 * 1024 + 1))[0] == 413
+    try:
+        assert call(hook["url"], b" " * (1024 * 1024 + 1))[0] == 413
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the door had closed while the client was still sending
     assert count(site) == before
     status, answer = call(hook["url"], MAIN)
     assert (status, answer["outcome"]) == (200, "started")

@@ -18,10 +18,10 @@ struct request *people_ask(struct sim *sim, Pen__Input__WhatCase what, void *bod
     Pen__Input *input = core_input(what, body);
     input->principal = mem_text(ADA);
     SET(input, correlation, ++sim->correlation);
-    sim->requests[sim->correlation % 256] = (struct request){
+    sim->requests[sim->correlation % SIM_REQUESTS] = (struct request){
         .correlation = sim->correlation, .what = what, .pipeline = pipeline, .number = number};
     sim->counts[COUNT_REQUESTS]++;
-    struct request *request = &sim->requests[sim->correlation % 256];
+    struct request *request = &sim->requests[sim->correlation % SIM_REQUESTS];
     core_post(sim, input);
     return request;
 }
@@ -355,7 +355,7 @@ static void enrol(struct sim *sim, const struct request *request, const char *to
 
 void people_reply(struct sim *sim, const Pen__Reply *reply)
 {
-    struct request *request = &sim->requests[reply->correlation % 256];
+    struct request *request = &sim->requests[reply->correlation % SIM_REQUESTS];
     if (request->correlation != reply->correlation)
         sim_fail(sim, "NO LOSS: an answer to nobody's request %" PRIu64, reply->correlation);
     if (reply->error != NULL)

@@ -34,6 +34,7 @@ enum {
     SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
     SIM_PIPELINES = 7,    /* at most */
     SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
+    SIM_REQUESTS = 8192,  /* remembered: an answer may wait for as long as a disk is full */
     SIM_FAILED = 3,       /* exit status of a violation */
 };
 
@@ -282,7 +283,7 @@ struct sim {
     struct host hosts[SIM_HOSTS_MAX];
     struct pen_map runs; /* fence * SIM_HOSTS_MAX + host -> struct run */
     struct pipeline_facts pipelines[SIM_PIPELINES];
-    struct request requests[256];
+    struct request requests[SIM_REQUESTS];
     uint64_t correlation;
     uint64_t links;
     struct {

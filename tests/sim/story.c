@@ -138,7 +138,7 @@ static void ask(struct sim *sim, Pen__Input__WhatCase what, void *body)
     Pen__Input *input = core_input(what, body);
     input->principal = mem_text("arn:aws:iam::000000000000:user/ada");
     SET(input, correlation, ++sim->correlation);
-    sim->requests[sim->correlation % 256] =
+    sim->requests[sim->correlation % SIM_REQUESTS] =
         (struct request){.correlation = sim->correlation, .what = what};
     sim->counts[COUNT_REQUESTS]++;
     story->asked = sim->correlation;

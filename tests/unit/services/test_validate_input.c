@@ -106,7 +106,7 @@ static const struct {
          "configuration' failed to satisfy constraint: Map keys must satisfy constraint: [Member "
          "must have length greater than or equal to 1]"},
     {"CreatePipeline", ACT("'configuration':{'Key':''}"),
-     ONE "Value '' at '" IN_ACT "configuration.Key.member" FAILED
+     ONE "Value at '" IN_ACT "configuration.Key.member" FAILED
          "have length greater than or equal to 1"},
     {"CreatePipeline", ACT("'configuration':{'Key':null}"),
      ONE "Value null at '" IN_ACT "configuration.Key.member" FAILED "not be null"},
