@@ -50,7 +50,8 @@ def test_three_containers_deliver(containers):
     prefix = f"export PENSTOCK_ENDPOINT={endpoints['http']}\ncd /tmp\n"
     assert containers.inside(controller, "id -u").strip() != "0"
     for number in (1, 2):
-        token = containers.inside(controller, prefix + "penstock agent token").split()[-1]
+        said = containers.inside(controller, prefix + "penstock agent token")
+        token = next(word for word in said.split() if word.startswith("pen1_"))
         containers.start(IMAGES[1], "--controller", endpoints["control"].partition("://")[2],
                          "--token", token)
         wait_for(lambda: containers.inside(controller, prefix + "penstock agent list")
