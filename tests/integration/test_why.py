@@ -131,7 +131,8 @@ def test_an_approval_and_the_group_behind_it(system_with_agent):
     identity = create(system, "ask", [
         ("Ship", [approval_action("Agree", runOrder=1),
                   commands_action("Copy", ["true"], runOrder=2)])])
-    show(system, "ask", ["It waits for a person to approve it; when nobody does, it fails at",
+    show(system, "ask", ["It waits for a person to approve it: Source at ",
+                         "when nobody does, it fails at",
                          "clears: a person approves or rejects",
                          "Group 1 of the stage has not ended yet"])
     system.penstock("approve", "ask", "--summary", "go")
