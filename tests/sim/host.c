@@ -46,10 +46,11 @@ static void fire_enrol(struct sim *sim, struct sim_event *event)
     Pen__Input *input = core_input(PEN__INPUT__WHAT_CREATE_TOKEN, request);
     input->principal = mem_text("arn:aws:iam::000000000000:user/root");
     SET(input, correlation, ++sim->correlation);
-    sim->requests[sim->correlation % SIM_REQUESTS] = (struct request){.correlation = sim->correlation,
-                                                             .what = PEN__INPUT__WHAT_CREATE_TOKEN,
-                                                             .pipeline = host->index,
-                                                             .number = host->enrolments};
+    sim->requests[sim->correlation % SIM_REQUESTS] =
+        (struct request){.correlation = sim->correlation,
+                         .what = PEN__INPUT__WHAT_CREATE_TOKEN,
+                         .pipeline = host->index,
+                         .number = host->enrolments};
     core_post(sim, input);
     sim_at(sim, 3000, fire_enrol)->host = host->index;
 }
