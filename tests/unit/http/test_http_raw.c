@@ -100,17 +100,24 @@ static void test_odd_heads(void **state)
     expect(f, "GET http://x/healthz HTTP/1.1\r\nHost: x\r\n\r\n", 400);
     expect(f, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400);
     expect(f, "POST /healthz HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
-    static const char *const garbage[] = {"\r\n\r\n\r\n", "GET\r\n\r\n", "\x16\x03\x01\x02",
-                                          "GET / HTTP/9.9\r\n\r\n", "GET / \r\n\r\n"};
+    static const char *const garbage[] = {"GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+                                          "GET / \r\n\r\n"};
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
-        int fd = open_connection(f);
-        send_all(fd, garbage[i], strlen(garbage[i]));
-        shutdown(fd, SHUT_WR);
-        receive(fd, &response);
+        exchange_text(f, garbage[i], &response);
         assert_true(response.status == 0 || response.status >= 400);
         response_release(&response);
-        close(fd);
     }
+    /* What is not even a whole head may wait for the idle time-out: nobody else waits with it. */
+    static const char *const pieces[] = {"\r\n\r\n\r\n", "\x16\x03\x01\x02", "G"};
+    int fds[sizeof pieces / sizeof pieces[0]];
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        fds[i] = open_connection(f);
+        send_all(fds[i], pieces[i], strlen(pieces[i]));
+        shutdown(fds[i], SHUT_WR);
+    }
+    expect(f, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200);
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
+        close(fds[i]);
     PEN_CLEANUP(pen_buf_release) struct pen_buf many = {0};
     pen_buf_puts(&many, "GET /healthz HTTP/1.1\r\nHost: x\r\n");
     for (int i = 0; i < 150; i++)
