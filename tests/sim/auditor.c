@@ -271,8 +271,8 @@ void auditor_check_end(struct sim *sim)
         if (!auditor_terminal(attempt->state) && attempt->once)
             continue; /* of an abandoned action: its host may be gone */
         if (!auditor_terminal(attempt->state))
-            sim_fail(sim, "LIVENESS: fence %" PRIu64 " is still in state %d", attempt->fence,
-                     (int)attempt->state);
+            sim_fail(sim, "LIVENESS: fence %" PRIu64 " is still %s", attempt->fence,
+                     WORD(attempt_state, attempt->state));
     }
 }
 

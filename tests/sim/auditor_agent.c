@@ -35,7 +35,7 @@ void on_agent_changed(struct sim *sim, const Pen__Fact *fact)
         agent->enrolled = body->status == PEN__AGENT_STATUS__AGENT_ENROLLED;
     if (body->has_draining)
         agent->draining = body->draining;
-    sim_trace(sim, "agent %s: status %d, %s", body->agent_id, (int)body->status,
+    sim_trace(sim, "agent %s: %s, %s", body->agent_id, WORD(agent_status, body->status),
               body->reason != NULL ? body->reason : "");
     for (int i = 0; i < SIM_HOSTS && body->has_status; i++)
         if (body->status == PEN__AGENT_STATUS__AGENT_QUARANTINED &&

@@ -138,8 +138,8 @@ void on_attempt_finished(struct sim *sim, const Pen__Fact *fact)
     attempt->good =
         body->finished->kind == PEN__FINISH_KIND__EXITED && body->finished->exit_code == 0;
     attempt->state = PEN__ATTEMPT_STATE__ATTEMPT_DRAINING;
-    sim_trace(sim, "fence %" PRIu64 " finished, kind %d, status %d", body->fence,
-              (int)body->finished->kind, (int)body->finished->exit_code);
+    sim_trace(sim, "fence %" PRIu64 " finished, %s, status %d", body->fence,
+              WORD(finish_kind, body->finished->kind), (int)body->finished->exit_code);
     bool proof = body->finished->kind == PEN__FINISH_KIND__NEVER_BEGAN ||
                  body->finished->kind == PEN__FINISH_KIND__REFUSED_START;
     for (int i = 0; proof && i < SIM_HOSTS_MAX; i++) {
@@ -210,11 +210,12 @@ void on_attempt_moved(struct sim *sim, const Pen__Fact *fact)
     };
     const Pen__AttemptMoved *body = fact->attempt_moved;
     struct seen_attempt *attempt = auditor_attempt(sim, body->fence);
-    sim_trace(sim, "fence %" PRIu64 " moves from state %d to %d: %s", body->fence,
-              (int)attempt->state, (int)body->state, body->reason != NULL ? body->reason : "");
+    sim_trace(sim, "fence %" PRIu64 " moves from %s to %s: %s", body->fence,
+              WORD(attempt_state, attempt->state), WORD(attempt_state, body->state),
+              body->reason != NULL ? body->reason : "");
     if ((legal[attempt->state] & (1u << body->state)) == 0)
-        sim_fail(sim, "LEGAL PATH: fence %" PRIu64 " moves from state %d to %d", body->fence,
-                 (int)attempt->state, (int)body->state);
+        sim_fail(sim, "LEGAL PATH: fence %" PRIu64 " moves from %s to %s", body->fence,
+                 WORD(attempt_state, attempt->state), WORD(attempt_state, body->state));
     if (body->state == PEN__ATTEMPT_STATE__ATTEMPT_SUCCEEDED && !auditor_by_person(fact) &&
         !attempt->good)
         sim_fail(sim, "TRUTH: fence %" PRIu64 " succeeds without a good exit", body->fence);

@@ -142,7 +142,8 @@ void on_execution_waiting(struct sim *sim, const Pen__Fact *fact)
                  index);
     execution->waits_at = (int)index;
     execution->waits_from = fact->seq;
-    sim_trace(sim, "%s: %s waits for stage %u", fact->pipeline, execution->id, index);
+    sim_trace(sim, "%s: %s waits for %s", fact->pipeline, execution->id,
+              execution->declaration->stages[index]->name);
 }
 
 void on_execution_stopping(struct sim *sim, const Pen__Fact *fact)
@@ -176,13 +177,13 @@ void on_execution_ended(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
     Pen__ExecutionStatus status = fact->execution_ended->status;
-    sim_trace(sim, "%s: execution %s ends with status %d", fact->pipeline, execution->id,
-              (int)status);
+    sim_trace(sim, "%s: execution %s ends: %s", fact->pipeline, execution->id,
+              WORD(execution_status, status));
     if (execution->ended)
         sim_fail(sim, "LEGAL PATH: execution %s ends twice", execution->id);
     if (execution->stage >= 0)
-        sim_fail(sim, "LOCK: execution %s ends inside stage %d, with status %d", execution->id,
-                 execution->stage, (int)status);
+        sim_fail(sim, "LOCK: execution %s ends inside stage %d: %s", execution->id,
+                 execution->stage, WORD(execution_status, status));
     if (status == PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED)
         check_superseded(sim, execution, fact->execution_ended->superseded_by);
     if (status == PEN__EXECUTION_STATUS__EXECUTION_STOPPED && !execution->stopping)

@@ -55,14 +55,15 @@ void on_job_moved(struct sim *sim, const Pen__Fact *fact)
     };
     const Pen__JobMoved *body = fact->job_moved;
     struct seen_job *job = job_of(sim, body->job_id);
-    sim_trace(sim, "job %s moves from state %d to %d", job->id, (int)job->state, (int)body->state);
+    sim_trace(sim, "job %s moves from %s to %s", job->id, WORD(job_state, job->state),
+              WORD(job_state, body->state));
     if ((legal[job->state] & (1u << body->state)) == 0)
-        sim_fail(sim, "LEGAL PATH: job %s moves from state %d to %d", job->id, (int)job->state,
-                 (int)body->state);
+        sim_fail(sim, "LEGAL PATH: job %s moves from %s to %s", job->id,
+                 WORD(job_state, job->state), WORD(job_state, body->state));
     if ((body->state == PEN__JOB_STATE__JOB_SUCCEEDED && !job->said_good) ||
         (body->state == PEN__JOB_STATE__JOB_FAILED && !job->said_bad))
-        sim_fail(sim, "TRUTH: job %s ends with state %d, and no worker has said so", job->id,
-                 (int)body->state);
+        sim_fail(sim, "TRUTH: job %s ends, %s, and no worker has said so", job->id,
+                 WORD(job_state, body->state));
     job->state = body->state;
 }
 

@@ -133,8 +133,8 @@ void on_stage_ended(struct sim *sim, const Pen__Fact *fact)
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
     int index = index_of(sim, execution, fact->stage_ended->stage);
     Pen__StageStatus status = fact->stage_ended->status;
-    sim_trace(sim, "%s: %s leaves %s with status %d", fact->pipeline, execution->id,
-              fact->stage_ended->stage, (int)status);
+    sim_trace(sim, "%s: %s leaves %s: %s", fact->pipeline, execution->id, fact->stage_ended->stage,
+              WORD(stage_status, status));
     if (execution->stage != index)
         sim_fail(sim, "LEGAL PATH: execution %s leaves stage %d, where it is not", execution->id,
                  index);
@@ -215,8 +215,8 @@ void on_condition_started(struct sim *sim, const Pen__Fact *fact)
         declared_condition(execution->declaration->stages[index], body->kind);
     sim->counts[COUNT_CONDITIONS]++;
     if (execution->stage != index || declared == NULL || declared->n_rules != body->n_rules)
-        sim_fail(sim, "LEGAL PATH: condition %d of stage %d of execution %s is checked",
-                 (int)body->kind, index, execution->id);
+        sim_fail(sim, "LEGAL PATH: %s of stage %d of execution %s is checked",
+                 WORD(condition_kind, body->kind), index, execution->id);
     stage->conditions[body->kind] = PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS;
     stage->checked_ms[body->kind] = fact->at_ms;
     (void)pen_str_copy(stage->rules[body->kind], sizeof stage->rules[body->kind],
@@ -247,17 +247,19 @@ void on_condition_ended(struct sim *sim, const Pen__Fact *fact)
     struct seen_stage *stage = &execution->stages[index];
     const Pen__Condition *declared =
         declared_condition(execution->declaration->stages[index], body->kind);
-    sim_trace(sim, "%s: condition %d of stage %s of %s ends with status %d", fact->pipeline,
-              (int)body->kind, body->stage, execution->id, (int)body->status);
+    sim_trace(sim, "%s: %s of stage %s of %s ends: %s", fact->pipeline,
+              WORD(condition_kind, body->kind), body->stage, execution->id,
+              WORD(condition_status, body->status));
     Pen__ConditionStatus before = stage->conditions[body->kind];
     bool overridden = body->status == PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN;
     if (before != PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS &&
         !(overridden && before == PEN__CONDITION_STATUS__CONDITION_FAILED))
-        sim_fail(sim, "LEGAL PATH: condition %d of stage %d of execution %s ends from status %d",
-                 (int)body->kind, index, execution->id, (int)before);
+        sim_fail(sim, "LEGAL PATH: %s of stage %d of execution %s ends after %s",
+                 WORD(condition_kind, body->kind), index, execution->id,
+                 WORD(condition_status, before));
     if (overridden && !auditor_by_person(fact))
-        sim_fail(sim, "APPROVAL: nobody has overridden condition %d of execution %s",
-                 (int)body->kind, execution->id);
+        sim_fail(sim, "APPROVAL: nobody has overridden %s of execution %s",
+                 WORD(condition_kind, body->kind), execution->id);
     stage->conditions[body->kind] = body->status;
     if (body->status != PEN__CONDITION_STATUS__CONDITION_SUCCEEDED &&
         body->status != PEN__CONDITION_STATUS__CONDITION_FAILED)
@@ -268,16 +270,16 @@ void on_condition_ended(struct sim *sim, const Pen__Fact *fact)
         bool good = ran != NULL && ran->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED;
         if (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED && !good)
             sim_fail(sim,
-                     "TRUTH: condition %d of stage %d of execution %s holds, but its commands "
+                     "TRUTH: %s of stage %d of execution %s holds, but its commands "
                      "have not succeeded",
-                     (int)body->kind, index, execution->id);
+                     WORD(condition_kind, body->kind), index, execution->id);
         return;
     }
     bool holds =
         rule_holds(execution, declared->rules[0], stage->checked_ms[body->kind], fact->at_ms);
     if (holds != (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED))
-        sim_fail(sim, "TRUTH: condition %d of stage %d of execution %s is said to %s",
-                 (int)body->kind, index, execution->id, holds ? "fail" : "hold");
+        sim_fail(sim, "TRUTH: %s of stage %d of execution %s is said to %s",
+                 WORD(condition_kind, body->kind), index, execution->id, holds ? "fail" : "hold");
 }
 
 /* ---- actions */
@@ -396,8 +398,9 @@ void on_action_ended(struct sim *sim, const Pen__Fact *fact)
         sim_fail(sim, "ONE OUTCOME: action %s has two outcomes", action->id);
     action->ended = true;
     action->status = body->status;
-    sim_trace(sim, "action %s of %s ends with status %d: %s", action->name, action->execution_id,
-              (int)body->status, body->error_message != NULL ? body->error_message : "");
+    sim_trace(sim, "action %s of %s ends, %s: %s", action->name, action->execution_id,
+              WORD(action_status, body->status),
+              body->error_message != NULL ? body->error_message : "");
     if (action->token != NULL)
         check_approval(sim, fact, action);
     if (action->job != NULL)
@@ -410,8 +413,8 @@ void on_action_ended(struct sim *sim, const Pen__Fact *fact)
 void on_action_requeued(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_action *action = auditor_action(sim, fact->action_requeued->action_execution_id);
-    sim_trace(sim, "action %s of %s goes to phase %d: %s", action->name, action->execution_id,
-              (int)fact->action_requeued->phase, fact->action_requeued->reason);
+    sim_trace(sim, "action %s of %s goes to %s: %s", action->name, action->execution_id,
+              WORD(action_phase, fact->action_requeued->phase), fact->action_requeued->reason);
     if (action->ended)
         sim_fail(sim, "ONE OUTCOME: action %s is queued again after its end", action->id);
     if (fact->action_requeued->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE) {

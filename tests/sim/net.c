@@ -201,11 +201,11 @@ static void trace_from_agent(struct sim *sim, const struct host *host,
     size_t count = hello ? message->hello->n_inventory : beat ? message->heartbeat->n_inventory : 0;
     char list[256] = "";
     size_t used = 0;
-    for (size_t i = 0; i < count && used < sizeof list - 32; i++) {
+    for (size_t i = 0; i < count && used < sizeof list - 64; i++) {
         const Pen__InventoryItem *item =
             hello ? message->hello->inventory[i] : message->heartbeat->inventory[i];
-        used += (size_t)snprintf(list + used, sizeof list - used, " %" PRIu64 ":%d/%" PRIu64,
-                                 item->fence, (int)item->phase, item->last_seq);
+        used += (size_t)snprintf(list + used, sizeof list - used, " %" PRIu64 ":%s/%" PRIu64,
+                                 item->fence, WORD(attempt_phase, item->phase), item->last_seq);
     }
     bool declines = message->body_case == PEN__FROM_AGENT__BODY_DECLINE;
     sim_trace(sim, "%s -> %s session %" PRIu64 "%s%s", host->name,

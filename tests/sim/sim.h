@@ -312,6 +312,9 @@ bool sim_chance(struct sim *sim, uint32_t per_mille);
 int64_t sim_around(struct sim *sim, int64_t mean);
 void sim_hash(struct sim *sim, const void *bytes, size_t size);
 void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The name of a value of an enum of the protocol. */
+const char *sim_word(const ProtobufCEnumDescriptor *type, int value);
+#define WORD(type, value) sim_word(&pen__##type##__descriptor, (int)(value))
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* " penstock-sim --seed ..." and a newline: the command that tells this story again. */

@@ -447,8 +447,8 @@ static void check_attempts(struct sim *sim)
 static void tell_ends(struct sim *sim, const struct look *look)
 {
     for (int i = 0; i < look->count; i++)
-        sim_trace(sim, "execution %d has status %d in stage %" PRIu32, i, look->status[i],
-                  look->stage[i]);
+        sim_trace(sim, "execution %d is %s in stage %" PRIu32, i,
+                  WORD(execution_status, look->status[i]), look->stage[i]);
     sim_trace(sim, "step %d, %zu attempts live", sim->story->step, look->live);
 }
 
@@ -469,9 +469,9 @@ void story_run(struct sim *sim)
             tell_ends(sim, &look);
             sim_fail(sim,
                      "LIVENESS: story %s does not end as it has to: it is at step %d, %zu "
-                     "attempts are live, the first execution has status %d",
+                     "attempts are live, the first execution is %s",
                      story->plan->name, story->step, look.live,
-                     look.count > 0 ? look.status[0] : 0);
+                     look.count > 0 ? WORD(execution_status, look.status[0]) : "not there");
         }
         look_release(&look);
     }

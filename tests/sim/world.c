@@ -67,6 +67,12 @@ void sim_trace(struct sim *sim, const char *format, ...)
     va_end(arguments);
 }
 
+const char *sim_word(const ProtobufCEnumDescriptor *type, int value)
+{
+    const ProtobufCEnumValue *found = protobuf_c_enum_descriptor_get_value(type, value);
+    return found == NULL ? "(none)" : found->name;
+}
+
 static void print_story(FILE *stream, const struct story *story)
 {
     fprintf(stream, " --story %s", story->plan->name);
