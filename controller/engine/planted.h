@@ -21,6 +21,7 @@ enum pen_planted {
     PLANTED_EVENT_GAP,           /* an event counts though the one before is missing */
     PLANTED_LOG_NOT_AWAITED,     /* an action succeeds before its log is stored */
     PLANTED_TOKEN_FORGOTTEN,     /* a start repeated with its token starts again */
+    PLANTED_APPROVAL_REMADE,     /* a yes counts for what was made again since it was asked for */
     PLANTED_COUNT,
 };
 

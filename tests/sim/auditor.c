@@ -15,11 +15,11 @@
  *     10 BLOB            auditor_attempt.c: one name, one content, made by that attempt
  *     11 SESSION         auditor_agent.c
  *     12 BOUNDED         core.c, host.c, net.c: effects of a turn, frames, journals
- *     13 APPROVAL        auditor_stage.c: a yes is a person's, in time, single, for that token
- *     15 AUDIT           auditor_reloaded: earlier checkpoints of the log of facts stay true
- *     16 LIVENESS        auditor_check_quiet, auditor_check_end
- *     17 DETERMINISM     sim_main.c: --twice
- *        LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB: auditor_job.c
+ *     13 APPROVAL        auditor_approval.c: a yes is a person's, in time, single, for that token
+ * and for what the person saw 15 AUDIT           auditor_reloaded: earlier checkpoints of the log
+ * of facts stay true 16 LIVENESS        auditor_check_quiet, auditor_check_end 17 DETERMINISM
+ * sim_main.c: --twice LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB:
+ * auditor_job.c
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "tests/sim/sim.h"
 
-enum { SEEN_STAGES = 8, SEEN_ACTIONS = 8, SEEN_KINDS = 4 };
+enum { SEEN_STAGES = SIM_STAGES, SEEN_ACTIONS = SIM_ACTIONS, SEEN_KINDS = 4, SEEN_VIEWS = 16 };
 
 /* One try, as the facts tell it. */
 struct seen_attempt {
@@ -38,6 +38,7 @@ struct seen_action {
     char *stage;
     char *name;
     char *token;                /* of an approval */
+    struct seen_view asked;     /* what there was when it was asked for */
     const struct seen_job *job; /* the newest */
     int64_t deadline_ms;
     bool ended;
@@ -71,6 +72,7 @@ struct seen_execution {
     bool ended;
     Pen__ExecutionStatus status;
     struct seen_stage stages[SEEN_STAGES];
+    struct seen_view made;
 };
 
 struct seen_pipeline {
@@ -100,6 +102,8 @@ struct seen_agent {
 struct seen_token {
     char *token;
     bool yes, no, used;
+    struct seen_view views[SEEN_VIEWS]; /* that a yes was said to; the latest */
+    size_t views_count;
 };
 
 struct auditor {
@@ -144,6 +148,12 @@ void on_condition_ended(struct sim *sim, const Pen__Fact *fact);
 void on_action_started(struct sim *sim, const Pen__Fact *fact);
 void on_action_ended(struct sim *sim, const Pen__Fact *fact);
 void on_action_requeued(struct sim *sim, const Pen__Fact *fact);
+
+/* ---- auditor_approval.c: what people saw, and said */
+void auditor_made(struct sim *sim, const struct seen_action *action, const Pen__ActionEnded *body);
+/* An action with a token has ended. */
+void auditor_check_approval(struct sim *sim, const Pen__Fact *fact,
+                            const struct seen_action *action);
 
 /* ---- auditor_job.c: jobs of custom actions */
 void on_job_queued(struct sim *sim, const Pen__Fact *fact);

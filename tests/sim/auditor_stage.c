@@ -3,7 +3,7 @@
  * LOCK: outside PARALLEL a stage is held by at most one execution. QUEUE: first come, first served
  * in QUEUED mode; a closed transition lets nobody in. Stages in order, groups in order; what has
  * succeeded is not run again unless all actions are; conditions say what they check. ONE OUTCOME
- * (6) of actions, APPROVAL (13).
+ * (6) of actions.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -353,41 +353,13 @@ void on_action_started(struct sim *sim, const Pen__Fact *fact)
     if (row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL) {
         action->token = mem_text(row->approval_token);
         action->deadline_ms = row->deadline_ms;
+        auditor_view(sim, row->execution_id, &action->asked);
     }
     if (pen_map_get(&sim->auditor->actions, pen_key_text(row->id)) != NULL)
         sim_fail(sim, "ONE OUTCOME: action %s starts twice", row->id);
     if (!of_rule)
         execution->stages[index].actions[at] = action;
     mem_put(&sim->auditor->actions, pen_key_text(action->id), action);
-}
-
-/* A yes is the word of a person about this very token, in time and for the first time. */
-static void check_approval(struct sim *sim, const Pen__Fact *fact, const struct seen_action *action)
-{
-    Pen__ActionStatus status = fact->action_ended->status;
-    if (!auditor_by_person(fact) && status != PEN__ACTION_STATUS__ACTION_SUCCEEDED)
-        return;
-    if (status == PEN__ACTION_STATUS__ACTION_ABANDONED)
-        return;
-    struct seen_token *token = pen_map_get(&sim->auditor->tokens, pen_key_text(action->token));
-    bool yes = status == PEN__ACTION_STATUS__ACTION_SUCCEEDED;
-    if (token == NULL || token->used || !(yes ? token->yes : token->no) ||
-        fact->at_ms >= action->deadline_ms)
-        sim_fail(sim, "APPROVAL: action %s is %s, and nobody has said so", action->id,
-                 yes ? "approved" : "rejected");
-    token->used = true;
-}
-
-void auditor_asked(struct sim *sim, const char *text, bool approve)
-{
-    struct seen_token *token = pen_map_get(&sim->auditor->tokens, pen_key_text(text));
-    if (token == NULL) {
-        token = mem_zero(sizeof *token);
-        token->token = mem_text(text);
-        mem_put(&sim->auditor->tokens, pen_key_text(token->token), token);
-    }
-    token->yes = token->yes || approve;
-    token->no = token->no || !approve;
 }
 
 void on_action_ended(struct sim *sim, const Pen__Fact *fact)
@@ -402,7 +374,8 @@ void on_action_ended(struct sim *sim, const Pen__Fact *fact)
               WORD(action_status, body->status),
               body->error_message != NULL ? body->error_message : "");
     if (action->token != NULL)
-        check_approval(sim, fact, action);
+        auditor_check_approval(sim, fact, action);
+    auditor_made(sim, action, body);
     if (action->job != NULL)
         auditor_check_job(sim, action);
     if (body->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED && action->fence != 0 &&

@@ -39,10 +39,13 @@ struct pick {
     int phase;
     int status;
     uint64_t seen;
+    uint64_t order; /* of the newest so far */
+    uint32_t stage_index;
     char *id;
     char *stage;
     char *action;
     char *token;
+    char *execution;
 };
 
 static void pick_release(struct pick *pick)
@@ -51,6 +54,7 @@ static void pick_release(struct pick *pick)
     free(pick->stage);
     free(pick->action);
     free(pick->token);
+    free(pick->execution);
 }
 
 static void pick_action(struct sim *sim, void *message, void *context)
@@ -64,6 +68,7 @@ static void pick_action(struct sim *sim, void *message, void *context)
     mem_set_text(&pick->stage, row->stage);
     mem_set_text(&pick->action, row->action);
     mem_set_text(&pick->token, row->approval_token);
+    mem_set_text(&pick->execution, row->execution_id);
 }
 
 static void pick_execution(struct sim *sim, void *message, void *context)
@@ -73,6 +78,19 @@ static void pick_execution(struct sim *sim, void *message, void *context)
     if ((int)row->status != pick->status || !pen_str_equal(row->pipeline, pick->pipeline) ||
         sim_below(sim, ++pick->seen) != 0)
         return;
+    mem_set_text(&pick->id, row->id);
+}
+
+static void pick_newest(struct sim *sim, void *message, void *context)
+{
+    (void)sim;
+    const Pen__ExecutionRow *row = message;
+    struct pick *pick = context;
+    if ((int)row->status != pick->status || !pen_str_equal(row->pipeline, pick->pipeline) ||
+        row->order <= pick->order)
+        return;
+    pick->order = row->order;
+    pick->stage_index = row->stage_index;
     mem_set_text(&pick->id, row->id);
 }
 
@@ -131,7 +149,32 @@ static void stop(struct sim *sim, int pipeline)
     pick_release(&pick);
 }
 
-static void decide(struct sim *sim, int pipeline, bool approve, bool wrong_token)
+/* What a person has looked at. */
+struct looked {
+    char pipeline[8];
+    char stage[16];
+    char action[16];
+    char token[40];
+    struct seen_view view;
+};
+
+static void fire_decide(struct sim *sim, struct sim_event *event)
+{
+    const struct looked *looked = event->data;
+    bool wrong_token = event->number != 0;
+    Pen__PutApproval *request = MAKE(Pen__PutApproval, pen__put_approval__init);
+    request->pipeline = mem_text(looked->pipeline);
+    request->stage = mem_text(looked->stage);
+    request->action = mem_text(looked->action);
+    request->token = mem_text(wrong_token ? "nonsense" : looked->token);
+    SET(request, approved, event->flag);
+    request->summary = mem_text("looked at it");
+    auditor_asked(sim, request->token, event->flag, &looked->view);
+    ask(sim, PEN__INPUT__WHAT_PUT_APPROVAL, request, event->host, event->number);
+}
+
+/* Look at an approval, and decide after a while; meanwhile everything may change. */
+static void decide(struct sim *sim, int pipeline, bool approve, bool wrong_token, int64_t in_ms)
 {
     struct pick pick = {.pipeline = sim->pipelines[pipeline].name,
                         .phase = PEN__ACTION_PHASE__ACTION_APPROVAL};
@@ -139,15 +182,17 @@ static void decide(struct sim *sim, int pipeline, bool approve, bool wrong_token
               pick_action, &pick);
     if (pick.id == NULL)
         return;
-    Pen__PutApproval *request = MAKE(Pen__PutApproval, pen__put_approval__init);
-    request->pipeline = mem_text(pick.pipeline);
-    request->stage = mem_text(pick.stage);
-    request->action = mem_text(pick.action);
-    request->token = mem_text(wrong_token ? "nonsense" : pick.token);
-    SET(request, approved, approve);
-    request->summary = mem_text("looked at it");
-    auditor_asked(sim, request->token, approve);
-    ask(sim, PEN__INPUT__WHAT_PUT_APPROVAL, request, pipeline, wrong_token ? 1 : 0);
+    struct looked *looked = mem_zero(sizeof *looked);
+    (void)pen_str_copy(looked->pipeline, sizeof looked->pipeline, pick.pipeline);
+    (void)pen_str_copy(looked->stage, sizeof looked->stage, pick.stage);
+    (void)pen_str_copy(looked->action, sizeof looked->action, pick.action);
+    (void)pen_str_copy(looked->token, sizeof looked->token, pick.token);
+    auditor_view(sim, pick.execution, &looked->view);
+    struct sim_event *event = sim_at(sim, in_ms, fire_decide);
+    event->host = pipeline;
+    event->flag = approve;
+    event->number = wrong_token ? 1 : 0;
+    event->data = looked;
     pick_release(&pick);
 }
 
@@ -157,15 +202,17 @@ static void retry(struct sim *sim, int pipeline)
         PEN__EXECUTION_STATUS__EXECUTION_FAILED, PEN__EXECUTION_STATUS__EXECUTION_FAILED,
         PEN__EXECUTION_STATUS__EXECUTION_FAILED, PEN__EXECUTION_STATUS__EXECUTION_STOPPED,
         PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS};
+    bool sensible = sim_chance(sim, 500); /* the newest that failed, where it failed */
     struct pick pick = {.pipeline = sim->pipelines[pipeline].name,
-                        .status = statuses[sim_below(sim, 5)]};
-    core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor, pick_execution,
-              &pick);
+                        .status = sensible ? statuses[0] : statuses[sim_below(sim, 5)]};
+    core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor,
+              sensible ? pick_newest : pick_execution, &pick);
     if (pick.id == NULL)
         return;
     Pen__RetryStage *request = MAKE(Pen__RetryStage, pen__retry_stage__init);
     request->pipeline = mem_text(pick.pipeline);
-    request->stage = mem_text(pipeline_some_stage(sim, pipeline));
+    request->stage = sensible ? pipeline_stage(pipeline, pick.stage_index)
+                              : mem_text(pipeline_some_stage(sim, pipeline));
     request->execution_id = mem_text(pick.id);
     SET(request, all_actions, sim_chance(sim, 500));
     ask(sim, PEN__INPUT__WHAT_RETRY_STAGE, request, pipeline, 0);
@@ -385,7 +432,8 @@ void people_reply(struct sim *sim, const Pen__Reply *reply)
 
 static void act_approve(struct sim *sim, int pipeline)
 {
-    decide(sim, pipeline, sim_chance(sim, 800), sim_chance(sim, 100));
+    decide(sim, pipeline, sim_chance(sim, 800), sim_chance(sim, 100),
+           sim_chance(sim, 700) ? 0 : sim_around(sim, 30000));
 }
 
 static void act_resolve(struct sim *sim, int pipeline)
@@ -503,7 +551,7 @@ void people_decide_all(struct sim *sim, bool unproven_too)
 {
     static const char *const stages[] = {"Build", "Ok", "Deploy", "After"};
     for (int i = 0; i < sim->pipelines_count; i++) {
-        decide(sim, i, true, false);
+        decide(sim, i, sim_chance(sim, 900), false, 0); /* what was made again cannot be approved */
         if (unproven_too)
             resolve(sim, i, 1 + (int)sim_below(sim, 3));
         for (size_t k = 0; k < sizeof stages / sizeof stages[0]; k++)

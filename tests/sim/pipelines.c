@@ -24,6 +24,7 @@ static const struct {
     {"line", "QUEUED",
      "Source:S=source|Build:A=made|Ok:P=approve|Deploy<failure=ROLLBACK>:D=once,E=once@2"},
     {"wide", "PARALLEL", "Source:S=source|Build<entry=SKIP>:A=run,B=run|Deploy:D=once"},
+    {"twin", "SUPERSEDED", "Source:S=source|Ok:P=approve,A=made,C=run@2|Deploy:D=once"},
     {"gate", "SUPERSEDED", "Source:S=source|Ok:P=approve|Deploy:D=once|After:Z=run"},
     {"cond", "QUEUED",
      "Source:S=source|Build<failure=RETRY>:A=made,B=run@2|Deploy<window=FAIL><success=ROLLBACK>:"
@@ -215,6 +216,16 @@ const char *pipeline_some_stage(struct sim *sim, int pipeline)
         if (pipeline_has_stage(pipeline, stage))
             return stage;
     }
+}
+
+char *pipeline_stage(int pipeline, uint32_t index)
+{
+    const char *stage = templates[pipeline].stages;
+    for (; index > 0 && stage != NULL; index--) {
+        stage = strchr(stage, '|');
+        stage += stage != NULL ? 1 : 0;
+    }
+    return stage == NULL ? NULL : mem_format("%.*s", (int)strcspn(stage, "<:"), stage);
 }
 
 const char *pipeline_some_mode(struct sim *sim)

@@ -26,6 +26,7 @@ const char *planted_name(int number)
         [PLANTED_EVENT_GAP] = "an event counts though the one before is missing",
         [PLANTED_LOG_NOT_AWAITED] = "success before the log is stored",
         [PLANTED_TOKEN_FORGOTTEN] = "a repeated start starts again",
+        [PLANTED_APPROVAL_REMADE] = "a yes counts for what was made again since",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

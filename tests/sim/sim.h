@@ -32,7 +32,9 @@
 enum {
     SIM_HOSTS = 8,        /* hosts of the installation, at most */
     SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
-    SIM_PIPELINES = 7,    /* at most */
+    SIM_PIPELINES = 8,    /* at most */
+    SIM_STAGES = 8,       /* of a pipeline, at most */
+    SIM_ACTIONS = 8,      /* of a stage, at most */
     SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
     SIM_REQUESTS = 8192,  /* remembered: an answer may wait for as long as a disk is full */
     SIM_FAILED = 3,       /* exit status of a violation */
@@ -249,6 +251,11 @@ enum sim_count {
     COUNTS,
 };
 
+/* What an execution has, by stage and action: a digest of revision and artifacts; 0: nothing. */
+struct seen_view {
+    uint64_t of[SIM_STAGES][SIM_ACTIONS];
+};
+
 struct auditor;
 struct story;
 
@@ -349,6 +356,8 @@ Pen__PipelineDeclaration *pipeline_declare(int pipeline);
 Pen__PipelineDeclaration *pipeline_parse(const char *name, const char *mode, const char *stages);
 bool pipeline_has_stage(int pipeline, const char *stage);
 const char *pipeline_some_stage(struct sim *sim, int pipeline);
+/* The stage at this place, to be freed; NULL: there is none. */
+char *pipeline_stage(int pipeline, uint32_t index);
 const char *pipeline_some_mode(struct sim *sim);
 
 /* ---- source.c, the branches that pipelines watch */
@@ -442,8 +451,9 @@ void auditor_heard(struct sim *sim, const char *agent_id);
 /* The controller has told an agent, after its commit. */
 void auditor_told(struct sim *sim, const Pen__AgentSend *send);
 void auditor_accepted(struct sim *sim, const Pen__ArtifactAccepted *accepted);
-/* A person decides about the approval of this token. */
-void auditor_asked(struct sim *sim, const char *token, bool approve);
+/* A person looks at this execution, and later decides about the approval of this token. */
+void auditor_view(struct sim *sim, const char *execution_id, struct seen_view *ret_view);
+void auditor_asked(struct sim *sim, const char *token, bool approve, const struct seen_view *view);
 /* A worker was given a job, owns it, says how it went (more: it goes on with another job). */
 void auditor_polled(struct sim *sim, const Pen__JobRow *row);
 void auditor_acknowledged(struct sim *sim, const char *id);

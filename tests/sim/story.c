@@ -38,7 +38,7 @@ struct look {
     int count;
     const char *action;
     bool runs;
-    char *approval_token, *approval_stage, *approval_action;
+    char *approval_token, *approval_stage, *approval_action, *approval_execution;
     size_t live, not_begun; /* attempts */
 };
 
@@ -49,6 +49,7 @@ static void look_release(struct look *look)
     free(look->approval_token);
     free(look->approval_stage);
     free(look->approval_action);
+    free(look->approval_execution);
 }
 
 /* In the order of their starts. */
@@ -81,6 +82,7 @@ static void look_action(struct sim *sim, void *message, void *context)
         look->approval_token = mem_text(row->approval_token);
         look->approval_stage = mem_text(row->stage);
         look->approval_action = mem_text(row->action);
+        look->approval_execution = mem_text(row->execution_id);
     }
     if (row->phase == PEN__ACTION_PHASE__ACTION_INDETERMINATE)
         sim_fail(sim, "LIVENESS: action %s is unproven, though every host came back", row->action);
@@ -198,7 +200,9 @@ static void ask_approve(struct sim *sim, const struct look *look)
     request->token = mem_text(look->approval_token);
     SET(request, approved, true);
     request->summary = mem_text("looked at it");
-    auditor_asked(sim, request->token, true);
+    struct seen_view view;
+    auditor_view(sim, look->approval_execution, &view);
+    auditor_asked(sim, request->token, true, &view);
     ask(sim, PEN__INPUT__WHAT_PUT_APPROVAL, request);
 }
 
