@@ -8,9 +8,11 @@ import hashlib
 import hmac
 import http.client
 import json
+import time
 import urllib.parse
 
 CODEPIPELINE = "CodePipeline_20150709"
+REUSE_S = 10  # an older connection may meet the controller's idle time-out, 30 s, on its way
 
 
 class ApiError(Exception):
@@ -36,6 +38,7 @@ class Api:
         self.host = url.netloc
         self.access_key, self.secret_key, self.region = access_key, secret_key, region
         self.connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout_s)
+        self.used_s = 0
 
     def close(self):
         self.connection.close()
@@ -64,6 +67,10 @@ class Api:
 
     def post(self, headers, body):
         """Send as given; returns (status, headers, body)."""
+        now = time.monotonic()
+        if now - self.used_s > REUSE_S:
+            self.connection.close()  # it opens again by itself
+        self.used_s = now
         try:
             self.connection.request("POST", "/", body, headers)
             answer = self.connection.getresponse()
