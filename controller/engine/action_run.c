@@ -154,11 +154,35 @@ static int resolve_inputs(const struct execution *execution,
     return 0;
 }
 
+static size_t size_of(const char *text)
+{
+    return text == NULL ? 0 : strlen(text);
+}
+
+/* All that was resolved has to fit into one message to the agent, whatever the variables hold. */
+static int check_resolved_size(const Pen__ActionExecutionRow *row, struct pen_error *err)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < row->n_resolved_configuration; i++)
+        size += size_of(row->resolved_configuration[i]->value);
+    for (size_t i = 0; i < row->n_resolved_commands; i++)
+        size += size_of(row->resolved_commands[i]);
+    for (size_t i = 0; i < row->n_resolved_environment; i++)
+        size += size_of(row->resolved_environment[i]->value);
+    return size <= PEN_VARIABLES_EXPANDED_MAX
+               ? 0
+               : pen_fail(err, PEN_ELIMIT,
+                          "with the values of its variables, its configuration has %zu bytes: at "
+                          "most %d are allowed",
+                          size, PEN_VARIABLES_EXPANDED_MAX);
+}
+
 static int resolve(const struct execution *execution, const Pen__ActionDeclaration *declaration,
                    Pen__ActionExecutionRow *row, struct pen_error *err)
 {
     int rc = resolve_configuration(execution, declaration, row, err);
     if (rc < 0 || (rc = resolve_commands(execution, declaration, row, err)) < 0 ||
+        (rc = check_resolved_size(row, err)) < 0 ||
         (rc = resolve_inputs(execution, declaration, row, err)) < 0)
         return rc;
     struct pen_labels labels;

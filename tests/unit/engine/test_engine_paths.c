@@ -127,6 +127,36 @@ static void test_missing_variable_is_a_configuration_error(void **state)
     world_end(&w);
 }
 
+/* What an action is resolved to travels to its agent in one message. */
+static void test_resolved_texts_together_are_limited(void **state)
+{
+    (void)state;
+    enum { VALUE_SIZE = 40000, TIMES_FIT = 2, TIMES_MORE = 3 };
+    char value[VALUE_SIZE + 1];
+    memset(value, 'a', VALUE_SIZE);
+    value[VALUE_SIZE] = '\0';
+    for (int times = TIMES_FIT; times <= TIMES_MORE; times++) {
+        struct world w;
+        world_begin(&w);
+        w.revision = value;
+        world_add_agent(&w, "a", 1, NULL, NULL);
+        Pen__PipelineDeclaration *declaration = declare("p", NULL, "Source:S=source|Build:B=run");
+        for (int i = 0; i < times; i++)
+            APPEND(find_declared(declaration, "B"), commands, mem_text("echo #{Src.CommitId}"));
+        char *id = world_create(&w, declaration);
+        assert_int_equal(world_status(&w, id), times == TIMES_FIT ? SUCCEEDED : FAILED);
+        Pen__ActionExecutionRow *row = world_action(&w, id, "B");
+        if (times == TIMES_MORE) {
+            assert_string_equal(row->error_code, "ConfigurationError");
+            assert_non_null(strstr(row->error_message, "at most 102400 are allowed"));
+            assert_int_equal(w.begun, 0);
+        }
+        mem_free_message(row);
+        free(id);
+        world_end(&w);
+    }
+}
+
 static void test_source_failure_and_new_revision(void **state)
 {
     (void)state;
@@ -254,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_parallel_group_spreads),
         cmocka_unit_test(test_failure_stops_the_stage),
         cmocka_unit_test(test_missing_variable_is_a_configuration_error),
+        cmocka_unit_test(test_resolved_texts_together_are_limited),
         cmocka_unit_test(test_source_failure_and_new_revision),
         cmocka_unit_test(test_revision_found_while_fetching_starts_nothing),
         cmocka_unit_test(test_request_token),
