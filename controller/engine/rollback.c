@@ -8,6 +8,7 @@
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/model/rules.h"
 
 /* Takes target. */
 static void start_rollback(struct pen_engine *engine, struct pipeline *pipeline,
@@ -129,13 +130,11 @@ static bool wants_rollback(const struct stage_run *run)
     if (has_ended(run, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS,
                   PEN__CONDITION_STATUS__CONDITION_FAILED))
         return pen_str_equal(stage->on_success->conditions[0]->result, "ROLLBACK");
-    if (stage->on_failure == NULL)
+    if (!pen_str_equal(pen_failure_result(stage), "ROLLBACK"))
         return false;
-    if (stage->on_failure->n_conditions == 0)
-        return pen_str_equal(stage->on_failure->result, "ROLLBACK");
-    return has_ended(run, PEN__CONDITION_KIND__CONDITION_ON_FAILURE,
-                     PEN__CONDITION_STATUS__CONDITION_SUCCEEDED) &&
-           pen_str_equal(stage->on_failure->conditions[0]->result, "ROLLBACK");
+    return stage->on_failure->n_conditions == 0 ||
+           has_ended(run, PEN__CONDITION_KIND__CONDITION_ON_FAILURE,
+                     PEN__CONDITION_STATUS__CONDITION_SUCCEEDED);
 }
 
 void rollback_by_itself(struct pen_engine *engine, const struct execution *failed,

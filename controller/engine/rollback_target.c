@@ -1,6 +1,7 @@
 /* controller/engine/rollback_target.c - what a stage has to have to run again as it once ran */
 #include "common/base/str.h"
 #include "controller/engine/state.h"
+#include "controller/model/rules.h"
 
 bool execution_rolls_back(const struct execution *execution)
 {
@@ -86,13 +87,8 @@ bool stage_rolls_back_by_itself(const Pen__StageDeclaration *stage)
 {
     const Pen__Condition *success =
         condition_declared(stage, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS);
-    const Pen__Condition *failure =
-        condition_declared(stage, PEN__CONDITION_KIND__CONDITION_ON_FAILURE);
-    if (success != NULL && pen_str_equal(success->result, "ROLLBACK"))
-        return true;
-    if (failure != NULL)
-        return pen_str_equal(failure->result, "ROLLBACK");
-    return stage->on_failure != NULL && pen_str_equal(stage->on_failure->result, "ROLLBACK");
+    return (success != NULL && pen_str_equal(success->result, "ROLLBACK")) ||
+           pen_str_equal(pen_failure_result(stage), "ROLLBACK");
 }
 
 void remember_rollback_target(struct stage_state *stage, const struct stage_run *run,

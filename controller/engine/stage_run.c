@@ -4,6 +4,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/job.h"
+#include "controller/model/rules.h"
 
 void stage_end(struct pen_engine *engine, struct stage_run *self, Pen__StageStatus status)
 {
@@ -44,11 +45,8 @@ static bool any_failed(const struct stage_run *self)
 static bool retry_by_itself(struct pen_engine *engine, struct stage_run *self)
 {
     const Pen__FailureConditions *on_failure = self->declaration->on_failure;
-    if (on_failure == NULL || self->row->automatic_retries > 0)
-        return false;
-    const char *result =
-        on_failure->n_conditions > 0 ? on_failure->conditions[0]->result : on_failure->result;
-    if (!pen_str_equal(result, "RETRY"))
+    if (self->row->automatic_retries > 0 ||
+        !pen_str_equal(pen_failure_result(self->declaration), "RETRY"))
         return false;
     const char *mode = on_failure->retry_configuration != NULL
                            ? on_failure->retry_configuration->retry_mode

@@ -17,6 +17,16 @@ const char *pen_rule_configuration(const Pen__RuleDeclaration *rule, const char 
     return NULL;
 }
 
+const char *pen_failure_result(const Pen__StageDeclaration *stage)
+{
+    const Pen__FailureConditions *failure = stage->on_failure;
+    if (failure == NULL)
+        return NULL;
+    if (failure->n_conditions > 0 && failure->conditions[0]->result != NULL)
+        return failure->conditions[0]->result;
+    return failure->result;
+}
+
 /* ---- one rule */
 
 static int check_keys(const Pen__RuleDeclaration *rule, const struct pen_rule_type *type,

@@ -11,6 +11,10 @@
 /* The value of a rule's configuration key, NULL when it is not given. */
 const char *pen_rule_configuration(const Pen__RuleDeclaration *rule, const char *name);
 
+/* What follows when the stage fails and its condition, if there is one, is met: RETRY, ROLLBACK, or
+ * NULL. The condition says it itself, or leaves it to onFailure. */
+const char *pen_failure_result(const Pen__StageDeclaration *stage);
+
 /* Whether all rules of the stage's conditions can be checked by this release, and are configured
  * right. That a time zone exists is for those to see who can read the database of zones. Errors:
  * InvalidStageDeclarationException, naming stage, rule and reason. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/str.h"
+#include "controller/model/rules.h"
 #include "controller/model/validate.h"
 #include "controller/model/validate_internal.h"
 
@@ -44,33 +45,44 @@ static int check_rules(const Pen__StageDeclaration *stage, const char *kind,
     return 0;
 }
 
-/* The one condition of a kind: `result` is of the condition or, on failure, may be of the kind. */
 static int check_condition(const Pen__StageDeclaration *stage, const char *kind, size_t count,
-                           Pen__Condition *const *conditions, const char *const allowed[2],
-                           struct pen_error *err)
+                           Pen__Condition *const *conditions, const char *result,
+                           const char *const allowed[2], struct pen_error *err)
 {
     if (count != 1)
         return pen_fail_api(err, PEN_EINVAL, STAGE,
                             "Stage '%s': %s has %zu conditions and must have exactly 1",
                             stage->name, kind, count);
-    int code = check_result(stage, kind, conditions[0]->result, allowed, err);
+    int code = check_result(stage, kind, result, allowed, err);
     return code < 0 ? code : check_rules(stage, kind, conditions[0], err);
+}
+
+/* beforeEntry and onSuccess: each condition says its result. */
+static int check_kind(const Pen__StageDeclaration *stage, const char *kind, size_t count,
+                      Pen__Condition *const *conditions, const char *const allowed[2],
+                      struct pen_error *err)
+{
+    const char *result = count > 0 ? conditions[0]->result : NULL;
+    return check_condition(stage, kind, count, conditions, result, allowed, err);
 }
 
 static int check_on_failure(const Pen__StageDeclaration *stage, struct pen_error *err)
 {
     static const char *const allowed[2] = {"ROLLBACK", "RETRY"};
     const Pen__FailureConditions *failure = stage->on_failure;
+    const char *result = pen_failure_result(stage);
     int code = 0;
     if (failure->result != NULL)
         code = check_result(stage, "onFailure", failure->result, allowed, err);
     if (code == 0 && failure->n_conditions > 0)
         code = check_condition(stage, "onFailure", failure->n_conditions, failure->conditions,
-                               allowed, err);
-    bool retries =
-        pen_str_equal(failure->result, "RETRY") ||
-        (failure->n_conditions > 0 && pen_str_equal(failure->conditions[0]->result, "RETRY"));
-    if (code == 0 && failure->retry_configuration != NULL && !retries)
+                               result, allowed, err);
+    if (code == 0 && failure->result != NULL && !pen_str_equal(failure->result, result))
+        code = pen_fail_api(err, PEN_EINVAL, STAGE,
+                            "Stage '%s': onFailure has the result %s, and its condition the result "
+                            "%s: only one of them can follow",
+                            stage->name, failure->result, result);
+    if (code == 0 && failure->retry_configuration != NULL && !pen_str_equal(result, "RETRY"))
         code = pen_fail_api(err, PEN_EINVAL, STAGE,
                             "Stage '%s': onFailure has a retryConfiguration without the result "
                             "RETRY",
@@ -89,10 +101,8 @@ static bool condition_rolls_back(size_t count, Pen__Condition *const *conditions
 
 static bool rolls_back(const Pen__StageDeclaration *stage)
 {
-    const Pen__FailureConditions *failure = stage->on_failure;
     const Pen__SuccessConditions *success = stage->on_success;
-    if (failure != NULL && (pen_str_equal(failure->result, "ROLLBACK") ||
-                            condition_rolls_back(failure->n_conditions, failure->conditions)))
+    if (pen_str_equal(pen_failure_result(stage), "ROLLBACK"))
         return true;
     return success != NULL && condition_rolls_back(success->n_conditions, success->conditions);
 }
@@ -104,11 +114,11 @@ int pen_validate_conditions(const Pen__PipelineDeclaration *declaration,
     static const char *const success[2] = {"FAIL", "ROLLBACK"};
     int code = 0;
     if (stage->before_entry != NULL)
-        code = check_condition(stage, "beforeEntry", stage->before_entry->n_conditions,
-                               stage->before_entry->conditions, entry, err);
+        code = check_kind(stage, "beforeEntry", stage->before_entry->n_conditions,
+                          stage->before_entry->conditions, entry, err);
     if (code == 0 && stage->on_success != NULL)
-        code = check_condition(stage, "onSuccess", stage->on_success->n_conditions,
-                               stage->on_success->conditions, success, err);
+        code = check_kind(stage, "onSuccess", stage->on_success->n_conditions,
+                          stage->on_success->conditions, success, err);
     if (code == 0 && stage->on_failure != NULL)
         code = check_on_failure(stage, err);
     if (code < 0)

@@ -247,14 +247,20 @@ static void add_rule(size_t *count, Pen__Condition ***conditions, const char *re
         APPEND((*conditions)[0], rules, rule);
 }
 
-static void author_failure(Pen__StageDeclaration *stage, const char *result,
+/* `results`: of onFailure and of its condition, or with a comma the one and, if any, the other. */
+static void author_failure(Pen__StageDeclaration *stage, const char *results,
                            const struct command *command)
 {
+    const char *comma = strchr(results, ',');
+    char *result = mem_format("%.*s", (int)strcspn(results, ","), results);
+    const char *of_condition = comma == NULL ? result : comma[1] == '\0' ? NULL : comma + 1;
     if (stage->on_failure == NULL)
         stage->on_failure = MAKE(Pen__FailureConditions, pen__failure_conditions__init);
     if (command_value(command, "rule") != NULL)
-        add_rule(&stage->on_failure->n_conditions, &stage->on_failure->conditions, result, command);
+        add_rule(&stage->on_failure->n_conditions, &stage->on_failure->conditions, of_condition,
+                 command);
     mem_set_text(&stage->on_failure->result, result);
+    free(result);
     const char *mode = command_value(command, "retryMode");
     if (mode != NULL && stage->on_failure->retry_configuration == NULL) {
         stage->on_failure->retry_configuration =
