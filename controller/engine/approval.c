@@ -28,26 +28,58 @@ static int find_names(const struct pen_engine *engine, const Pen__PutApproval *r
     return 0;
 }
 
+/* The stage's latest execution of this action. ret_action: NULL when it is forgotten, or when there
+ * was none. */
+static bool find_latest(const struct pen_engine *engine, const struct pipeline *pipeline,
+                        const Pen__PutApproval *request, const struct action **ret_action)
+{
+    const struct stage_state *stage = find_stage(pipeline, request->stage);
+    for (size_t i = 0; stage != NULL && i < stage->row->n_latest_actions; i++) {
+        const Pen__LatestAction *latest = stage->row->latest_actions[i];
+        if (!pen_str_equal(latest->action, request->action))
+            continue;
+        *ret_action = find_action(engine, latest->action_execution_id);
+        return true;
+    }
+    return false;
+}
+
+/* The action that had the token, in an execution that is still under way. In PARALLEL mode a stage
+ * has no latest one. */
+static const struct action *find_by_token(const struct pipeline *pipeline,
+                                          const Pen__PutApproval *request)
+{
+    for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
+         node = pen_map_next(node)) {
+        const struct stage_run *run = find_run(pen_map_value(node), request->stage);
+        int index = run == NULL ? -1 : action_index(run->declaration, request->action);
+        const struct action *action = index < 0 ? NULL : run->current[index];
+        if (action != NULL && request->token != NULL &&
+            pen_str_equal(action->row->approval_token, request->token))
+            return action;
+    }
+    return NULL;
+}
+
 /* No approval waits under this token: say which mistake that is. */
 static int refuse(const struct pen_engine *engine, const struct pipeline *pipeline,
                   const Pen__PutApproval *request, struct pen_error *err)
 {
-    const struct stage_state *stage = find_stage(pipeline, request->stage);
-    const Pen__LatestAction *latest = NULL;
-    for (size_t i = 0; stage != NULL && i < stage->row->n_latest_actions && latest == NULL; i++)
-        if (pen_str_equal(stage->row->latest_actions[i]->action, request->action))
-            latest = stage->row->latest_actions[i];
-    const struct action *action =
-        latest == NULL ? NULL : find_action(engine, latest->action_execution_id);
-    bool expired = action != NULL && action->row->updated_by == NULL &&
-                   action->row->status == PEN__ACTION_STATUS__ACTION_FAILED;
-    if (expired && pen_str_equal(action->row->approval_token, request->token))
+    const struct action *latest = NULL;
+    bool forgotten = find_latest(engine, pipeline, request, &latest) && latest == NULL;
+    const struct action *action = find_by_token(pipeline, request);
+    if (action != NULL && action->row->status == PEN__ACTION_STATUS__ACTION_ABANDONED)
+        return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
+                            "approval '%s' of stage '%s' is not wanted any more: %s",
+                            request->action, request->stage,
+                            action->row->summary != NULL ? action->row->summary
+                                                         : "it was given up");
+    if (action != NULL && action->row->updated_by == NULL &&
+        action->row->status == PEN__ACTION_STATUS__ACTION_FAILED)
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                             "the time to approve '%s' of stage '%s' is over", request->action,
                             request->stage);
-    bool decided = latest != NULL &&
-                   (action == NULL || pen_str_equal(action->row->approval_token, request->token));
-    if (decided)
+    if (action != NULL || forgotten)
         return pen_fail_api(err, PEN_ECONFLICT, "ApprovalAlreadyCompletedException",
                             "approval '%s' of stage '%s' has already been decided", request->action,
                             request->stage);

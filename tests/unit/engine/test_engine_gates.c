@@ -249,6 +249,46 @@ static void test_approval(void **state)
     }
 }
 
+/* The last byte of the source's artifact in the stored row of the execution. */
+static uint8_t *stored_digest_end(struct world *w, const char *id)
+{
+    static const uint8_t digest[32]; /* of what the world's sources bring */
+    char *key = mem_format("%02d %s", (int)PEN__ROW_KIND__ROW_EXECUTION, id);
+    struct stored *stored = pen_map_get(&w->store, pen_key_text(key));
+    free(key);
+    assert_non_null(stored);
+    const uint8_t *body = stored->row->body;
+    for (size_t i = 0; i + sizeof digest <= stored->row->body_size; i++)
+        if (memcmp(body + i, digest, sizeof digest) == 0)
+            return (uint8_t *)(uintptr_t)(body + i + sizeof digest - 1);
+    fail_msg("the execution has no artifact");
+    return NULL;
+}
+
+/* No retry makes an artifact again while an approval waits; somebody with the database could. */
+static void test_approval_is_for_what_it_was_asked(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Ok:Approve=approve"));
+    Pen__ActionExecutionRow *row = world_action(&w, id, "Approve");
+    uint8_t *byte = stored_digest_end(&w, id);
+    *byte = 1;
+    world_restart(&w);
+    world_approve(&w, "p", "Ok", "Approve", row->approval_token, true);
+    assert_string_equal(w.reply->error, "InvalidApprovalTokenException");
+    assert_int_equal(world_status(&w, id), RUNNING);
+    *byte = 0;
+    world_restart(&w);
+    world_approve(&w, "p", "Ok", "Approve", row->approval_token, true);
+    assert_null(w.reply->error);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    mem_free_message(row);
+    free(id);
+    world_end(&w);
+}
+
 static void test_approval_times_out(void **state)
 {
     (void)state;
@@ -514,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_parallel_runs_five_actions_at_once),
         cmocka_unit_test(test_disabled_transition),
         cmocka_unit_test(test_approval),
+        cmocka_unit_test(test_approval_is_for_what_it_was_asked),
         cmocka_unit_test(test_approval_times_out),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_update_cancels),
