@@ -258,11 +258,41 @@ static const char *misplaced_member(const Pen__ActionDeclaration *action,
     return NULL;
 }
 
+/* As a shell has it: what no command can set would have no value, and nobody would know why. */
+static bool shell_name_valid(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    return name != NULL && name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9') &&
+           strspn(name, letters) == strlen(name);
+}
+
+static int check_output_variables(const Pen__ActionDeclaration *action, struct pen_error *err)
+{
+    for (size_t i = 0; i < action->n_output_variables; i++) {
+        const char *name = action->output_variables[i];
+        if (!shell_name_valid(name))
+            return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                                "Action %s: the output variable '%.128s' is no name of a shell's "
+                                "variable: letters, digits and _, no digit first",
+                                action->name, name);
+        for (size_t j = 0; j < i; j++) {
+            if (same(action->output_variables[j], name))
+                return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                                    "Action %s declares the output variable '%s' more than once",
+                                    action->name, name);
+        }
+    }
+    return 0;
+}
+
 static int check_commands(const Pen__ActionDeclaration *action, struct pen_error *err)
 {
     if (action->n_commands == 0)
         return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
                             "Action %s must have a non-empty commands field", action->name);
+    int code = check_output_variables(action, err);
+    if (code < 0)
+        return code;
     for (size_t i = 0; i < action->n_environment_variables; i++) {
         const char *name = action->environment_variables[i]->name;
         for (size_t j = 0; j < i; j++) {

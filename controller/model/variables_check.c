@@ -90,6 +90,10 @@ static int check_reference(void *context, const char *namespace_name, const char
                            struct pen_error *err)
 {
     struct check *check = context;
+    if (is_source(check->user->action)) /* what they bring begins the execution */
+        return pen_fail(err, PEN_EINVAL,
+                        "refers to '#{%s.%s}', but variables are not resolved in source actions",
+                        namespace_name, key);
     if (strcmp(namespace_name, PEN_NAMESPACE_EXECUTION) == 0) {
         if (strcmp(key, "PipelineExecutionId") == 0)
             return 0;
@@ -99,11 +103,6 @@ static int check_reference(void *context, const char *namespace_name, const char
                         namespace_name, key);
     }
     if (strcmp(namespace_name, PEN_NAMESPACE_PIPELINE) == 0) {
-        if (is_source(check->user->action))
-            return pen_fail(err, PEN_EINVAL,
-                            "refers to '#{%s.%s}', but pipeline variables are not resolved in "
-                            "source actions",
-                            namespace_name, key);
         if (pen_map_get(&check->variables, pen_key_text(key)) != NULL)
             return 0;
         return pen_fail(err, PEN_EINVAL,
