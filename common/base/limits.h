@@ -108,7 +108,8 @@ enum {
     PEN_TRIGGERS_BYTES_MAX = 200 * 1024, /* all triggers of a pipeline */
     PEN_TRIGGER_FILTERS_MAX = 3,
     PEN_TRIGGER_PATTERNS_MAX = 8,
-    PEN_TRIGGER_GLOB_SIZE_MAX = 255, /* bytes of a pattern */
+    PEN_TRIGGER_GLOB_SIZE_MAX = 255,     /* bytes of a pattern */
+    PEN_TRIGGER_CHANGED_FILES_MAX = 100, /* of a push or pull request that filters look at */
     PEN_CONFIGURATION_KEY_MAX = 50,
     PEN_CONFIGURATION_VALUE_MAX = 1000,
     PEN_RULES_PER_CONDITION_MAX = 5,

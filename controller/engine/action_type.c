@@ -56,7 +56,9 @@ static int check_room_for_type(const struct pen_engine *engine, const struct act
         there += !((const struct action_type *)pen_map_value(node))->row->has_deleted_ms;
     if (there >= engine->options.action_types_max)
         return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
-                            "there are %zu custom action types, the most that are allowed", there);
+                            "there are %zu custom action types, the most that are allowed "
+                            "(action-types-max)",
+                            there);
     if (former == NULL && engine->action_types.count >= PEN_LIMIT_ACTION_TYPES_KEPT)
         return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
                             "there are %zu custom action types with those that were deleted, the "

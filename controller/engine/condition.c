@@ -269,6 +269,30 @@ static bool was_skipped(const Pen__OverrideCondition *request, const struct stag
            pen_str_equal(row->stage, request->stage);
 }
 
+/* Whether the stage has ended by this condition, and not by what it asks for. */
+static bool has_failed_by(const struct stage_run *run, Pen__ConditionKind kind)
+{
+    const Pen__ConditionRun *condition = condition_run(run, kind);
+    return condition != NULL && condition->status == PEN__CONDITION_STATUS__CONDITION_FAILED &&
+           pen_str_equal(condition_declared(run->declaration, kind)->result, "FAIL") &&
+           run->row->status == PEN__STAGE_STATUS__STAGE_FAILED;
+}
+
+static bool is_occupied(const struct pen_engine *engine, const struct stage_state *stage)
+{
+    return stage->row->holder != NULL || rollback_waits(engine, stage);
+}
+
+bool condition_may_be_overridden(const struct pen_engine *engine, const struct stage_run *run)
+{
+    const struct stage_state *stage =
+        run == NULL ? NULL : find_stage(run->execution->pipeline, run->row->stage);
+    return stage != NULL && !is_occupied(engine, stage) &&
+           pen_str_equal(stage->row->latest_execution_id, run->row->execution_id) &&
+           (has_failed_by(run, PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY) ||
+            has_failed_by(run, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS));
+}
+
 static int check_override(const struct pen_engine *engine, const struct stage_state *stage,
                           const Pen__OverrideCondition *request, const struct stage_run *run,
                           struct pen_error *err)
@@ -285,10 +309,9 @@ static int check_override(const struct pen_engine *engine, const struct stage_st
         return run->execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS
                    ? 0
                    : not_overridable(err, request, "the execution is being stopped");
-    if (condition->status != PEN__CONDITION_STATUS__CONDITION_FAILED ||
-        !pen_str_equal(result, "FAIL") || run->row->status != PEN__STAGE_STATUS__STAGE_FAILED)
+    if (!has_failed_by(run, request->kind))
         return not_overridable(err, request, "it does not hold the stage up");
-    if (stage->row->holder != NULL || rollback_waits(engine, stage))
+    if (is_occupied(engine, stage))
         return not_overridable(err, request, "another execution is in the stage");
     return check_room(engine, run->execution->pipeline, run->execution->row->mode, err);
 }
@@ -308,6 +331,11 @@ int handle_override_condition(struct pen_engine *engine, const Pen__Input *input
                             "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
     struct execution *execution = find_execution(engine, request->execution_id);
     bool parallel = execution != NULL && execution_parallel(execution);
+    if (execution == NULL &&
+        pen_str_equal(pipeline->current->row->declaration->execution_mode, "PARALLEL"))
+        return not_overridable(err, request,
+                               "it is not under way, and executions of a pipeline in PARALLEL mode "
+                               "do not go on once they have ended");
     if (!parallel && !pen_str_equal(stage->row->latest_execution_id, request->execution_id))
         return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
                             "execution '%s' is not the latest that has entered stage '%s'",

@@ -116,6 +116,11 @@ void polling_started(struct pen_engine *engine, struct pipeline *self, bool was_
 
 /* ---- conditions */
 
+/* Whether a person can have an execution that has ended go on: by running the stage again in which
+ * it ended, or by overriding the condition by which that stage ended (NULL: it was in none). */
+bool may_be_retried(const struct pen_engine *engine, const struct execution *execution);
+bool condition_may_be_overridden(const struct pen_engine *engine, const struct stage_run *run);
+
 enum verdict { CONDITION_PASSED = 1, CONDITION_MISSED, CONDITION_WAITS };
 
 /* Check the stage's condition of this kind, as far as that goes now. */

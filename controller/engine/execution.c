@@ -129,7 +129,8 @@ int check_room(const struct pen_engine *engine, const struct pipeline *pipeline,
     if (pen_str_equal(mode, "SUPERSEDED") || pipeline->running < engine->options.executions_max)
         return 0;
     return pen_fail_api(err, PEN_ELIMIT, "ConcurrentPipelineExecutionsLimitExceededException",
-                        "pipeline '%s' has %zu executions under way, the most that %s mode allows",
+                        "pipeline '%s' has %zu executions under way, the most that %s mode allows "
+                        "(executions-max)",
                         pipeline->row->name, pipeline->running, mode);
 }
 

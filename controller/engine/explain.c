@@ -1,6 +1,7 @@
 #include "controller/engine/explain.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buf.h"
@@ -8,6 +9,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
+#include "controller/engine/decide.h"
 #include "controller/engine/job.h"
 #include "controller/model/cron.h"
 
@@ -132,13 +134,13 @@ char *gate_summary(const struct execution *execution, const struct stage_state *
 
 /* ---- reasons, for Explain */
 
-Pen__Reason *reason_add(Pen__Reply *reply, const struct execution *execution, char *subject,
+Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, char *subject,
                         const char *predicate, const struct pen_buf *sentence, int64_t since_ms,
                         const char *clears, bool never)
 {
     Pen__Reason *reason = MAKE(Pen__Reason, pen__reason__init);
     reason->subject = subject;
-    reason->execution_id = mem_text(execution->row->id);
+    reason->execution_id = mem_text(execution->id);
     reason->predicate = mem_text(predicate);
     reason->sentence = mem_text(pen_buf_text(sentence));
     SET(reason, since_ms, since_ms);
@@ -182,7 +184,7 @@ static void explain_gate(const struct pen_engine *engine, const struct execution
         if (i == GATE_TRANSITION && stage->row->changed_ms > 0)
             since_ms = stage->row->changed_ms;
         Pen__Reason *reason =
-            reason_add(reply, execution, mem_format("%s/%s", execution->row->pipeline, name),
+            reason_add(reply, execution->row, mem_format("%s/%s", execution->row->pipeline, name),
                        gate_predicates[i].name, &text, since_ms, gate_predicates[i].clears, false);
         if (i >= GATE_HELD)
             estimate(reason, gate_left_ms(engine, execution, stage, i == GATE_QUEUE));
@@ -241,8 +243,8 @@ static void explain_attempt(const struct pen_engine *engine, const struct action
         pen_buf_clear(&text);
         pen_buf_printf(&text, "Agent '%s', which runs it, is not heard", attempt->agent->row->name);
     }
-    Pen__Reason *reason = reason_add(reply, action->run->execution, subject_of(action), predicate,
-                                     &text, since_ms, clears, false);
+    Pen__Reason *reason = reason_add(reply, action->run->execution->row, subject_of(action),
+                                     predicate, &text, since_ms, clears, false);
     if (heard)
         estimate(reason, history_action_left_ms(engine, action));
 }
@@ -307,10 +309,27 @@ static void explain_action(struct explaining *self, const struct pen_engine *eng
     }
     int64_t since_ms =
         action->job != NULL ? action->job->row->state_since_ms : action->row->phase_since_ms;
-    Pen__Reason *reason = reason_add(reply, action->run->execution, subject_of(action), predicate,
-                                     &text, since_ms, clears, false);
+    Pen__Reason *reason = reason_add(reply, action->run->execution->row, subject_of(action),
+                                     predicate, &text, since_ms, clears, false);
     if (action->row->phase != PEN__ACTION_PHASE__ACTION_APPROVAL)
         estimate(reason, history_action_left_ms(engine, action));
+}
+
+/* As an action waits; and a person may go on without it. */
+static void explain_rule_work(struct explaining *self, const struct pen_engine *engine,
+                              const struct rule *rule, Pen__Reply *reply)
+{
+    size_t first = reply->n_reasons;
+    explain_action(self, engine, rule->work, reply);
+    if (rule->row->kind == PEN__CONDITION_KIND__CONDITION_ON_FAILURE)
+        return;
+    for (size_t i = first; i < reply->n_reasons; i++) {
+        Pen__Reason *reason = reply->reasons[i];
+        char *clears = mem_format("%s; or a person overrides the condition: penstock override",
+                                  reason->clears);
+        free(reason->clears);
+        reason->clears = clears;
+    }
 }
 
 /* A rule waits for its window, or for its work on an agent. */
@@ -320,14 +339,14 @@ static void explain_rule(struct explaining *self, const struct pen_engine *engin
     if (rule->row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
         return;
     if (rule->work != NULL) {
-        explain_action(self, engine, rule->work, reply);
+        explain_rule_work(self, engine, rule, reply);
         return;
     }
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     char opens[PEN_MOMENT_TEXT_SIZE];
     if (!rule->row->has_opens_ms) {
         pen_buf_printf(&text, "Rule '%s' waits for its time zone to be read", rule->row->rule);
-        reason_add(reply, rule->run->execution,
+        reason_add(reply, rule->run->execution->row,
                    mem_format("%s/%s", rule->row->pipeline, rule->row->stage), "zone_wanted", &text,
                    rule->row->started_ms, "the file is read", false);
         return;
@@ -345,7 +364,7 @@ static void explain_rule(struct explaining *self, const struct pen_engine *engin
         pen_time_say(rule->row->deadline_ms, opens);
         pen_buf_printf(&text, "; its time is over before, at %s", opens);
     }
-    reason_add(reply, rule->run->execution,
+    reason_add(reply, rule->run->execution->row,
                mem_format("%s/%s", rule->row->pipeline, rule->row->stage), "window_closed", &text,
                rule->row->started_ms,
                rule->row->kind == PEN__CONDITION_KIND__CONDITION_ON_FAILURE
@@ -354,39 +373,58 @@ static void explain_rule(struct explaining *self, const struct pen_engine *engin
                false);
 }
 
-/* Whether an action has ended without success: no other is started then, unless it is retried. */
-static bool any_ended_badly(const struct stage_run *run)
+/* An action that has ended without success: no other is started then, unless it is retried. */
+static const struct action *first_ended_badly(const struct stage_run *run)
 {
     for (size_t i = 0; i < run->declaration->n_actions; i++)
         if (run->current[i] != NULL &&
             (run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_FAILED ||
              run->current[i]->row->status == PEN__ACTION_STATUS__ACTION_ABANDONED))
-            return true;
-    return false;
+            return run->current[i];
+    return NULL;
 }
 
-/* Actions of the stage that were not started yet wait for those before them. */
+/* What keeps an action from being started. */
+static void explain_unstarted_action(const struct stage_run *run,
+                                     const Pen__ActionDeclaration *declaration,
+                                     const struct action *failed, Pen__Reply *reply)
+{
+    bool same_group =
+        declaration->has_run_order && (uint32_t)declaration->run_order == run->row->run_order;
+    const char *predicate = same_group ? "parallel_limit" : "earlier_group";
+    const char *clears = "the actions before it end";
+    int64_t since_ms = run->row->started_ms;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    if (failed != NULL) {
+        predicate = "action_failed";
+        clears = execution_parallel(run->execution)
+                     ? "a new execution: penstock start"
+                     : "a person has what failed run again: penstock retry";
+        since_ms = failed->row->updated_ms;
+        pen_buf_printf(&text, "It is not started, because action '%s' has failed",
+                       failed->row->action);
+    } else if (same_group) {
+        pen_buf_printf(&text,
+                       "%u actions of this execution are under way, as many as may be "
+                       "(parallel-actions-max)",
+                       run->execution->in_progress);
+    } else {
+        pen_buf_printf(&text, "Group %u of the stage has not ended yet", run->row->run_order);
+    }
+    reason_add(reply, run->execution->row,
+               mem_format("%s/%s/%s", run->row->pipeline, run->row->stage, declaration->name),
+               predicate, &text, since_ms, clears, false);
+}
+
+/* Actions of the stage that were not started yet. */
 static void explain_unstarted(const struct stage_run *run, Pen__Reply *reply)
 {
-    if (any_ended_badly(run) || execution_outdated(run->execution))
+    if (execution_outdated(run->execution))
         return; /* they wait for nothing: they will not be started */
-    for (size_t i = 0; i < run->declaration->n_actions; i++) {
-        if (run->current[i] != NULL)
-            continue;
-        const Pen__ActionDeclaration *declaration = run->declaration->actions[i];
-        bool same_group =
-            declaration->has_run_order && (uint32_t)declaration->run_order == run->row->run_order;
-        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-        if (same_group)
-            pen_buf_printf(&text, "%u actions of this execution are under way, as many as may be",
-                           run->execution->in_progress);
-        else
-            pen_buf_printf(&text, "Group %u of the stage has not ended yet", run->row->run_order);
-        reason_add(reply, run->execution,
-                   mem_format("%s/%s/%s", run->row->pipeline, run->row->stage, declaration->name),
-                   same_group ? "parallel_limit" : "earlier_group", &text, run->row->started_ms,
-                   "the actions before it end", false);
-    }
+    const struct action *failed = first_ended_badly(run);
+    for (size_t i = 0; i < run->declaration->n_actions; i++)
+        if (run->current[i] == NULL)
+            explain_unstarted_action(run, run->declaration->actions[i], failed, reply);
 }
 
 void explain_execution(struct explaining *self, const struct pen_engine *engine,
@@ -407,8 +445,12 @@ void explain_execution(struct explaining *self, const struct pen_engine *engine,
         pen_buf_puts(&text, execution_outdated(execution)
                                 ? "The pipeline was changed: what runs may end, then it is over"
                                 : "It is being stopped: what runs may end, then it is over");
-        reason_add(reply, execution, mem_format("%s/%s", run->row->pipeline, run->row->stage),
-                   "winding_up", &text, execution->row->updated_ms, "what runs ends", false);
+        reason_add(reply, execution->row, mem_format("%s/%s", run->row->pipeline, run->row->stage),
+                   "winding_up", &text, execution->row->updated_ms,
+                   execution->row->abandon
+                       ? "what runs ends"
+                       : "what runs ends, or a person breaks it off: penstock stop --abandon",
+                   false);
     }
     for (size_t i = 0; i < run->declaration->n_actions; i++)
         if (run->current[i] != NULL)
@@ -418,4 +460,41 @@ void explain_execution(struct explaining *self, const struct pen_engine *engine,
     if (execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS &&
         run->rules_count == 0)
         explain_unstarted(run, reply);
+}
+
+/* ---- what is over */
+
+static const char *say_end(Pen__ExecutionStatus status)
+{
+    switch ((int)status) {
+    case PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED:
+        return "has succeeded";
+    case PEN__EXECUTION_STATUS__EXECUTION_FAILED:
+        return "has failed";
+    case PEN__EXECUTION_STATUS__EXECUTION_STOPPED:
+        return "was stopped";
+    case PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED:
+        return "was superseded";
+    case PEN__EXECUTION_STATUS__EXECUTION_CANCELLED:
+        return "was cancelled";
+    default:
+        return "is over";
+    }
+}
+
+void explain_ended(const struct pen_engine *engine, const Pen__ExecutionRow *row,
+                   const struct execution *execution, Pen__Reply *reply)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    const char *clears = NULL;
+    if (execution != NULL && condition_may_be_overridden(engine, current_run(execution)))
+        clears = "a person overrides the condition (penstock override), or has the stage run "
+                 "again (penstock retry)";
+    else if (execution != NULL && may_be_retried(engine, execution))
+        clears = "a person has the stage run again: penstock retry";
+    pen_buf_printf(&text, "Execution %s %s", row->id, say_end(row->status));
+    if (!pen_str_empty(row->status_summary))
+        pen_buf_printf(&text, ": %s", row->status_summary);
+    reason_add(reply, row, mem_text(row->pipeline), "execution_ended", &text, row->updated_ms,
+               clears, false);
 }

@@ -36,11 +36,15 @@ void explaining_destroy(struct explaining **self_p);
 void explain_execution(struct explaining *self, const struct pen_engine *engine,
                        const struct execution *execution, Pen__Reply *reply);
 
+/* Say that it is over and how, and what has it go on. `execution`: NULL when it is forgotten. */
+void explain_ended(const struct pen_engine *engine, const Pen__ExecutionRow *row,
+                   const struct execution *execution, Pen__Reply *reply);
+
 /* All reasons why a queued action has no agent. */
 void explain_queued(struct explaining *self, const struct action *action, Pen__Reply *reply);
 
 /* One reason; takes the subject. */
-Pen__Reason *reason_add(Pen__Reply *reply, const struct execution *execution, char *subject,
+Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, char *subject,
                         const char *predicate, const struct pen_buf *sentence, int64_t since_ms,
                         const char *clears, bool never);
 

@@ -290,7 +290,7 @@ static Pen__Reason *add(Pen__Reply *reply, const struct action *action, const ch
                         const struct pen_buf *text, int64_t since_ms, const char *clears)
 {
     return reason_add(
-        reply, action->run->execution,
+        reply, action->run->execution->row,
         mem_format("%s/%s/%s", action->row->pipeline, action->row->stage, action->row->action),
         predicate, text, since_ms, clears, false);
 }

@@ -45,7 +45,7 @@ int handle_create_pipeline(struct pen_engine *engine, const Pen__Input *input, P
                             declaration->name, engine->setting->row->account);
     if (engine->pipelines.count >= engine->options.pipelines_max)
         return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
-                            "there are %zu pipelines, as many as there may be",
+                            "there are %zu pipelines, as many as there may be (pipelines-max)",
                             engine->pipelines.count);
     if ((rc = check_polling(engine, declaration, err)) < 0)
         return rc;
@@ -142,6 +142,26 @@ int handle_delete_pipeline(struct pen_engine *engine, const Pen__Input *input, P
     return 0;
 }
 
+/* pipeline: NULL for one of any. */
+static int explain_one(const struct pen_engine *engine, const struct pipeline *pipeline,
+                       const Pen__ExplainRequest *request, Pen__Reply *reply, struct pen_error *err)
+{
+    const struct execution *execution = find_execution(engine, request->execution_id);
+    const Pen__ExecutionRow *row = execution != NULL ? execution->row : request->execution;
+    if (row == NULL || !pen_str_equal(row->id, request->execution_id) ||
+        (pipeline != NULL && !pen_str_equal(row->pipeline, pipeline->row->name)))
+        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineExecutionNotFoundException",
+                            "no execution '%s'", request->execution_id);
+    if (execution == NULL || execution_ended(execution)) {
+        explain_ended(engine, row, execution, reply);
+        return 0;
+    }
+    struct explaining *explaining = explaining_create(engine);
+    explain_execution(explaining, engine, execution, reply);
+    explaining_destroy(&explaining);
+    return 0;
+}
+
 int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                    struct pen_error *err)
 {
@@ -149,17 +169,12 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
     struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
     if (pipeline == NULL && (request->pipeline != NULL || request->execution_id == NULL))
         return not_found(err, request->pipeline != NULL ? request->pipeline : "");
+    if (request->execution_id != NULL)
+        return explain_one(engine, pipeline, request, reply, err);
     struct explaining *explaining = explaining_create(engine);
-    if (request->execution_id != NULL) {
-        const struct execution *execution = find_execution(engine, request->execution_id);
-        /* What has ended waits for nothing; whether it ever was, the store knows. */
-        if (execution != NULL && (pipeline == NULL || execution->pipeline == pipeline))
-            explain_execution(explaining, engine, execution, reply);
-    } else {
-        for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
-             node = pen_map_next(node))
-            explain_execution(explaining, engine, pen_map_value(node), reply);
-    }
+    for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
+         node = pen_map_next(node))
+        explain_execution(explaining, engine, pen_map_value(node), reply);
     explaining_destroy(&explaining);
     return 0;
 }

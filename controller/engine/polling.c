@@ -60,7 +60,8 @@ int check_polling(const struct pen_engine *engine, const Pen__PipelineDeclaratio
         return 0;
     return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
                         "%zu pipelines poll connections for changes, the most that an account may "
-                        "have: set DetectChanges to \"false\" and start this one by a webhook",
+                        "have (polling-pipelines-max): set DetectChanges to \"false\" and start "
+                        "this one by a webhook",
                         others);
 }
 

@@ -95,6 +95,16 @@ static const char *why_not_ended(const struct pen_engine *engine, const struct s
     return NULL;
 }
 
+bool may_be_retried(const struct pen_engine *engine, const struct execution *execution)
+{
+    const struct stage_run *run = current_run(execution);
+    const struct stage_state *stage =
+        run == NULL ? NULL : find_stage(execution->pipeline, run->row->stage);
+    return stage != NULL && !execution_parallel(execution) && !execution_outdated(execution) &&
+           pen_str_equal(stage->row->latest_execution_id, execution->row->id) &&
+           why_not_ended(engine, stage, run) == NULL;
+}
+
 static int check_retry(const struct pen_engine *engine, const struct pipeline *pipeline,
                        const struct stage_state *stage, const Pen__RetryStage *request,
                        struct pen_error *err)

@@ -123,7 +123,8 @@ int handle_put_webhook(struct pen_engine *engine, const Pen__Input *input, Pen__
     const struct webhook *former = find_webhook(engine, wanted->name);
     if (former == NULL && engine->webhooks.count >= engine->options.webhooks_max)
         return pen_fail_api(err, PEN_ELIMIT, "LimitExceededException",
-                            "there are %zu webhooks, the most that an account may have",
+                            "there are %zu webhooks, the most that an account may have "
+                            "(webhooks-max)",
                             (size_t)engine->webhooks.count);
     if (request->keep_secret && (former == NULL || !former->row->has_sealed_secret))
         return pen_fail_api(err, PEN_EINVAL, "InvalidWebhookAuthenticationParametersException",
@@ -181,7 +182,7 @@ int handle_webhook_called(struct pen_engine *engine, const Pen__Input *input, Pe
         return rc;
     Pen__WebhookTriggered *body = MAKE(Pen__WebhookTriggered, pen__webhook_triggered__init);
     body->name = mem_text(call->name);
-    for (size_t i = 0; i < call->n_deliveries; i++)
+    for (size_t i = 0; !call->only_compare && i < call->n_deliveries; i++)
         bytes_append(&body->deliveries, &body->n_deliveries, call->deliveries[i]);
     emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_WEBHOOK_TRIGGERED, body);
     SET(reply, new_revision, 1);

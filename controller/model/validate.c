@@ -159,7 +159,7 @@ static int check_counts(const Pen__PipelineDeclaration *declaration,
     if (stages > limits->stages)
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
                             "Pipeline has %zu stages. There should be a maximum of %u stages in a "
-                            "pipeline",
+                            "pipeline (stages-max)",
                             stages, limits->stages);
     size_t actions = 0;
     for (size_t i = 0; i < stages; i++)
@@ -167,7 +167,7 @@ static int check_counts(const Pen__PipelineDeclaration *declaration,
     if (actions > limits->actions)
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
                             "Pipeline has %zu actions. There should be a maximum of %u actions in "
-                            "a pipeline",
+                            "a pipeline (pipeline-actions-max)",
                             actions, limits->actions);
     if (declaration->n_variables > PEN_VARIABLES_MAX)
         return pen_fail_api(err, PEN_EINVAL, STRUCTURE,
@@ -200,7 +200,7 @@ static int check_stage(const Pen__PipelineDeclaration *declaration,
     if (stage->n_actions > limits->actions_per_stage)
         return pen_fail_api(err, PEN_EINVAL, STAGE,
                             "Stage '%s' has %zu actions. There should be a maximum of %u actions "
-                            "in a stage",
+                            "in a stage (stage-actions-max)",
                             stage->name, stage->n_actions, limits->actions_per_stage);
     return pen_validate_conditions(declaration, stage, err);
 }

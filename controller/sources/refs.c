@@ -152,7 +152,7 @@ static int take_file(const git_diff *diff, const git_diff_delta *delta, const ch
     (void)diff;
     (void)matched;
     struct pen_git_files *files = payload;
-    if (files->count == PEN_GIT_CHANGED_FILES_MAX)
+    if (files->count == PEN_TRIGGER_CHANGED_FILES_MAX)
         return GIT_EUSER;
     const char *name = delta->new_file.path ? delta->new_file.path : delta->old_file.path;
     files->names[files->count] = pen_git_text(name, FILE_NAME_MAX);

@@ -10,6 +10,7 @@
 
 #include "capsule.pb-c.h"
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "common/blob/blob.h"
 
 enum { PEN_GIT_ID_SIZE = 41 };
@@ -56,7 +57,7 @@ struct pen_git_refs {
     size_t count;
 };
 
-enum { PEN_GIT_REFS_MAX = 50000, PEN_GIT_CHANGED_FILES_MAX = 100 };
+enum { PEN_GIT_REFS_MAX = 50000 };
 
 /* All branches and tags; left out are those whose name is not UTF-8 and tags of what is no commit.
  * Errors: PEN_ELIMIT (more than PEN_GIT_REFS_MAX), PEN_ENOTFOUND, PEN_EIO, PEN_ENOMEM. */
@@ -69,10 +70,10 @@ const struct pen_git_ref *pen_git_refs_find(const struct pen_git_refs *self, con
 int pen_git_refs_save(const struct pen_git_refs *self, const char *path, struct pen_error *err);
 int pen_git_refs_load(const char *path, struct pen_git_refs *ret_refs, struct pen_error *err);
 
-/* Files that differ between two commits, at most PEN_GIT_CHANGED_FILES_MAX of them. When the old
- * one is there no more, the new one's first parent stands in; without either there are none. */
+/* Files that differ between two commits, at most PEN_TRIGGER_CHANGED_FILES_MAX of them. When the
+ * old one is there no more, the new one's first parent stands in; without either there are none. */
 struct pen_git_files {
-    char *names[PEN_GIT_CHANGED_FILES_MAX]; /* UTF-8 */
+    char *names[PEN_TRIGGER_CHANGED_FILES_MAX]; /* UTF-8 */
     size_t count;
 };
 int pen_git_changed_files(const char *path, const char *old_id, const char *new_id,

@@ -280,8 +280,11 @@ static void do_why(struct story *self, const struct command *command)
 {
     Pen__ExplainRequest *request = MAKE(Pen__ExplainRequest, pen__explain_request__init);
     request->pipeline = mem_text(pipeline_of(self, command));
-    if (command->count > 1)
+    if (command->count > 1) {
         request->execution_id = mem_text(tell_id(self, command->words[1]));
+        request->execution = world_row(&self->world, PEN__ROW_KIND__ROW_EXECUTION,
+                                       request->execution_id, &pen__execution_row__descriptor);
+    }
     world_post(&self->world, PEN__INPUT__WHAT_EXPLAIN, request);
     tell_reasons(self);
 }

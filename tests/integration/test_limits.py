@@ -45,11 +45,13 @@ def test_structure(empty_system):
     system.start_controller("--stages-max", "3", "--stage-actions-max", "2",
                             "--pipeline-actions-max", "4")
     api = system.api()
-    refused(api, "InvalidStructureException", "4 stages. There should be a maximum of 3 stages",
+    refused(api, "InvalidStructureException", "4 stages. There should be a maximum of 3 stages "
+            "in a pipeline (stages-max)",
             "CreatePipeline", {"pipeline": gates("long", 1, 1, 1)})
-    refused(api, "InvalidStageDeclarationException", "maximum of 2 actions in a stage",
+    refused(api, "InvalidStageDeclarationException", "maximum of 2 actions in a stage (stage-actions-max)",
             "CreatePipeline", {"pipeline": gates("wide", 3)})
-    refused(api, "InvalidStructureException", "5 actions. There should be a maximum of 4 actions",
+    refused(api, "InvalidStructureException", "5 actions. There should be a maximum of 4 actions "
+            "in a pipeline (pipeline-actions-max)",
             "CreatePipeline", {"pipeline": gates("many", 2, 2)})
     api.call("CreatePipeline", {"pipeline": gates("most", 2, 1)})
     refused(api, "InvalidStructureException", "maximum of 4 actions", "UpdatePipeline",
@@ -71,13 +73,13 @@ def test_counts_of_an_account(empty_system):
     api = system.api()
     api.call("CreatePipeline", {"pipeline": gates("least", 1)})
     api.call("PutWebhook", webhook("one"))
-    refused(api, "LimitExceededException", "1 webhooks", "PutWebhook", webhook("two"))
+    refused(api, "LimitExceededException", "(webhooks-max)", "PutWebhook", webhook("two"))
     api.call("PutWebhook", webhook("one"))  # a change is none more
     api.call("CreateCustomActionType", action_type("Mill"))
-    refused(api, "LimitExceededException", "1 custom action types", "CreateCustomActionType",
+    refused(api, "LimitExceededException", "(action-types-max)", "CreateCustomActionType",
             action_type("Loom"))
     api.call("CreatePipeline", {"pipeline": connected(api, "polls")})
-    refused(api, "LimitExceededException", "1 pipelines poll connections", "CreatePipeline",
+    refused(api, "LimitExceededException", "(polling-pipelines-max)", "CreatePipeline",
             {"pipeline": connected(api, "too")})
 
 
@@ -103,7 +105,7 @@ def test_actions_of_a_parallel_execution(empty_system):
     reasons = api.call("Explain", {"pipelineName": "beside"}, prefix="Penstock_20261101",
                        service="penstock")["reasons"]
     assert [one["sentence"] for one in reasons if one["predicate"] == "parallel_limit"] == [
-        "2 actions of this execution are under way, as many as may be"]
+        "2 actions of this execution are under way, as many as may be (parallel-actions-max)"]
     assert begun() == ["A0", "A1"]
     go.touch()
     wait_for(lambda: len(begun()) == 3, "the third to begin")

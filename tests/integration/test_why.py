@@ -139,6 +139,22 @@ def test_an_approval_and_the_group_behind_it(system_with_agent):
     system.wait_execution("ask", identity)
 
 
+def test_an_execution_that_is_over_or_never_was(system_with_agent):
+    system = system_with_agent
+    identity = create(system, "over", [("Run", [commands_action("Run", ["exit 3"])])])
+    system.wait_execution("over", identity, ("Failed",))
+    show(system, identity, [f"Execution {identity} has failed: Action 'Run' of stage 'Run' failed",
+                            "clears: a person has the stage run again: penstock retry"])
+    assert system.penstock("why", "over").stdout == "nothing waits\n"
+    newer = start(system, "over")
+    system.wait_execution("over", newer, ("Failed",))
+    assert "clears:" not in show(system, identity, ["has failed"])
+    never = "00000000-0000-4000-8000-000000000000"
+    for arguments in ([never], ["over", "--execution", never]):
+        done = system.penstock("why", *arguments, check=False)
+        assert (done.returncode, f"no execution '{never}'" in done.stderr) == (3, True), done
+
+
 def test_a_window_that_is_closed(system_with_agent):
     system = system_with_agent
     window = {"name": "Hours", "configuration": {"Cron": never_soon(), "TimeZone": "UTC"},

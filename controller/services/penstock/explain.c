@@ -7,6 +7,7 @@
 #include "controller/services/codepipeline/declaration.h"
 #include "controller/services/output.h"
 #include "controller/services/penstock/penstock.h"
+#include "controller/services/read.h"
 
 static int explained(struct pen_call *call, const Pen__Reply *reply, struct pen_error *err)
 {
@@ -35,13 +36,18 @@ int pen_explain(struct pen_call *call, struct pen_error *err)
         return pen_fail_api(err, PEN_EINVAL, "ValidationException",
                             "Explain takes a pipelineName, an executionId, or both");
     Pen__ExplainRequest *explain = NULL;
+    PEN_CLEANUP(pen_message_destroy)
     Pen__Input *input =
         pen_input_new(PEN__INPUT__WHAT_EXPLAIN, &pen__explain_request__descriptor, &explain);
     if (input != NULL &&
         !(pen_str_set(&explain->pipeline, pen_in_string(call->input, "pipelineName")) &&
           pen_str_set(&explain->execution_id, pen_in_string(call->input, "executionId"))))
         pen_message_destroy(&input);
-    return pen_call_post(call, input, explained, err);
+    if (input == NULL || explain->execution_id == NULL)
+        return pen_call_post(call, TAKE_PTR(input), explained, err);
+    int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_EXECUTION, explain->execution_id,
+                               &explain->execution, err);
+    return rc < 0 ? rc : pen_call_post(call, TAKE_PTR(input), explained, err);
 }
 
 static Pen__AttemptResolution resolution_of(const char *word)
