@@ -162,6 +162,55 @@ static void status_row(const struct pen_state_action *each, int64_t now_ms, stru
     pen_table_cell(table, pen_state_note(each->latest));
 }
 
+/* "stage NAME" */
+static void put_stage(const json_t *stage, struct pen_buf *text)
+{
+    pen_buf_puts(text, "stage ");
+    pen_text_clean(pen_json_text(stage, "stageName"), text);
+}
+
+/* A condition that is not met, or not yet: no action tells of it. */
+static void condition_note(const json_t *stage, const char *member, const char *kind,
+                           int64_t now_ms, struct pen_buf *text)
+{
+    const json_t *state = json_object_get(stage, member);
+    const json_t *latest = json_object_get(state, "latestExecution");
+    const char *status = pen_json_text(latest, "status");
+    if (status[0] == 0 || strcmp(status, "Succeeded") == 0)
+        return;
+    put_stage(stage, text);
+    pen_buf_printf(text, ": condition %s ", kind);
+    pen_text_clean(status, text);
+    pen_buf_puts(text, ", ");
+    pen_text_age(pen_json_time_ms(latest, "lastStatusChange"), now_ms, text);
+    if (pen_json_text(latest, "summary")[0] != 0) {
+        pen_buf_puts(text, ": ");
+        pen_text_clean(pen_json_text(latest, "summary"), text);
+    }
+    pen_buf_putc(text, '\n');
+    size_t index;
+    json_t *rule;
+    const json_t *condition = json_array_get(pen_json_list(state, "conditionStates"), 0);
+    json_array_foreach(pen_json_list(condition, "ruleStates"), index, rule)
+    {
+        const json_t *execution = json_object_get(rule, "latestExecution");
+        if (strcmp(pen_json_text(execution, "status"), "InProgress") != 0)
+            continue;
+        pen_buf_puts(text, "    rule ");
+        pen_text_clean(pen_json_text(rule, "ruleName"), text);
+        pen_buf_puts(text, ": ");
+        pen_text_clean(pen_state_note(execution), text);
+        pen_buf_putc(text, '\n');
+    }
+}
+
+static void condition_notes(const json_t *stage, int64_t now_ms, struct pen_buf *text)
+{
+    condition_note(stage, "beforeEntryConditionState", "beforeEntry", now_ms, text);
+    condition_note(stage, "onSuccessConditionState", "onSuccess", now_ms, text);
+    condition_note(stage, "onFailureConditionState", "onFailure", now_ms, text);
+}
+
 /* What stands in the way of a stage, below the table. */
 static void stage_notes(const json_t *stage, int64_t now_ms)
 {
@@ -169,8 +218,7 @@ static void stage_notes(const json_t *stage, int64_t now_ms)
     const json_t *gate = json_object_get(stage, "inboundTransitionState");
     const json_t *enabled = json_object_get(gate, "enabled");
     if (json_is_false(enabled)) {
-        pen_buf_puts(&text, "stage ");
-        pen_text_clean(pen_json_text(stage, "stageName"), &text);
+        put_stage(stage, &text);
         pen_buf_puts(&text, " is closed by ");
         pen_text_clean(pen_json_text(gate, "lastChangedBy"), &text);
         pen_buf_puts(&text, ", ");
@@ -179,12 +227,12 @@ static void stage_notes(const json_t *stage, int64_t now_ms)
         pen_text_clean(pen_json_text(gate, "disabledReason"), &text);
         pen_buf_putc(&text, '\n');
     }
+    condition_notes(stage, now_ms, &text);
     size_t index;
     json_t *inbound;
     json_array_foreach(pen_json_list(stage, "inboundExecutions"), index, inbound)
     {
-        pen_buf_puts(&text, "stage ");
-        pen_text_clean(pen_json_text(stage, "stageName"), &text);
+        put_stage(stage, &text);
         pen_buf_puts(&text, ": execution ");
         pen_text_clean(pen_json_text(inbound, "pipelineExecutionId"), &text);
         pen_buf_puts(&text, " waits to enter\n");

@@ -65,6 +65,9 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     assert {n: r["status"] for n, r in rules.items()} == {"Hours": "InProgress",
                                                           "Same": "Succeeded"}
     assert "opens at" in rules["Hours"]["summary"]
+    text = system.penstock("status", "mill").stdout
+    assert "stage Build: condition beforeEntry InProgress, " in text
+    assert "    rule Hours: Waiting for the window: it opens at " in text
     system.penstock("override", "mill", "Build", identity)
     system.wait_execution("mill", identity)
     state = stage_state(api, "beforeEntryConditionState")
@@ -119,6 +122,11 @@ def test_success_fails_then_is_overridden(system_with_agent):
     system.wait_execution("mill", identity, ("Failed",))
     state = stage_state(system.api(), "onSuccessConditionState")
     assert state["latestExecution"]["status"] == "Failed"
+    text = system.penstock("status", "mill").stdout
+    assert "stage Build: condition onSuccess Failed, " in text
+    assert "Rule 'No' failed: 'a' is not EQ 'b'" in text
+    text = system.penstock("why", identity).stdout
+    assert "clears: a person overrides the condition (penstock override)" in text
     system.penstock("override", "mill", "Build", identity, "on-success")
     system.wait_execution("mill", identity)
 
