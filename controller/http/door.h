@@ -146,11 +146,12 @@ enum http_proof http_prove(const struct pen_http_head *head, const struct pen_bu
                            const struct pen_buf *body, bool sha1_too);
 
 /* What tells this delivery from all others: digests of the id that the server has given it, and of
- * the body that was proven, since the id itself is not. None without an id: who calls by hand may
- * repeat himself. The caller frees them. Errors: PEN_ENOMEM. */
+ * the body that was proven, since the id itself is not. Without an id, only with ret_unnamed that
+ * of a proven body: not to be remembered, since who calls by hand may repeat himself, but a
+ * delivery whose id was taken away is known by it. The caller frees them. Errors: PEN_ENOMEM. */
 int http_delivery(const struct pen_http_head *head, const struct pen_buf *body,
                   enum http_proof proof, ProtobufCBinaryData **ret_digests, size_t *ret_count,
-                  struct pen_error *err);
+                  bool *ret_unnamed, struct pen_error *err);
 
 /* ---- hook.c: POST /hooks/connection/ID */
 

@@ -115,7 +115,7 @@ static int pull_request(struct exchange *self, const struct pen_http_head *head,
         pen_put_string(&self->call, pen_output(&self->call), "outcome", "filtered");
         return http_go_on(self, err);
     }
-    rc = http_delivery(head, &self->body, proof, &body->deliveries, &body->n_deliveries, err);
+    rc = http_delivery(head, &self->body, proof, &body->deliveries, &body->n_deliveries, NULL, err);
     if (rc == 0)
         rc = pen_call_post(&self->call, TAKE_PTR(input), pull_request_noticed, err);
     return rc < 0 ? rc : http_go_on(self, err);

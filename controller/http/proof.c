@@ -86,17 +86,20 @@ static bool add_digest(char kind, const void *bytes, size_t size, ProtobufCBinar
 
 int http_delivery(const struct pen_http_head *head, const struct pen_buf *body,
                   enum http_proof proof, ProtobufCBinaryData **ret_digests, size_t *ret_count,
-                  struct pen_error *err)
+                  bool *ret_unnamed, struct pen_error *err)
 {
     static const char *const headers[] = {"x-github-delivery", "x-gitlab-event-uuid",
                                           "x-gitea-delivery"};
     const char *id = NULL;
     for (size_t i = 0; id == NULL && i < sizeof headers / sizeof headers[0]; i++)
         id = pen_http_head_get(head, headers[i]);
-    if (id == NULL)
+    if (id == NULL && !(proof == HTTP_PROVEN_BODY && ret_unnamed != NULL))
         return 0;
+    if (ret_unnamed != NULL)
+        *ret_unnamed = id == NULL;
     *ret_digests = calloc(2, sizeof **ret_digests);
-    if (*ret_digests == NULL || !add_digest('i', id, strlen(id), ret_digests, ret_count) ||
+    if (*ret_digests == NULL ||
+        (id != NULL && !add_digest('i', id, strlen(id), ret_digests, ret_count)) ||
         (proof == HTTP_PROVEN_BODY &&
          !add_digest('b', body->data, body->size, ret_digests, ret_count)))
         return pen_fail(err, PEN_ENOMEM, "no memory for a delivery");

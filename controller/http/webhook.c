@@ -136,7 +136,11 @@ static int post(struct exchange *self, const struct pen_http_head *head, const P
     if (input == NULL || !pen_str_set(&body->name, row->name) ||
         !pen_str_set(&body->url_secret, row->url_secret))
         return pen_fail(err, PEN_ENOMEM, "no memory for a call");
-    int rc = http_delivery(head, &self->body, proof, &body->deliveries, &body->n_deliveries, err);
+    bool unnamed = false;
+    int rc = http_delivery(head, &self->body, proof, &body->deliveries, &body->n_deliveries,
+                           &unnamed, err);
+    body->has_only_compare = true;
+    body->only_compare = unnamed;
     return rc < 0 ? rc : pen_call_post(&self->call, TAKE_PTR(input), called, err);
 }
 
