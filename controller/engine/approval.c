@@ -90,7 +90,7 @@ static int refuse(const struct pen_engine *engine, const struct pipeline *pipeli
 
 /* Whether the execution still has exactly the artifacts that the approval was asked for. One that
  * came since, from beside the approval, changes nothing of them. */
-static bool still_the_same(const struct action *action)
+bool approval_stands(const struct action *action)
 {
     const Pen__ExecutionRow *now = action->run->execution->row;
     for (size_t i = 0; i < action->row->n_approves; i++) {
@@ -128,7 +128,7 @@ int handle_put_approval(struct pen_engine *engine, const Pen__Input *input, Pen_
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                             "the time to approve '%s' of stage '%s' is over", request->action,
                             request->stage);
-    if (request->approved && !still_the_same(action) && !PLANTED(APPROVAL_REMADE))
+    if (request->approved && !approval_stands(action) && !PLANTED(APPROVAL_REMADE))
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                             "what '%s' of stage '%s' was asked for has been made again since",
                             request->action, request->stage);

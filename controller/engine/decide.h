@@ -157,6 +157,9 @@ int check_room(const struct pen_engine *engine, const struct pipeline *pipeline,
 void rollback_by_itself(struct pen_engine *engine, const struct execution *failed,
                         const struct stage_run *run);
 
+/* Whether the execution still has the artifacts that the approval was asked for. */
+bool approval_stands(const struct action *action);
+
 /* Whether a rollback is next to enter the stage. */
 bool rollback_waits(const struct pen_engine *engine, const struct stage_state *stage);
 

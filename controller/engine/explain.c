@@ -258,11 +258,14 @@ static void say_approval(const struct action *action, struct pen_buf *text)
         pen_buf_printf(text, "%s %s at %s", i == 0 ? ":" : ",", revision->action,
                        revision->revision_id);
     }
-    if (action->row->deadline_ms == 0)
-        return;
-    char deadline[PEN_MOMENT_TEXT_SIZE];
-    pen_time_say(action->row->deadline_ms, deadline);
-    pen_buf_printf(text, "; when nobody does, it fails at %s", deadline);
+    if (action->row->deadline_ms != 0) {
+        char deadline[PEN_MOMENT_TEXT_SIZE];
+        pen_time_say(action->row->deadline_ms, deadline);
+        pen_buf_printf(text, "; when nobody does, it fails at %s", deadline);
+    }
+    if (!approval_stands(action))
+        pen_buf_puts(text, "; what it was asked for has been made again since, so that it can only "
+                           "be rejected, and asked anew by a retry");
 }
 
 static void say_unproven(const struct action *action, struct pen_buf *text)
@@ -293,7 +296,9 @@ static void explain_action(struct explaining *self, const struct pen_engine *eng
         break;
     case PEN__ACTION_PHASE__ACTION_APPROVAL:
         predicate = "approval_wanted";
-        clears = "a person approves or rejects: penstock approve, penstock reject";
+        clears = approval_stands(action)
+                     ? "a person approves or rejects: penstock approve, penstock reject"
+                     : "a person rejects: penstock reject";
         say_approval(action, &text);
         break;
     case PEN__ACTION_PHASE__ACTION_JOB:

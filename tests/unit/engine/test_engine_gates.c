@@ -265,7 +265,7 @@ static uint8_t *stored_digest_end(struct world *w, const char *id)
     return NULL;
 }
 
-/* No retry makes an artifact again while an approval waits; somebody with the database could. */
+/* Neither a retry nor somebody with the database can put another artifact under a yes. */
 static void test_approval_is_for_what_it_was_asked(void **state)
 {
     (void)state;
