@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "controller/engine/apply.h"
@@ -14,8 +16,38 @@ static int find(struct pen_engine *engine, const Pen__Fact *fact, const char *st
     return 0;
 }
 
+/* What the condition waits for, as the execution's status summary: many clients know no conditions.
+ * A rule whose work waits is told by the work. */
+static void summarize(struct pen_engine *engine, const struct stage_run *run)
+{
+    static const char *const kinds[] = {
+        [PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY] = "beforeEntry",
+        [PEN__CONDITION_KIND__CONDITION_ON_SUCCESS] = "onSuccess",
+        [PEN__CONDITION_KIND__CONDITION_ON_FAILURE] = "onFailure",
+    };
+    Pen__ExecutionRow *row = run->execution->row;
+    char *summary = NULL;
+    if (execution_ended(run->execution))
+        return; /* it says how it ended */
+    for (size_t i = 0; i < run->rules_count && summary == NULL; i++) {
+        const Pen__RuleExecutionRow *rule = run->rules[i]->row;
+        if (rule->status == PEN__ACTION_STATUS__ACTION_IN_PROGRESS &&
+            (size_t)rule->kind < sizeof kinds / sizeof kinds[0])
+            summary = mem_format("Stage '%s' waits for rule '%s' of its %s condition%s%s",
+                                 run->row->stage, rule->rule, kinds[rule->kind],
+                                 rule->summary != NULL ? ": " : "",
+                                 rule->summary != NULL ? rule->summary : "");
+    }
+    if (!pen_str_equal(summary, row->status_summary)) {
+        mem_set_text(&row->status_summary, summary);
+        entity_touch(engine, &run->execution->entity);
+    }
+    free(summary);
+}
+
 static void changed(struct pen_engine *engine, struct stage_run *run)
 {
+    summarize(engine, run);
     entity_touch(engine, &run->entity);
     execution_work(engine, run->execution);
 }

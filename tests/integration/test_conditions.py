@@ -65,11 +65,17 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     assert {n: r["status"] for n, r in rules.items()} == {"Hours": "InProgress",
                                                           "Same": "Succeeded"}
     assert "opens at" in rules["Hours"]["summary"]
+    whole = system.aws("get-pipeline-execution", "--pipeline-name", "mill",
+                       "--pipeline-execution-id", identity)["pipelineExecution"]
+    assert whole["statusSummary"].startswith(
+        "Stage 'Build' waits for rule 'Hours' of its beforeEntry condition: Waiting for the window:")
     text = system.penstock("status", "mill").stdout
     assert "stage Build: condition beforeEntry InProgress, " in text
     assert "    rule Hours: Waiting for the window: it opens at " in text
     system.penstock("override", "mill", "Build", identity)
     system.wait_execution("mill", identity)
+    assert "statusSummary" not in api.call("GetPipelineExecution", {
+        "pipelineName": "mill", "pipelineExecutionId": identity})["pipelineExecution"]
     state = stage_state(api, "beforeEntryConditionState")
     assert state["latestExecution"]["status"] == "Overridden"
     page = api.call("ListRuleExecutions", {"pipelineName": "mill", "maxResults": 1})

@@ -96,6 +96,18 @@ static void test_entry_skips(void **state)
 }
 
 /* The world begins at 00:16:40 on the first day. */
+/* What the execution says of itself while it is under way; NULL: nothing. */
+static void assert_summary(struct world *w, const char *id, const char *text)
+{
+    Pen__ExecutionRow *row =
+        world_row(w, PEN__ROW_KIND__ROW_EXECUTION, id, &pen__execution_row__descriptor);
+    if (text == NULL)
+        assert_null(row->status_summary);
+    else
+        assert_string_equal(row->status_summary, text);
+    mem_free_message(row);
+}
+
 static void test_window_opens(void **state)
 {
     (void)state;
@@ -107,6 +119,10 @@ static void test_window_opens(void **state)
     assert_rule(&w, "w", PEN__ACTION_STATUS__ACTION_IN_PROGRESS);
     assert_true(world_explains(&w, "p", "window_closed"));
     assert_non_null(strstr(w.reply->reasons[0]->sentence, "1970-01-01 03:00:00 UTC"));
+    assert_summary(
+        &w, id,
+        "Stage 'Deploy' waits for rule 'w' of its beforeEntry condition: Waiting for the "
+        "window: it opens at 1970-01-01 03:00:00 UTC");
     world_restart(&w);
     w.holding = "D";
     wait_hours(&w, 2);
@@ -116,6 +132,7 @@ static void test_window_opens(void **state)
     assert_non_null(first);
     assert_int_equal(first->started_ms, 3 * 3600 * 1000);
     mem_free_message(first);
+    assert_summary(&w, id, NULL);
     assert_condition(&w, id, ENTRY, PEN__CONDITION_STATUS__CONDITION_SUCCEEDED,
                      PEN__STAGE_STATUS__STAGE_IN_PROGRESS);
     world_finish(&w, "D", 0);
