@@ -66,7 +66,7 @@ int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err)
     if (cli->json) {
         pen_print_json(output);
     } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table;
+        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
         pen_table_begin(&table, 7, headings, 1, cli->color);
         size_t index;
         json_t *agent;

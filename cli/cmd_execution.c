@@ -244,7 +244,7 @@ static void status_print(const struct pen_cli *cli, const json_t *state)
 {
     static const char *const headings[] = {"STAGE", "ACTION",    "STATUS",
                                            "SINCE", "EXECUTION", "NOTE"};
-    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
     PEN_CLEANUP(pen_buf_release) struct pen_buf name = {0};
     int64_t now_ms = pen_clock_wall_ms();
     size_t position = 0;
@@ -301,7 +301,7 @@ static int overview_row(struct pen_cli *cli, const char *name, struct pen_table 
 static int overview(struct pen_cli *cli, struct pen_error *err)
 {
     static const char *const headings[] = {"PIPELINE", "LATEST", "CHANGED", "EXECUTION", "NOTE"};
-    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
     json_t *output = NULL;
     int rc = pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelines", json_object(),
                                 "pipelines", &output, err);
@@ -411,7 +411,7 @@ int pen_cmd_history(struct pen_cli *cli, struct pen_error *err)
         json_decref(output);
         return 0;
     }
-    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
     pen_table_begin(&table, 6, execution == NULL ? of_pipeline : of_execution,
                     execution == NULL ? 1 : 2, cli->color);
     json_t *rows = pen_json_list(output, execution == NULL ? "pipelineExecutionSummaries"

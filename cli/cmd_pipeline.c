@@ -76,7 +76,7 @@ int pen_cmd_pipeline_list(struct pen_cli *cli, struct pen_error *err)
     if (cli->json) {
         pen_print_json(output);
     } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table;
+        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
         pen_table_begin(&table, 5, headings, 5, cli->color);
         size_t index;
         json_t *row;

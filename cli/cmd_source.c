@@ -38,7 +38,7 @@ static int list(struct pen_cli *cli, const char *operation, const char *member, 
     if (cli->json) {
         pen_print_json(output);
     } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table;
+        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
         pen_table_begin(&table, columns, headings, columns, cli->color);
         size_t index;
         json_t *row;

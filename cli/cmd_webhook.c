@@ -124,7 +124,7 @@ int pen_cmd_webhook_list(struct pen_cli *cli, struct pen_error *err)
         pen_print_json(output);
         json_decref(output);
     } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table;
+        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
         pen_table_begin(&table, 5, headings, 5, cli->color);
         size_t index;
         json_t *row;

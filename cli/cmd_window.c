@@ -11,7 +11,7 @@ static void print(struct pen_cli *cli, const json_t *output)
 {
     static const char *const headings[] = {"STAGE",     "RULE",  "WINDOW",
                                            "TIME ZONE", "OPENS", "CLOSES"};
-    PEN_CLEANUP(pen_table_release) struct pen_table table;
+    PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
     pen_table_begin(&table, 6, headings, 6, cli->color);
     size_t index;
     json_t *window;

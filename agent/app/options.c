@@ -80,8 +80,9 @@ static int take(struct pen_agent_options *options, int option)
     case 'V':
         (void)printf("penstock-agent %s\n", PEN_VERSION);
         return PEN_OPTIONS_SHOWN;
-    default:
-        return wrong("unknown option", NULL);
+    default: /* getopt has said what is wrong */
+        (void)fputs("see penstock-agent --help\n", stderr);
+        return PEN_OPTIONS_WRONG;
     }
 }
 

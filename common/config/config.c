@@ -195,7 +195,7 @@ static size_t known(const struct pen_config *self, const char *name)
 const char *pen_config_text(const struct pen_config *self, const char *name)
 {
     size_t i = known(self, name);
-    CHECK(self->keys[i].type == PEN_CONFIG_TEXT);
+    CHECK(self->keys[i].type <= PEN_CONFIG_ADDRESS);
     return self->values[i].text;
 }
 
@@ -254,7 +254,7 @@ void pen_config_print(const struct pen_config *self, struct pen_buf *ret_text)
     for (size_t i = 0; i < self->count; i++) {
         const struct pen_config_value *value = &self->values[i];
         pen_buf_printf(ret_text, "%s: ", self->keys[i].name);
-        if (self->keys[i].type != PEN_CONFIG_TEXT) {
+        if (self->keys[i].type > PEN_CONFIG_ADDRESS) {
             pen_buf_puts(ret_text, value->text);
         } else { /* single quotes, where only the quote itself is special */
             pen_buf_putc(ret_text, '\'');

@@ -1,7 +1,7 @@
 /* common/config/config.h - one table of keys makes parser, checker and manual
  *
  *     static const struct pen_config_key keys[] = {
- *         {"http", PEN_CONFIG_TEXT, "127.0.0.1:7480", 0, 0, "Address and port of the API."},
+ *         {"http", PEN_CONFIG_ADDRESS, "127.0.0.1:7480", 0, 0, "Address and port of the API."},
  *         {"poll-interval", PEN_CONFIG_DURATION, "60s", 1000, 86400000, "How often ..."},
  *         {0},
  *     };
@@ -25,6 +25,7 @@
 
 enum pen_config_type {
     PEN_CONFIG_TEXT = 1, /* range: length in bytes; maximum 0: up to 4096 */
+    PEN_CONFIG_ADDRESS,  /* a text, "127.0.0.1:7480" or "[::1]:0"; without range */
     PEN_CONFIG_FLAG,     /* true or false, also yes, no, on, off */
     PEN_CONFIG_INTEGER,
     PEN_CONFIG_DURATION, /* "30s"; range and value in milliseconds */
@@ -58,7 +59,8 @@ int pen_config_set(struct pen_config *self, const char *name, const char *text, 
                    struct pen_error *err);
 
 /* Values. Asking for a key that is not in the table, or as another type, is our own mistake. The
- * text lives until the key is set again. pen_config_number is for integers, durations and sizes. */
+ * text (also of an address) lives until the key is set again. pen_config_number is for integers,
+ * durations and sizes. */
 const char *pen_config_text(const struct pen_config *self, const char *name);
 bool pen_config_flag(const struct pen_config *self, const char *name);
 int64_t pen_config_number(const struct pen_config *self, const char *name);

@@ -8,7 +8,10 @@
 #include "common/base/str.h"
 #include "common/base/units.h"
 
-enum { TEXT_MAX = 4096 };
+enum {
+    TEXT_MAX = 4096,
+    ADDRESS_MAX = 300, /* a host name has 255 bytes at most */
+};
 
 void pen_config_value_release(struct pen_config_value *value)
 {
@@ -41,6 +44,19 @@ static int text_check(const struct pen_config_key *key, const char *text, int64_
                         "the text has %" PRId64 " bytes; %" PRId64 " to %" PRId64 " are allowed",
                         length, key->minimum, maximum);
     *ret_number = length;
+    return 0;
+}
+
+/* Whether the host is an address of this machine is found out when it is bound. */
+static int address_check(const char *text, int64_t *ret_port, struct pen_error *err)
+{
+    const char *colon = strrchr(text, ':');
+    struct pen_error ignored = {0};
+    if (strlen(text) > ADDRESS_MAX || colon == NULL || colon == text ||
+        pen_integer_parse(colon + 1, 0, UINT16_MAX, ret_port, &ignored) < 0)
+        return pen_fail(
+            err, PEN_EINVAL,
+            "'%.64s' is no address and port such as 127.0.0.1:7480, the port 0 to 65535", text);
     return 0;
 }
 
@@ -95,6 +111,8 @@ static int number_parse(const struct pen_config_key *key, const char *text, int6
     switch (key->type) {
     case PEN_CONFIG_TEXT:
         return text_check(key, text, ret_number, err);
+    case PEN_CONFIG_ADDRESS:
+        return address_check(text, ret_number, err);
     case PEN_CONFIG_FLAG:
         return flag_parse(text, ret_number, err);
     case PEN_CONFIG_INTEGER:
@@ -126,7 +144,8 @@ int pen_config_value_set(const struct pen_config_key *key, const char *text, con
 
 void pen_config_key_describe(const struct pen_config_key *key, struct pen_buf *ret_text)
 {
-    static const char *const types[] = {"", "text", "true or false", "number", "duration", "size"};
+    static const char *const types[] = {
+        "", "text", "address and port", "true or false", "number", "duration", "size"};
     pen_buf_puts(ret_text, types[key->type]);
     if (key->type >= PEN_CONFIG_INTEGER) {
         char low[PEN_DURATION_TEXT_SIZE];

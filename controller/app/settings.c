@@ -13,11 +13,10 @@ enum {
 
 const struct pen_config_key pen_controller_keys[] = {
     {"data", PEN_CONFIG_TEXT, "", 0, 0, "Folder of everything that lasts. Made when missing."},
-    {"http", PEN_CONFIG_TEXT, "127.0.0.1:7480", 3, 300,
-     "Address and port of the API. Port 0 picks a free one; see endpoints.json."},
-    {"control", PEN_CONFIG_TEXT, "127.0.0.1:7420", 3, 300, "Address and port for agents."},
-    {"bulk", PEN_CONFIG_TEXT, "127.0.0.1:7421", 3, 300,
-     "Address and port for the logs and artifacts of agents."},
+    {"http", PEN_CONFIG_ADDRESS, "127.0.0.1:7480", 0, 0,
+     "Where the API is served. Port 0 picks a free one; see endpoints.json."},
+    {"control", PEN_CONFIG_ADDRESS, "127.0.0.1:7420", 0, 0, "Where agents call."},
+    {"bulk", PEN_CONFIG_ADDRESS, "127.0.0.1:7421", 0, 0, "Where agents bring logs and artifacts."},
     {"public-url", PEN_CONFIG_TEXT, "", 0, 300,
      "Where others reach the API, such as https://ci.example.org when a proxy stands before it; "
      "webhooks are shown below it. Without it: the host that the caller named, with http."},

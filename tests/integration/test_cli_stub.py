@@ -525,6 +525,15 @@ def test_why(run, stub):
     assert stub.inputs("Explain")[1] == {"pipelineName": "x", "executionId": EXECUTION}
 
 
+def test_no_listing_falls_over_without_a_controller(run):
+    """Whatever a table was to hold: a name for what went wrong, and exit code 7."""
+    for words in (["status"], ["status", "x"], ["history", "x"], ["window", "x"], ["agent", "list"],
+                  ["pipeline", "list"], ["repo", "list"], ["connection", "list"], ["webhook", "list"]):
+        said = run(*words, "--endpoint", "http://127.0.0.1:9", code=7)[1]
+        assert "cannot reach the controller at http://127.0.0.1:9 (endpoint from --endpoint)" in said
+        assert "penstock doctor" in said
+
+
 def test_a_foreign_server_is_recognised(run, stub):
     stub.operations["GetPipelineState"] = lambda _: ["no object"]
     assert "is not a JSON object" in run("status", "x", code=7)[1]

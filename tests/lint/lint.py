@@ -9,6 +9,7 @@ listed      every source file has its line in layers.txt
 symbols     objects of pure folders call nothing but what pure code may (needs --build)
 length      no function over 70 lines, no file over 700
 banned      no call that has a safe replacement, or that belongs to one folder, without a grant
+cleanup     what PEN_CLEANUP releases has a value from its first line on: any return may release it
 words       no note that work is left to do
 
 --suggest prints the lines that layers.txt lacks, with each role guessed from the file's first line.
@@ -81,6 +82,7 @@ HOMED = {
         "pthread_mutex_lock": "pen_inbox_post",
     },
 }
+NOTHING_TO_RELEASE = re.compile(r"\bPEN_CLEANUP\(\w+\)[^;={]*;")
 SECRET_COMPARE = re.compile(
     r"\b(?:memcmp|strcmp|strncmp)\s*\([^;]*\b\w*(?:secret|signature|hmac|password)\w*", re.I)
 LEFT_WORDS = re.compile(r"\b(?:%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "X" "XX", "HA" "CK")))
@@ -263,6 +265,12 @@ def check_banned(path, code, folder, name, faults):
             faults.add("banned", path, number, "a secret is compared in constant time")
 
 
+def check_cleanup(path, code, faults):
+    for match in NOTHING_TO_RELEASE.finditer(code):
+        faults.add("cleanup", path, code.count("\n", 0, match.start()) + 1,
+                   "no value yet, and released on every return: begin with one")
+
+
 def check_length(path, lines, faults):
     if len(lines) > FILE_LINES_MAX:
         faults.add("length", path, len(lines), f"{len(lines)} lines; the limit is {FILE_LINES_MAX}")
@@ -295,7 +303,9 @@ def check_file(root, path, folders, faults):
     if not path.endswith((".c", ".h")):
         return
     folder, name = folder_of(path, folders)
-    check_banned(path, strip_c(text), folder, name, faults)
+    code = strip_c(text)
+    check_banned(path, code, folder, name, faults)
+    check_cleanup(path, code, faults)
     if not path.startswith(SOURCE_FOLDERS):
         return
     if folder is None:

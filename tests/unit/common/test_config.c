@@ -14,7 +14,7 @@
 #include "common/io/file.h"
 
 static const struct pen_config_key keys[] = {
-    {"http", PEN_CONFIG_TEXT, "127.0.0.1:7480", 1, 64, "Address and port of the API."},
+    {"http", PEN_CONFIG_ADDRESS, "127.0.0.1:7480", 0, 0, "Where the API is served."},
     {"name", PEN_CONFIG_TEXT, "", 0, 0, "What to call it."},
     {"strict", PEN_CONFIG_FLAG, "true", 0, 0, "Be strict."},
     {"slots", PEN_CONFIG_INTEGER, "2", 1, 512, "How many actions run at once."},
@@ -24,6 +24,10 @@ static const struct pen_config_key keys[] = {
     {"cache-size", PEN_CONFIG_SIZE, "1GiB", 0, INT64_C(1) << 40, "Room for chunks."},
     {0},
 };
+
+#define TEXT_64   "0123456789012345678901234567890123456789012345678901234567890123"
+#define TEXT_512  TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64 TEXT_64
+#define TEXT_4097 TEXT_512 TEXT_512 TEXT_512 TEXT_512 TEXT_512 TEXT_512 TEXT_512 TEXT_512 "4"
 
 static char path[] = "/tmp/pen-test-config-XXXXXX";
 static struct pen_config *config;
@@ -95,7 +99,13 @@ static void a_bad_file_names_line_and_key_and_changes_nothing(void **state)
         {"slots: 3\ncache-size: 2000GiB\n", ":2: cache-size: 2000GiB is not between 0 and 1TiB"},
         {"slots: 3\nstrict: maybe\n", ":2: strict: 'maybe' is neither true nor false"},
         {"slots: 3\nname: [a, b]\n", ":2: name: lists"},
-        {"slots: 3\nhttp: ''\n", ":2: http: the text has 0 bytes; 1 to 64"},
+        {"slots: 3\nname: \"" TEXT_4097 "\"\n", ":2: name: the text has 4097 bytes; 0 to 4096"},
+        {"slots: 3\nhttp: ''\n", ":2: http: '' is no address and port"},
+        {"slots: 3\nhttp: 127.0.0.1\n", ":2: http: '127.0.0.1' is no address and port"},
+        {"slots: 3\nhttp: ':7480'\n", ":2: http: ':7480' is no address and port"},
+        {"slots: 3\nhttp: 127.0.0.1:65536\n", "127.0.0.1:65536' is no address and port such as"},
+        {"slots: 3\nhttp: 127.0.0.1:-1\n", "the port 0 to 65535"},
+        {"slots: 3\nhttp: 127.0.0.1:99999999999999999999\n", "the port 0 to 65535"},
         {"slots: 3\nname: {a: b}\n", ":2: name: lists"},
         {"slots: 3\n? [a]\n: b\n", ":2: lists"},
         {"slots: 3\nname: \"a\\0b\"\n", ":2: name: a zero byte"},
@@ -123,6 +133,7 @@ static void prints_what_it_reads_back(void **state)
     (void)state;
     assert_int_equal(pen_config_set(config, "name", "it's # odd", "test", &err), 0);
     assert_int_equal(pen_config_set(config, "cache-size", "5MB", "test", &err), 0);
+    assert_int_equal(pen_config_set(config, "http", "[::1]:0", "test", &err), 0);
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     pen_config_print(config, &text);
     assert_non_null(strstr(pen_buf_text(&text), "cache-size: 5MB # test\n"));
@@ -130,6 +141,7 @@ static void prints_what_it_reads_back(void **state)
     assert_int_equal(pen_config_create(keys, &config, NULL), 0);
     assert_int_equal(load(pen_buf_text(&text)), 0);
     assert_string_equal(pen_config_text(config, "name"), "it's # odd");
+    assert_string_equal(pen_config_text(config, "http"), "[::1]:0");
     assert_true(pen_config_number(config, "cache-size") == 5000000);
 }
 
