@@ -40,6 +40,10 @@ void drop_pull_request(struct pipeline *pipeline, uint64_t event);
 /* Drop tokens and request tokens whose time is over at the time of the fact. */
 void apply_expiry(struct pen_engine *engine);
 
+/* Drop the request tokens of a pipeline that is deleted: one of the same name knows nothing of
+ * them. */
+void drop_requests(struct pen_engine *engine, const char *pipeline);
+
 /* Drop the state of a stage that no declaration names any more, once nobody holds or awaits it. */
 void drop_stage_if_orphan(struct pen_engine *engine, struct pipeline *pipeline, const char *name);
 

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/check.h"
@@ -42,6 +43,28 @@ static void drop_token(struct pen_engine *engine, struct token *token)
     entity_retire(engine, &token->entity, true);
 }
 
+static void drop_request(struct pen_engine *engine, struct request_token *request)
+{
+    pen_map_remove(&engine->request_ends,
+                   (struct pen_key){(uint64_t)request->row->expires_ms, request->entity.key});
+    pen_map_remove(&engine->requests, pen_key_text(request->entity.key));
+    entity_retire(engine, &request->entity, true);
+}
+
+void drop_requests(struct pen_engine *engine, const char *pipeline)
+{
+    char *first = mem_format("%s/", pipeline);
+    struct pen_map_node *node = pen_map_from(&engine->requests, pen_key_text(first));
+    free(first);
+    while (node != NULL) {
+        struct request_token *request = pen_map_value(node);
+        node = pen_map_next(node);
+        if (!pen_str_equal(request->row->pipeline, pipeline))
+            break;
+        drop_request(engine, request);
+    }
+}
+
 void apply_expiry(struct pen_engine *engine)
 {
     struct token *token;
@@ -50,12 +73,8 @@ void apply_expiry(struct pen_engine *engine)
         drop_token(engine, token);
     struct request_token *request;
     while ((request = pen_map_first_value(&engine->request_ends)) != NULL &&
-           request->row->expires_ms <= engine->now_ms) {
-        pen_map_remove(&engine->request_ends,
-                       (struct pen_key){(uint64_t)request->row->expires_ms, request->entity.key});
-        pen_map_remove(&engine->requests, pen_key_text(request->entity.key));
-        entity_retire(engine, &request->entity, true);
-    }
+           request->row->expires_ms <= engine->now_ms)
+        drop_request(engine, request);
 }
 
 int apply_token_created(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)

@@ -394,6 +394,7 @@ static void drop_conditions(struct stage_run *run)
 static void count_retry(Pen__StageExecutionRow *row, bool automatic)
 {
     SET(row, attempt, row->attempt + 1);
+    SET(row, retried_by_itself, automatic);
     if (automatic)
         SET(row, automatic_retries, row->automatic_retries + 1);
     else

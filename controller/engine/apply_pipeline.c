@@ -46,6 +46,7 @@ int apply_pipeline_created(struct pen_engine *engine, const Pen__Fact *fact, str
     row->created_by = mem_text(fact->by);
     row->account = mem_text(engine->setting->row->account);
     row->region = mem_text(engine->setting->row->region);
+    SET(row, created_order, engine->setting->row->last_order);
     struct entity *entity = entity_add(engine, PEN__ROW_KIND__ROW_PIPELINE, row);
     entity_touch(engine, entity);
     add_version(engine, fact, declaration);
@@ -150,6 +151,7 @@ int apply_pipeline_deleted(struct pen_engine *engine, const Pen__Fact *fact, str
             delete_old_version(engine, pipeline, number);
     }
     timer_disarm(engine, &pipeline->timer);
+    drop_requests(engine, pipeline->row->name);
     pen_map_remove(&engine->pipelines, pen_key_text(pipeline->row->name));
     entity_retire(engine, &pipeline->entity, true);
     return 0;

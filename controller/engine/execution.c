@@ -184,6 +184,10 @@ static int check_variables(const Pen__PipelineDeclaration *declaration,
 {
     for (size_t i = 0; i < request->n_variables; i++) {
         bool declared = false;
+        if (given_value(request, request->variables[i]->name) != request->variables[i])
+            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                                "variables[%zu].name: variable '%s' is given twice", i,
+                                request->variables[i]->name);
         for (size_t j = 0; j < declaration->n_variables && !declared; j++)
             declared = pen_str_equal(declaration->variables[j]->name, request->variables[i]->name);
         if (!declared)
@@ -201,16 +205,37 @@ static int check_variables(const Pen__PipelineDeclaration *declaration,
     return 0;
 }
 
+/* Why this source action cannot be told its revision; NULL: it can. */
+static const char *why_no_override(const Pen__PipelineDeclaration *declaration,
+                                   const Pen__StartExecution *request, size_t i)
+{
+    const Pen__SourceOverride *override = request->overrides[i];
+    int index = action_index(declaration->stages[0], override->action);
+    if (index < 0)
+        return "the pipeline has no such source action";
+    for (size_t k = 0; k < i; k++)
+        if (pen_str_equal(request->overrides[k]->action, override->action))
+            return "it is given twice";
+    if (pen_action_is_custom(declaration->stages[0]->actions[index]->action_type_id))
+        return "its job worker tells the revision";
+    return NULL;
+}
+
 static int check_overrides(const Pen__PipelineDeclaration *declaration,
                            const Pen__StartExecution *request, struct pen_error *err)
 {
+    if (request->n_overrides > 0 && pen_str_equal(declaration->pipeline_type, "V1"))
+        return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                            "sourceRevisions: pipeline '%s' is of type V1, which has none: set "
+                            "pipelineType to V2 for them",
+                            declaration->name);
     for (size_t i = 0; i < request->n_overrides; i++) {
         const Pen__SourceOverride *override = request->overrides[i];
-        if (action_index(declaration->stages[0], override->action) < 0)
+        const char *why = why_no_override(declaration, request, i);
+        if (why != NULL)
             return pen_fail_api(err, PEN_EINVAL, "ValidationException",
-                                "sourceRevisions[%zu].actionName: pipeline '%s' has no source "
-                                "action '%s'",
-                                i, declaration->name, override->action);
+                                "sourceRevisions[%zu].actionName '%s' of pipeline '%s': %s", i,
+                                override->action, declaration->name, why);
         if (!pen_str_equal(override->revision_type, "COMMIT_ID"))
             return pen_fail_api(err, PEN_EINVAL, "ValidationException",
                                 "sourceRevisions[%zu].revisionType: source action '%s' takes a "

@@ -87,6 +87,11 @@ static int find_transition(const struct pipeline *pipeline, const Pen__ChangeTra
         *ret_stage = declaration->stages[i]->name;
         return 0;
     }
+    /* A stage that was taken away keeps its gate while PARALLEL executions wait in front of it. */
+    if (!request->disable && !request->outbound && find_stage(pipeline, request->stage) != NULL) {
+        *ret_stage = request->stage;
+        return 0;
+    }
     return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
                         "pipeline '%s' has no stage '%s'", pipeline->row->name, request->stage);
 }

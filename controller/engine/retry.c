@@ -23,11 +23,9 @@ static const char *why_never_there(const struct pen_engine *engine, const struct
 {
     const Pen__ExecutionRow *row = request->execution;
     const struct execution *latest = find_execution(engine, stage->row->latest_execution_id);
-    /* An execution of a deleted pipeline that had the same name is not of this one. */
     if (row == NULL || request->stage_execution != NULL ||
         !pen_str_equal(row->id, request->execution_id) ||
-        !pen_str_equal(row->pipeline, request->pipeline) ||
-        row->started_ms < pipeline->row->created_ms ||
+        !pen_str_equal(row->pipeline, request->pipeline) || execution_of_former(pipeline, row) ||
         (latest != NULL && latest->row->order > row->order))
         return NULL;
     switch ((int)row->status) {

@@ -39,10 +39,9 @@ static int check_target(const struct pipeline *pipeline, const Pen__Rollback *re
                         struct pen_error *err)
 {
     const Pen__ExecutionRow *target = request->target;
-    /* An execution of a deleted pipeline that had the same name is not of this one. */
     if (target == NULL || !pen_str_equal(target->id, request->target_execution_id) ||
         !pen_str_equal(target->pipeline, request->pipeline) ||
-        target->started_ms < pipeline->row->created_ms)
+        execution_of_former(pipeline, target))
         return pen_fail_api(err, PEN_ENOTFOUND, "PipelineExecutionNotFoundException",
                             "pipeline '%s' has no execution '%s'", request->pipeline,
                             request->target_execution_id);

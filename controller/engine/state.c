@@ -425,6 +425,13 @@ bool execution_ended(const struct execution *execution)
            execution->row->status != PEN__EXECUTION_STATUS__EXECUTION_STOPPING;
 }
 
+bool execution_of_former(const struct pipeline *pipeline, const Pen__ExecutionRow *row)
+{
+    /* Pipelines that an older controller has made do not know their order. */
+    return row->order <= pipeline->row->created_order ||
+           row->started_ms < pipeline->row->created_ms;
+}
+
 bool execution_parallel(const struct execution *execution)
 {
     return pen_str_equal(execution->row->mode, "PARALLEL");

@@ -332,6 +332,10 @@ struct job_queue *job_queue_find(const struct pen_engine *engine, const Pen__Act
 /* The stage run at row->stage_index, NULL before the first entry. */
 struct stage_run *current_run(const struct execution *execution);
 bool execution_ended(const struct execution *execution);
+
+/* It ran by a pipeline of the same name that has been deleted since. */
+bool execution_of_former(const struct pipeline *pipeline, const Pen__ExecutionRow *row);
+
 bool execution_parallel(const struct execution *execution);
 
 /* Whether it is a ROLLBACK execution. */

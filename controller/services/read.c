@@ -61,15 +61,21 @@ static int no_execution(struct pen_error *err, const char *pipeline, const char 
                         "Pipeline '%s' has no execution with id '%s'", pipeline, id);
 }
 
-int pen_read_execution(const struct pen_call *call, const char *pipeline, const char *id,
-                       Pen__ExecutionRow **ret_row, struct pen_error *err)
+bool pen_execution_is_of(const Pen__PipelineRow *pipeline, const Pen__ExecutionRow *row)
+{
+    return pen_str_equal(row->pipeline, pipeline->name) && row->order > pipeline->created_order &&
+           row->started_ms >= pipeline->created_ms;
+}
+
+int pen_read_execution(const struct pen_call *call, const Pen__PipelineRow *pipeline,
+                       const char *id, Pen__ExecutionRow **ret_row, struct pen_error *err)
 {
     PEN_CLEANUP(pen_message_destroy) Pen__ExecutionRow *row = NULL;
     int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_EXECUTION, id, &row, err);
     if (rc < 0)
         return rc;
-    if (row == NULL || !pen_str_equal(row->pipeline, pipeline))
-        return no_execution(err, pipeline, id);
+    if (row == NULL || !pen_execution_is_of(pipeline, row))
+        return no_execution(err, pipeline->name, id);
     *ret_row = TAKE_PTR(row);
     return 0;
 }
@@ -96,18 +102,20 @@ int pen_read_stage_execution(const struct pen_call *call, const char *execution_
     return read_pair(call, PEN__ROW_KIND__ROW_STAGE_EXECUTION, execution_id, stage, ret_row, err);
 }
 
-int pen_read_latest_execution(const struct pen_call *call, const char *pipeline,
+int pen_read_latest_execution(const struct pen_call *call, const Pen__PipelineRow *pipeline,
                               Pen__ExecutionRow **ret_row, struct pen_error *err)
 {
-    const struct pen_list_query query = {
-        .kind = PEN__ROW_KIND__ROW_EXECUTION, .pipeline = pipeline, .limit = 1};
+    const struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_EXECUTION,
+                                         .pipeline = pipeline->name,
+                                         .after_order = pipeline->created_order,
+                                         .limit = 1};
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     int rc = pen_read_list(call, &query, &rows, err);
     if (rc < 0)
         return rc;
     if (rows.count == 0)
         return pen_fail_api(err, PEN_ENOTFOUND, "PipelineExecutionNotFoundException",
-                            "Pipeline '%s' has not run yet", pipeline);
+                            "Pipeline '%s' has not run yet", pipeline->name);
     *ret_row = (Pen__ExecutionRow *)TAKE_PTR(rows.rows[0]);
     return 0;
 }

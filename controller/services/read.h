@@ -15,9 +15,12 @@ int pen_read_pipeline(const struct pen_call *call, const char *name, Pen__Pipeli
 int pen_read_version(const struct pen_call *call, const char *name, int32_t version,
                      Pen__PipelineVersionRow **ret_row, struct pen_error *err);
 
+/* Whether it ran by this pipeline, and not by a deleted one that had the same name. */
+bool pen_execution_is_of(const Pen__PipelineRow *pipeline, const Pen__ExecutionRow *row);
+
 /* An execution of this pipeline. Errors: PipelineExecutionNotFoundException. */
-int pen_read_execution(const struct pen_call *call, const char *pipeline, const char *id,
-                       Pen__ExecutionRow **ret_row, struct pen_error *err);
+int pen_read_execution(const struct pen_call *call, const Pen__PipelineRow *pipeline,
+                       const char *id, Pen__ExecutionRow **ret_row, struct pen_error *err);
 
 /* A row that need not be there: *ret_row (pointer to a row pointer) is then NULL. */
 int pen_read_optional(const struct pen_call *call, Pen__RowKind kind, const char *key,
@@ -35,7 +38,7 @@ int pen_read_stage_execution(const struct pen_call *call, const char *execution_
                              struct pen_error *err);
 
 /* The pipeline's latest execution: PipelineExecutionNotFoundException when it has none. */
-int pen_read_latest_execution(const struct pen_call *call, const char *pipeline,
+int pen_read_latest_execution(const struct pen_call *call, const Pen__PipelineRow *pipeline,
                               Pen__ExecutionRow **ret_row, struct pen_error *err);
 
 /* Copies of rows, as many as a list query finds. */

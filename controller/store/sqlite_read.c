@@ -89,6 +89,8 @@ static int list_part(struct pen_backend *self, bool ordered, const struct pen_li
         rc = sqlite3_bind_int64(statement, 3, (sqlite3_int64)limit);
     if (rc == SQLITE_OK && shape >= 1)
         rc = pen_sqlite_bind_text(statement, 4, query->pipeline);
+    if (rc == SQLITE_OK && shape == 1 && ordered)
+        rc = sqlite3_bind_int64(statement, 6, (sqlite3_int64)query->after_order);
     if (rc == SQLITE_OK && shape == 2)
         rc = pen_sqlite_bind_text(statement, 5, query->execution);
     if (rc != SQLITE_OK)
@@ -107,7 +109,7 @@ int pen_backend_list(struct pen_backend *self, const struct pen_list_query *quer
     if (query->after_key == NULL)
         code = list_part(self, true, query, query->limit, each, context, &count, err);
     /* Rows of a kind all have an order or none has: looking for the others would walk them all. */
-    if (code == 0 && query->before_order == 0 && count == 0)
+    if (code == 0 && query->before_order == 0 && query->after_order == 0 && count == 0)
         code = list_part(self, false, query, query->limit, each, context, &count, err);
     return code < 0 ? code : 0;
 }

@@ -5,6 +5,7 @@
 /* A list is of rows with an order or of rows without, each with an index that fits. `+` keeps a
  * column from choosing the index: keys are sorted within one pipeline or execution. */
 #define ORDERED "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord > 0 AND ord < ?2"
+#define BETWEEN "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord > ?6 AND ord < ?2"
 #define KEYED   "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord = 0 AND key > ?2"
 #define WITHIN  "SELECT kind, key, body FROM row WHERE kind = ?1 AND ord = 0 AND +key > ?2"
 #define NEWEST  " ORDER BY ord DESC LIMIT ?3"
@@ -29,7 +30,7 @@ static const char *const statements[PEN_SQL_COUNT] = {
     [PEN_SQL_LIVE] = "SELECT kind, key, body FROM row WHERE live = 1 ORDER BY kind, key",
     [PEN_SQL_GET] = "SELECT body FROM row WHERE kind = ?1 AND key = ?2",
     [PEN_SQL_LIST_ORDERED] = ORDERED NEWEST,
-    [PEN_SQL_LIST_ORDERED_PIPELINE] = ORDERED " AND pipeline = ?4" NEWEST,
+    [PEN_SQL_LIST_ORDERED_PIPELINE] = BETWEEN " AND pipeline = ?4" NEWEST,
     [PEN_SQL_LIST_ORDERED_EXECUTION] =
         ORDERED " AND execution = ?5 AND (?4 IS NULL OR +pipeline = ?4)" NEWEST,
     [PEN_SQL_LIST_KEYED] = KEYED BY_KEY,

@@ -57,6 +57,7 @@ struct pen_list_query {
     const char *pipeline;  /* only this pipeline's; NULL: any */
     const char *execution; /* only this execution's; NULL: any */
     uint64_t before_order; /* newest first, below this order; 0: from the newest */
+    uint64_t after_order;  /* of one pipeline: above this order */
     const char *after_key; /* rows without order: by key, after this; NULL: from the first */
     size_t limit;          /* 1 to 10,000 */
 };

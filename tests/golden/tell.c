@@ -542,8 +542,11 @@ static const char *stage_status(struct story *self, const char *execution_id, co
     if (row->rollback)
         pen_buf_puts(retries, ", type ROLLBACK");
     if (row->automatic_retries > 0 || row->manual_retries > 0)
-        pen_buf_printf(retries, ", retries: %u automatic, %u manual", row->automatic_retries,
-                       row->manual_retries);
+        pen_buf_printf(retries, ", retries: %u automatic, %u manual%s", row->automatic_retries,
+                       row->manual_retries,
+                       row->automatic_retries == 0 || row->manual_retries == 0 ? ""
+                       : row->retried_by_itself ? ", the last automatic"
+                                                : ", the last manual");
     const char *word = WORD(stage_words, row->status);
     mem_free_message(row);
     return word;

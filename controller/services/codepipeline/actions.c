@@ -201,13 +201,14 @@ static void keep_latest(struct pen_rows *rows, uint64_t before)
     rows->count = kept;
 }
 
-static int read_rows(struct pen_call *call, const struct asked *asked, struct pen_rows *ret_rows,
-                     struct pen_error *err)
+static int read_rows(struct pen_call *call, const Pen__PipelineRow *pipeline,
+                     const struct asked *asked, struct pen_rows *ret_rows, struct pen_error *err)
 {
     struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_ACTION_EXECUTION,
                                    .pipeline = asked->pipeline,
                                    .execution = asked->execution,
                                    .before_order = asked->before,
+                                   .after_order = pipeline->created_order,
                                    .limit = asked->size + 1};
     if (asked->latest) {
         query.before_order = 0;
@@ -250,10 +251,10 @@ static int list_actions(struct pen_call *call, struct asked *asked, struct pen_e
     if ((rc = pen_read_pipeline(call, asked->pipeline, &pipeline, err)) < 0)
         return rc;
     if (asked->execution != NULL &&
-        (rc = pen_read_execution(call, asked->pipeline, asked->execution, &execution, err)) < 0)
+        (rc = pen_read_execution(call, pipeline, asked->execution, &execution, err)) < 0)
         return rc;
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
-    if ((rc = read_rows(call, asked, &rows, err)) < 0)
+    if ((rc = read_rows(call, pipeline, asked, &rows, err)) < 0)
         return rc;
     size_t shown = rows.count < asked->size ? rows.count : asked->size;
     if ((rc = put_rows(call, &rows, shown, err)) < 0)

@@ -183,7 +183,7 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
     pen_buf_printf(scope, "%s/%s/%d", name, id == NULL ? "" : id, only_latest);
     int rc = pen_buf_ok(scope, err);
     if (rc < 0 || (rc = pen_read_pipeline(call, name, &pipeline, err)) < 0 ||
-        (id != NULL && (rc = pen_read_execution(call, name, id, &execution, err)) < 0) ||
+        (id != NULL && (rc = pen_read_execution(call, pipeline, id, &execution, err)) < 0) ||
         (rc = pen_page_get_number(call, pen_buf_text(scope), &before, err)) < 0)
         return rc;
     size_t size = pen_page_size(call, RULES_PAGE_MAX);
@@ -191,6 +191,7 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
                                          .pipeline = name,
                                          .execution = id,
                                          .before_order = before,
+                                         .after_order = pipeline->created_order,
                                          .limit = only_latest ? RULES_OF_EXECUTION_MAX : size + 1};
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     if ((rc = pen_read_list(call, &query, &rows, err)) < 0 ||

@@ -74,7 +74,7 @@ int pen_get_pipeline_execution(struct pen_call *call, struct pen_error *err)
     PEN_CLEANUP(pen_message_destroy) Pen__PipelineRow *pipeline = NULL;
     PEN_CLEANUP(pen_message_destroy) Pen__ExecutionRow *row = NULL;
     int rc = pen_read_pipeline(call, name, &pipeline, err);
-    if (rc < 0 || (rc = pen_read_execution(call, name, id, &row, err)) < 0)
+    if (rc < 0 || (rc = pen_read_execution(call, pipeline, id, &row, err)) < 0)
         return rc;
     json_t *object = pen_put_object(call, pen_output(call), "pipelineExecution");
     pen_put_string(call, object, "pipelineName", row->pipeline);
@@ -112,7 +112,7 @@ static int passes(struct pen_call *call, const Pen__PipelineRow *pipeline,
 {
     *ret_passes = stage == NULL;
     if (stage == NULL || row->pipeline_version != pipeline->version ||
-        row->started_ms < pipeline->created_ms)
+        !pen_execution_is_of(pipeline, row))
         return 0;
     PEN_CLEANUP(pen_message_destroy) Pen__StageExecutionRow *of_stage = NULL;
     int rc = pen_read_stage_execution(call, row->id, stage, &of_stage, err);
@@ -139,6 +139,7 @@ int pen_list_pipeline_executions(struct pen_call *call, struct pen_error *err)
     const struct pen_list_query query = {.kind = PEN__ROW_KIND__ROW_EXECUTION,
                                          .pipeline = name,
                                          .before_order = before,
+                                         .after_order = pipeline->created_order,
                                          .limit = stage == NULL ? size + 1 : EXECUTIONS_SCAN_MAX};
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     if ((rc = pen_read_list(call, &query, &rows, err)) < 0)

@@ -69,9 +69,10 @@ static void put_retries(struct pen_call *call, json_t *stage, const Pen__StageEx
     json_t *retries = pen_put_object(call, stage, "retryStageMetadata");
     pen_put_integer(call, retries, "autoStageRetryAttempt", row->automatic_retries);
     pen_put_integer(call, retries, "manualStageRetryAttempt", row->manual_retries);
-    /* The automatic one is the first: a person is asked only when it has not helped. */
+    /* Rows of an older controller do not say which was the latest. */
+    bool automatic = row->has_retried_by_itself ? row->retried_by_itself : row->manual_retries == 0;
     pen_put_string(call, retries, "latestRetryTrigger",
-                   row->manual_retries > 0 ? "ManualStageRetry" : "AutomatedStageRetry");
+                   automatic ? "AutomatedStageRetry" : "ManualStageRetry");
 }
 
 static int put_latest_stage(struct pen_call *call, json_t *stage, const Pen__StageStateRow *state,
@@ -175,6 +176,8 @@ static int put_action(struct pen_call *call, json_t *list, const char *name,
                                    latest->action_execution_id, &row, err);
         if (rc < 0 || row == NULL)
             return rc;
+        if (!pen_str_equal(row->execution_id, state->latest_execution_id))
+            return 0; /* the execution that is in the stage now has not come to it */
         put_action_execution(call, action, row);
         *unexplained |= wants_explaining(row);
         if ((rc = put_revision(call, action, row, err)) < 0 ||

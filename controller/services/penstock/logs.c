@@ -98,8 +98,8 @@ static int find_action(struct pen_call *call, struct view *view, struct pen_erro
     int rc = pen_read_pipeline(call, pipeline, &row, err);
     if (rc < 0)
         return rc;
-    rc = execution_id != NULL ? pen_read_execution(call, pipeline, execution_id, &execution, err)
-                              : pen_read_latest_execution(call, pipeline, &execution, err);
+    rc = execution_id != NULL ? pen_read_execution(call, row, execution_id, &execution, err)
+                              : pen_read_latest_execution(call, row, &execution, err);
     return rc < 0 ? rc : find_in_execution(call, execution->id, view, err);
 }
 

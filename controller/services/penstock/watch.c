@@ -122,8 +122,8 @@ static int find_execution(struct pen_call *call, Pen__ExecutionRow **ret_row, st
     if (rc < 0)
         return rc;
     if (id != NULL)
-        return pen_read_execution(call, name, id, ret_row, err);
-    rc = pen_read_latest_execution(call, name, ret_row, err);
+        return pen_read_execution(call, pipeline, id, ret_row, err);
+    rc = pen_read_latest_execution(call, pipeline, ret_row, err);
     return rc == PEN_ENOTFOUND && wait_for(call, "") ? 0 : rc;
 }
 

@@ -133,6 +133,13 @@ static void test_lists_page(void **state)
     assert_list(reader, query, "e3 ");
     query.before_order = 3;
     assert_list(reader, query, "");
+    query = (struct pen_list_query){
+        .kind = executions, .pipeline = "web", .after_order = 4, .limit = 3};
+    assert_list(reader, query, "e8 e7 e5 ");
+    query.before_order = 7;
+    assert_list(reader, query, "e5 ");
+    query.before_order = 5;
+    assert_list(reader, query, "");
     query = (struct pen_list_query){.kind = executions, .execution = "e4", .limit = 5};
     assert_list(reader, query, "e4 ");
     query.pipeline = "api"; /* both have to fit */
