@@ -182,9 +182,14 @@ enum {
      * say another number. */
     PEN_LIMIT_PARALLEL_ACTIONS = 5,
 
-    /* The most that the configuration may say of the three above, and of webhooks, custom action
-     * types and polling pipelines: lists of executions and their actions are walked, and rows of
-     * all the others are loaded at each start. */
+    /* PARALLEL executions of one pipeline that have failed or were stopped and can still be
+     * retried: nothing takes their place, so that they would be kept in memory for ever. Retries
+     * come soon after the failure or never. */
+    PEN_LIMIT_PARALLEL_RETRYABLE = 20,
+
+    /* The most that the configuration may say of the three quotas above, and of webhooks, custom
+     * action types and polling pipelines: lists of executions and their actions are walked, and
+     * rows of all the others are loaded at each start. */
     PEN_LIMIT_PIPELINES_CONFIGURED = 100 * 1000,
     PEN_LIMIT_PIPELINE_EXECUTIONS_CONFIGURED = 10 * 1000,
     PEN_LIMIT_PARALLEL_ACTIONS_CONFIGURED = 1000,

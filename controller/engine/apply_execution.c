@@ -212,17 +212,36 @@ int apply_execution_stopping(struct pen_engine *engine, const Pen__Fact *fact,
     return 0;
 }
 
-/* A failed or stopped execution can be retried as long as no other has entered its stage. */
+/* A failed or stopped execution can be retried as long as no other has entered its stage; in
+ * PARALLEL mode as long as it is one of the newest. */
 static bool retryable(const struct execution *execution)
 {
     const struct stage_run *run = current_run(execution);
-    if (run == NULL || execution_parallel(execution) || execution_outdated(execution))
+    if (run == NULL || execution_outdated(execution))
         return false;
     if (run->row->status != PEN__STAGE_STATUS__STAGE_FAILED &&
         run->row->status != PEN__STAGE_STATUS__STAGE_STOPPED)
         return false;
+    if (execution_parallel(execution))
+        return true;
     const struct stage_state *stage = find_stage(execution->pipeline, run->row->stage);
     return stage != NULL && pen_str_equal(stage->row->latest_execution_id, execution->row->id);
+}
+
+static void forget_oldest_parallel(struct pen_engine *engine, const struct pipeline *pipeline)
+{
+    struct execution *oldest = NULL;
+    size_t count = 0;
+    for (struct pen_map_node *node = pen_map_last(&pipeline->executions); node != NULL;
+         node = pen_map_previous(node)) {
+        struct execution *execution = pen_map_value(node);
+        if (!execution_parallel(execution) || !execution_ended(execution))
+            continue;
+        oldest = execution;
+        count++;
+    }
+    if (count > PEN_LIMIT_PARALLEL_RETRYABLE)
+        execution_forget(engine, oldest);
 }
 
 int apply_execution_ended(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
@@ -243,6 +262,8 @@ int apply_execution_ended(struct pen_engine *engine, const Pen__Fact *fact, stru
     execution->pipeline->running--;
     if (!retryable(execution))
         execution_forget(engine, execution);
+    else if (execution_parallel(execution))
+        forget_oldest_parallel(engine, execution->pipeline);
     return 0;
 }
 

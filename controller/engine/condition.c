@@ -278,17 +278,21 @@ static bool has_failed_by(const struct stage_run *run, Pen__ConditionKind kind)
            run->row->status == PEN__STAGE_STATUS__STAGE_FAILED;
 }
 
-static bool is_occupied(const struct pen_engine *engine, const struct stage_state *stage)
+/* Whether others keep the execution of this run out of the stage. */
+static bool is_occupied(const struct pen_engine *engine, const struct stage_state *stage,
+                        const struct stage_run *run)
 {
-    return stage->row->holder != NULL || rollback_waits(engine, stage);
+    return !execution_parallel(run->execution) &&
+           (stage->row->holder != NULL || rollback_waits(engine, stage));
 }
 
 bool condition_may_be_overridden(const struct pen_engine *engine, const struct stage_run *run)
 {
     const struct stage_state *stage =
         run == NULL ? NULL : find_stage(run->execution->pipeline, run->row->stage);
-    return stage != NULL && !is_occupied(engine, stage) &&
-           pen_str_equal(stage->row->latest_execution_id, run->row->execution_id) &&
+    return stage != NULL && !is_occupied(engine, stage, run) &&
+           (execution_parallel(run->execution) ||
+            pen_str_equal(stage->row->latest_execution_id, run->row->execution_id)) &&
            (has_failed_by(run, PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY) ||
             has_failed_by(run, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS));
 }
@@ -311,7 +315,7 @@ static int check_override(const struct pen_engine *engine, const struct stage_st
                    : not_overridable(err, request, "the execution is being stopped");
     if (!has_failed_by(run, request->kind))
         return not_overridable(err, request, "it does not hold the stage up");
-    if (is_occupied(engine, stage))
+    if (is_occupied(engine, stage, run))
         return not_overridable(err, request, "another execution is in the stage");
     return check_room(engine, run->execution->pipeline, run->execution->row->mode, err);
 }
@@ -334,8 +338,7 @@ int handle_override_condition(struct pen_engine *engine, const Pen__Input *input
     if (execution == NULL &&
         pen_str_equal(pipeline->current->row->declaration->execution_mode, "PARALLEL"))
         return not_overridable(err, request,
-                               "it is not under way, and executions of a pipeline in PARALLEL mode "
-                               "do not go on once they have ended");
+                               "it is neither under way nor among the newest that have failed");
     if (!parallel && !pen_str_equal(stage->row->latest_execution_id, request->execution_id))
         return pen_fail_api(err, PEN_ECONFLICT, "NotLatestPipelineExecutionException",
                             "execution '%s' is not the latest that has entered stage '%s'",

@@ -4,8 +4,11 @@
  *     FAILED_ACTIONS     what did not succeed           what has failed, beside its siblings
  *     ALL_ACTIONS        the whole stage                refused
  *
- * The execution keeps its id. It can be retried until another one enters the stage.
+ * The execution keeps its id. It can be retried until another one enters the stage; in PARALLEL
+ * mode, where others do not matter, until newer ones have failed, PEN_LIMIT_PARALLEL_RETRYABLE of
+ * them. A change of the pipeline ends both.
  */
+#include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 
@@ -58,6 +61,29 @@ static int check_latest(const struct pen_engine *engine, const struct pipeline *
                         request->execution_id, request->stage);
 }
 
+static bool failed_or_stopped(Pen__StageStatus status)
+{
+    return status == PEN__STAGE_STATUS__STAGE_FAILED || status == PEN__STAGE_STATUS__STAGE_STOPPED;
+}
+
+/* Why a PARALLEL execution that the engine has forgotten cannot be retried; NULL: it is not one. */
+static const char *why_not_parallel(const struct pipeline *pipeline, const Pen__RetryStage *request)
+{
+    const Pen__ExecutionRow *row = request->execution;
+    if (row == NULL || !pen_str_equal(row->id, request->execution_id) ||
+        !pen_str_equal(row->pipeline, request->pipeline) || execution_of_former(pipeline, row) ||
+        !pen_str_equal(row->mode, "PARALLEL"))
+        return NULL;
+    if (request->stage_execution == NULL)
+        return "it has not entered the stage";
+    if (!failed_or_stopped(request->stage_execution->status))
+        return "it has neither failed nor been stopped there";
+    if (row->pipeline_version != pipeline->row->version)
+        return "the pipeline has been changed";
+    return "newer executions have failed or were stopped since, too many to keep them all: start "
+           "another one, with the same source revisions if need be";
+}
+
 /* NULL: its failed actions can be made again while others run; else why not. */
 static const char *why_not_beside_siblings(const struct execution *execution,
                                            const struct stage_run *run, bool all_actions)
@@ -83,9 +109,10 @@ static const char *why_not_beside_siblings(const struct execution *execution,
 static const char *why_not_ended(const struct pen_engine *engine, const struct stage_state *stage,
                                  const struct stage_run *run)
 {
-    if (run->row->status != PEN__STAGE_STATUS__STAGE_FAILED &&
-        run->row->status != PEN__STAGE_STATUS__STAGE_STOPPED)
+    if (!failed_or_stopped(run->row->status))
         return "it has neither failed nor been stopped there";
+    if (execution_parallel(run->execution))
+        return NULL;
     if (stage->row->holder != NULL)
         return "another execution is in the stage";
     if (rollback_waits(engine, stage))
@@ -98,21 +125,30 @@ bool may_be_retried(const struct pen_engine *engine, const struct execution *exe
     const struct stage_run *run = current_run(execution);
     const struct stage_state *stage =
         run == NULL ? NULL : find_stage(execution->pipeline, run->row->stage);
-    return stage != NULL && !execution_parallel(execution) && !execution_outdated(execution) &&
+    if (run != NULL && execution_parallel(execution))
+        return why_not_ended(engine, stage, run) == NULL;
+    return stage != NULL && !execution_outdated(execution) &&
            pen_str_equal(stage->row->latest_execution_id, execution->row->id) &&
            why_not_ended(engine, stage, run) == NULL;
 }
 
+static bool is_parallel(const struct pipeline *pipeline, const struct execution *execution)
+{
+    return execution != NULL && execution->pipeline == pipeline && execution_parallel(execution);
+}
+
+/* `stage` may be gone when the execution is a PARALLEL one, which keeps its version. */
 static int check_retry(const struct pen_engine *engine, const struct pipeline *pipeline,
                        const struct stage_state *stage, const Pen__RetryStage *request,
                        struct pen_error *err)
 {
-    if (pen_str_equal(pipeline->current->row->declaration->execution_mode, "PARALLEL"))
-        return not_retryable(err, request,
-                             "executions of a pipeline in PARALLEL mode run once; start another "
-                             "one, with the same source revisions if need be");
     const struct execution *execution = find_execution(engine, request->execution_id);
-    int rc = check_latest(engine, pipeline, stage, execution, request, err);
+    const char *forgotten = execution == NULL ? why_not_parallel(pipeline, request) : NULL;
+    if (forgotten != NULL)
+        return not_retryable(err, request, forgotten);
+    int rc = is_parallel(pipeline, execution)
+                 ? 0
+                 : check_latest(engine, pipeline, stage, execution, request, err);
     if (rc < 0)
         return rc;
     if (execution == NULL)
@@ -138,7 +174,9 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
         return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
                             request->pipeline);
     const struct stage_state *stage = find_stage(pipeline, request->stage);
-    if (stage == NULL)
+    const struct execution *execution = find_execution(engine, request->execution_id);
+    bool keeps_stage = is_parallel(pipeline, execution) && find_run(execution, request->stage);
+    if (stage == NULL && !keeps_stage)
         return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
                             "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
     int rc = check_retry(engine, pipeline, stage, request, err);

@@ -102,9 +102,18 @@ def test_parallel_runs_side_by_side(system, api):
     system.wait_execution(NAME, ids[2])
     system.penstock("reject", NAME)
     system.wait_execution(NAME, ids[0], ("Failed",))
-    why = fails("StageNotRetryableException", api, "RetryStageExecution", pipelineName=NAME,
-                stageName="Ask", pipelineExecutionId=ids[0], retryMode="ALL_ACTIONS")
-    assert "PARALLEL" in why
+    retry = {"pipelineName": NAME, "stageName": "Ask", "retryMode": "ALL_ACTIONS"}
+    fails("StageNotRetryableException", api, "RetryStageExecution", pipelineExecutionId=ids[1],
+          **retry)
+    api.call("RetryStageExecution", retry | {"pipelineExecutionId": ids[0]})
+    wait_for(lambda: token(api, ids[0]) not in (None, tokens[0]), "another approval")
+    system.penstock("stop", NAME, ids[0], "--abandon")
+    system.wait_execution(NAME, ids[0], ("Stopped",))
+    system.controller.kill()
+    system.start_controller()
+    system.penstock("retry", NAME, "Ask", ids[0])
+    system.penstock("approve", NAME)
+    system.wait_execution(NAME, ids[0])
 
 
 def test_no_more_than_fifty_at_once(system, api):

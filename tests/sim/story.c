@@ -385,8 +385,8 @@ static bool is_spoilt(const struct story *story, const struct look *look, int in
     return look->status[index] == PEN__EXECUTION_STATUS__EXECUTION_FAILED && !wanted;
 }
 
-/* An execution that has failed because its action was interrupted is retried; in PARALLEL mode, or
- * behind a newer execution, that cannot be, and it stays failed. */
+/* An execution that has failed because its action was interrupted is retried; behind a newer
+ * execution, outside PARALLEL mode, that cannot be, and it stays failed. */
 static void help(struct sim *sim, const struct look *look)
 {
     struct story *story = sim->story;
@@ -394,12 +394,12 @@ static void help(struct sim *sim, const struct look *look)
         story->helps++;
         story->helping = 0;
     }
-    if (story->asked != 0 || pen_str_equal(story->plan->mode, "PARALLEL") ||
-        sim->now_ms - story->helped_ms < PATIENCE_MS)
+    if (story->asked != 0 || sim->now_ms - story->helped_ms < PATIENCE_MS)
         return;
+    bool parallel = pen_str_equal(story->plan->mode, "PARALLEL");
     for (int i = 0; i < look->count; i++) {
         bool newer = false;
-        for (int k = i + 1; k < look->count; k++)
+        for (int k = i + 1; k < look->count && !parallel; k++)
             newer |= look->stage[k] >= look->stage[i];
         if (!is_spoilt(story, look, i) || newer || story->helps >= story->may_break)
             continue;

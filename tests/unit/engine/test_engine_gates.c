@@ -139,9 +139,7 @@ static void test_room_for_executions(void **state)
         world_post(&w, PEN__INPUT__WHAT_REVISION_FOUND, found);
         assert_string_equal(w.reply->error, "ConcurrentPipelineExecutionsLimitExceededException");
         retry(&w, first);
-        assert_string_equal(w.reply->error,
-                            m == 0 ? "StageNotRetryableException"
-                                   : "ConcurrentPipelineExecutionsLimitExceededException");
+        assert_string_equal(w.reply->error, "ConcurrentPipelineExecutionsLimitExceededException");
         free(first);
         world_end(&w);
     }
