@@ -175,6 +175,8 @@ static void condition_note(const json_t *stage, const char *member, const char *
 {
     const json_t *state = json_object_get(stage, member);
     const json_t *latest = json_object_get(state, "latestExecution");
+    const json_t *condition = json_array_get(pen_json_list(state, "conditionStates"), 0);
+    const json_t *last = json_object_get(condition, "latestExecution");
     const char *status = pen_json_text(latest, "status");
     if (status[0] == 0 || strcmp(status, "Succeeded") == 0)
         return;
@@ -182,7 +184,7 @@ static void condition_note(const json_t *stage, const char *member, const char *
     pen_buf_printf(text, ": condition %s ", kind);
     pen_text_clean(status, text);
     pen_buf_puts(text, ", ");
-    pen_text_age(pen_json_time_ms(latest, "lastStatusChange"), now_ms, text);
+    pen_text_age(pen_json_time_ms(last, "lastStatusChange"), now_ms, text);
     if (pen_json_text(latest, "summary")[0] != 0) {
         pen_buf_puts(text, ": ");
         pen_text_clean(pen_json_text(latest, "summary"), text);
@@ -190,7 +192,6 @@ static void condition_note(const json_t *stage, const char *member, const char *
     pen_buf_putc(text, '\n');
     size_t index;
     json_t *rule;
-    const json_t *condition = json_array_get(pen_json_list(state, "conditionStates"), 0);
     json_array_foreach(pen_json_list(condition, "ruleStates"), index, rule)
     {
         const json_t *execution = json_object_get(rule, "latestExecution");

@@ -268,6 +268,26 @@ static void say_approval(const struct action *action, struct pen_buf *text)
                            "be rejected, and asked anew by a retry");
 }
 
+/* What is fetched: as the action's configuration names it. */
+static void say_source(const struct action *action, struct pen_buf *text)
+{
+    const char *repository = NULL;
+    const char *branch = NULL;
+    for (size_t i = 0; i < action->row->n_resolved_configuration; i++) {
+        const char *key = action->row->resolved_configuration[i]->key;
+        const char *value = action->row->resolved_configuration[i]->value;
+        if (pen_str_equal(key, "RepositoryName") || pen_str_equal(key, "FullRepositoryId"))
+            repository = value;
+        if (pen_str_equal(key, "BranchName"))
+            branch = value;
+    }
+    pen_buf_puts(text, "Its source is being fetched");
+    if (repository != NULL)
+        pen_buf_printf(text, ": repository '%s'", repository);
+    if (repository != NULL && branch != NULL)
+        pen_buf_printf(text, ", branch '%s'", branch);
+}
+
 static void say_unproven(const struct action *action, struct pen_buf *text)
 {
     pen_buf_puts(text, action->row->error_message != NULL ? action->row->error_message
@@ -291,8 +311,8 @@ static void explain_action(struct explaining *self, const struct pen_engine *eng
         return;
     case PEN__ACTION_PHASE__ACTION_SOURCE:
         predicate = "source_fetched";
-        clears = "the repository answers";
-        pen_buf_puts(&text, "Its source is being fetched");
+        clears = "the repository answers, or the fetch runs out of time (fetch-timeout)";
+        say_source(action, &text);
         break;
     case PEN__ACTION_PHASE__ACTION_APPROVAL:
         predicate = "approval_wanted";
@@ -314,8 +334,10 @@ static void explain_action(struct explaining *self, const struct pen_engine *eng
     }
     int64_t since_ms =
         action->job != NULL ? action->job->row->state_since_ms : action->row->phase_since_ms;
+    bool never = action->row->phase == PEN__ACTION_PHASE__ACTION_JOB &&
+                 !job_may_be_polled(engine, action->job);
     Pen__Reason *reason = reason_add(reply, action->run->execution->row, subject_of(action),
-                                     predicate, &text, since_ms, clears, false);
+                                     predicate, &text, since_ms, clears, never);
     if (action->row->phase != PEN__ACTION_PHASE__ACTION_APPROVAL)
         estimate(reason, history_action_left_ms(engine, action));
 }

@@ -54,6 +54,9 @@ void job_timer(struct pen_engine *engine, struct job *self);
 /* The action's time is over. */
 void job_expire(struct pen_engine *engine, struct action *action);
 
+/* Whether its action type is there, or it needs no poll any more. */
+bool job_may_be_polled(const struct pen_engine *engine, const struct job *self);
+
 /* Why the action is not done yet: a stable predicate name, its sentence, and what clears it. */
 const char *job_explain(const struct pen_engine *engine, const struct job *self,
                         struct pen_buf *ret_sentence, const char **ret_clears);

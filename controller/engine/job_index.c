@@ -144,6 +144,12 @@ static const char *explain_queued(const struct pen_engine *engine, const struct 
     return "no_worker_polls";
 }
 
+bool job_may_be_polled(const struct pen_engine *engine, const struct job *self)
+{
+    return (self->row->state != QUEUED && self->row->state != CREATED) ||
+           usable_action_type(engine, self->row->type) != NULL;
+}
+
 const char *job_explain(const struct pen_engine *engine, const struct job *self,
                         struct pen_buf *ret_sentence, const char **ret_clears)
 {
@@ -152,6 +158,8 @@ const char *job_explain(const struct pen_engine *engine, const struct job *self,
     case QUEUED:
         return explain_queued(engine, self, ret_sentence, ret_clears);
     case CREATED:
+        if (!job_may_be_polled(engine, self))
+            return explain_queued(engine, self, ret_sentence, ret_clears);
         pen_buf_puts(ret_sentence, "Its job worker asked to continue: another job is offered in ");
         say_duration(self->row->due_ms > engine->now_ms ? self->row->due_ms - engine->now_ms : 0,
                      ret_sentence);

@@ -1,5 +1,6 @@
 """Conditions of stages in a running system: states, history, windows, overrides."""
 import datetime
+import re
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     assert whole["statusSummary"].startswith(
         "Stage 'Build' waits for rule 'Hours' of its beforeEntry condition: Waiting for the window:")
     text = system.penstock("status", "mill").stdout
-    assert "stage Build: condition beforeEntry InProgress, " in text
+    assert re.search("stage Build: condition beforeEntry InProgress, [0-9.]+s ago\n", text), text
     assert "    rule Hours: Waiting for the window: it opens at " in text
     system.penstock("override", "mill", "Build", identity)
     system.wait_execution("mill", identity)
