@@ -301,6 +301,9 @@ static int check_override(const struct pen_engine *engine, const struct stage_st
                           const Pen__OverrideCondition *request, const struct stage_run *run,
                           struct pen_error *err)
 {
+    if (request->kind != PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY &&
+        request->kind != PEN__CONDITION_KIND__CONDITION_ON_SUCCESS)
+        return not_overridable(err, request, "only beforeEntry and onSuccess can be");
     if (was_skipped(request, run))
         return not_overridable(err, request, "a skipped stage cannot be overridden");
     const Pen__ConditionRun *condition = run == NULL ? NULL : condition_run(run, request->kind);

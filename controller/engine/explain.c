@@ -395,7 +395,7 @@ static void explain_rule(struct explaining *self, const struct pen_engine *engin
                mem_format("%s/%s", rule->row->pipeline, rule->row->stage), "window_closed", &text,
                rule->row->started_ms,
                rule->row->kind == PEN__CONDITION_KIND__CONDITION_ON_FAILURE
-                   ? "the window opens"
+                   ? "the window opens, or a person stops the execution: penstock stop"
                    : "the window opens, or a person overrides it: penstock override",
                false);
 }
