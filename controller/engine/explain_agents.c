@@ -107,7 +107,7 @@ struct census {
     int64_t slot_frees_ms;            /* left until a busy one of them has a slot; -1: no history */
     const struct agent *nearest;      /* with the fewest wrong labels */
     size_t nearest_misses;
-    size_t nearest_term;
+    size_t lacking[PEN_LABEL_TERMS_MAX]; /* enrolled agents for which the term does not hold */
 };
 
 enum { MISS_SLOT = 4 }; /* its place in the table above */
@@ -142,6 +142,14 @@ static void count_miss(const struct pen_engine *engine, const struct agent *agen
         census->slot_frees_ms = left_ms;
 }
 
+static void count_lacking(const struct pen_labels *labels, struct label_view *view,
+                          struct census *census)
+{
+    for (size_t i = 0; i < labels->terms_count; i++)
+        if (!pen_label_term_holds(&labels->terms[i], view_label(view, labels->terms[i].key)))
+            census->lacking[i]++;
+}
+
 static void take_census(const struct pen_engine *engine, const struct demand *demand,
                         struct census *ret_census)
 {
@@ -152,20 +160,20 @@ static void take_census(const struct pen_engine *engine, const struct demand *de
         if (agent->row->status == PEN__AGENT_STATUS__AGENT_REVOKED)
             continue;
         struct label_view view = {.engine = engine, .agent = agent};
-        size_t term = 0;
-        size_t misses = pen_labels_misses(&demand->labels, view_label, &view, &term);
+        size_t misses = pen_labels_misses(&demand->labels, view_label, &view, NULL);
         if (!is_enrolled(engine, agent)) {
             ret_census->excluded += misses == 0 ? 1 : 0;
             continue;
         }
         ret_census->enrolled++;
+        if (misses > 0)
+            count_lacking(&demand->labels, &view, ret_census);
         if (misses == 0) {
             ret_census->serving++;
             count_miss(engine, agent, ret_census);
         } else if (ret_census->nearest == NULL || misses < ret_census->nearest_misses) {
             ret_census->nearest = agent;
             ret_census->nearest_misses = misses;
-            ret_census->nearest_term = term;
         }
     }
 }
@@ -185,14 +193,33 @@ static void say_labels(const struct demand *demand, struct pen_buf *text)
 static void say_nearest(const struct pen_engine *engine, const struct demand *demand,
                         const struct census *census, struct pen_buf *text)
 {
-    const struct pen_label_term *term = &demand->labels.terms[census->nearest_term];
-    const char *value = agent_label(engine, census->nearest, term->key);
-    pen_buf_printf(text, "nearest is '%s', which lacks ", census->nearest->row->name);
-    pen_label_term_format(term, text);
-    if (value != NULL)
-        pen_buf_printf(text, " (it has %s=%s)", term->key, value);
-    if (census->nearest_misses > 1)
-        pen_buf_printf(text, " and %zu more", census->nearest_misses - 1);
+    const char *before = " ";
+    pen_buf_printf(text, "nearest is '%s', which lacks", census->nearest->row->name);
+    for (size_t i = 0; i < demand->labels.terms_count; i++) {
+        const struct pen_label_term *term = &demand->labels.terms[i];
+        const char *value = agent_label(engine, census->nearest, term->key);
+        if (pen_label_term_holds(term, value))
+            continue;
+        pen_buf_puts(text, before);
+        pen_label_term_format(term, text);
+        if (value != NULL)
+            pen_buf_printf(text, " (it has %s=%s)", term->key, value);
+        before = ", ";
+    }
+}
+
+/* How many agents lack what. */
+static void say_lacking(const struct demand *demand, const struct census *census,
+                        struct pen_buf *text)
+{
+    const char *before = "; ";
+    for (size_t i = 0; i < demand->labels.terms_count; i++) {
+        if (census->lacking[i] == 0)
+            continue;
+        pen_buf_printf(text, "%s%zu of %zu lack ", before, census->lacking[i], census->enrolled);
+        pen_label_term_format(&demand->labels.terms[i], text);
+        before = ", ";
+    }
 }
 
 /* The first reason of all. ret_told: the predicate of the table that it is, or AGENT_PREDICATES. */
@@ -313,6 +340,8 @@ static void add_first(const struct explaining *self, Pen__Reply *reply, const st
     if (census->serving > 0)
         pen_buf_printf(&text, " (of %zu enrolled agents %zu match)", census->enrolled,
                        census->serving);
+    else if (action->demand->labels.terms_count > 1)
+        say_lacking(action->demand, census, &text);
     if (*ret_told < AGENT_PREDICATES) {
         add_predicate(reply, action, census, *ret_told, &text);
         return;
