@@ -328,6 +328,7 @@ static int on_refused(struct pen_session *self, const Pen__ToAgent *frame, int64
             return 0;
         if (self->hello_repeated) { /* the newer one's Welcome was lost */
             self->hello_open = self->hello_repeated = false;
+            self->session_no = 0; /* its other words are refused alike */
             open_again(self, out, now_ms);
             return 0;
         }

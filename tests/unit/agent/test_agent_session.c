@@ -523,6 +523,23 @@ static void test_superseded_by_itself(void **state)
     assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 1);
 }
 
+/* Several words of the first session are refused, each alone, soon after the second Hello. */
+static void test_superseded_by_itself_in_many_words(void **state)
+{
+    struct world *world = *state;
+    struct pen_session_input timer = {.kind = PEN_IN_TIMER};
+    connect_session(world);
+    world->now_ms += PEN_HELLO_RETRY_MS;
+    assert_int_equal(step(world, &timer), 0);
+    assert_int_equal(welcome(world, 0, 0), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(superseded(world, world->session_no), 0);
+    assert_int_equal(world->effects[PEN_OUT_SUPERSEDED], 0);
+    world->now_ms += PEN_HELLO_RETRY_MS;
+    assert_int_equal(step(world, &timer), 0);
+    assert_int_equal(world->sent[0]->body_case, PEN__FROM_AGENT__BODY_HELLO);
+}
+
 /* That it may work again can get lost: a new session begins undrained. */
 static void test_welcome_ends_a_drain(void **state)
 {
@@ -670,6 +687,7 @@ int main(void)
         ROW(test_stale_session),
         ROW(test_superseded),
         ROW(test_superseded_by_itself),
+        ROW(test_superseded_by_itself_in_many_words),
         ROW(test_welcome_ends_a_drain),
         ROW(test_reconnect_resends),
         ROW(test_fold_at_every_record),
