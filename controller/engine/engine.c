@@ -8,6 +8,7 @@
 #include "common/base/limits.h"
 #include "controller/engine/apply.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/planted.h"
 #include "controller/engine/job.h"
 
 /* ---- life */
@@ -218,7 +219,8 @@ static void arm_timers(struct pen_engine *self)
     for (struct pen_map_node *node = pen_map_first(&self->agents); node != NULL;
          node = pen_map_next(node)) {
         struct agent *agent = pen_map_value(node);
-        agent->seen_ms = self->now_ms;
+        if (!PLANTED(SILENCE_COUNTED) || agent->seen_ms == 0)
+            agent->seen_ms = self->now_ms;
         agent_reindex(self, agent); /* its pause may be over, and its timer not have fired */
         agent_arm_timer(self, agent);
     }

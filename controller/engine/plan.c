@@ -3,6 +3,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/planted.h"
 
 void plan_key(struct pen_engine *engine, ProtobufCBinaryData public_key, const char *id, bool token)
 {
@@ -85,7 +86,7 @@ void plan_rule(struct pen_engine *engine, const struct rule *self)
 static void plan_rules(struct pen_engine *engine, const struct execution *execution)
 {
     for (size_t i = 0; i < execution->declaration->n_stages; i++) {
-        const struct stage_run *run = execution->stages[i];
+        const struct stage_run *run = PLANTED(ZONE_FORGOTTEN) ? NULL : execution->stages[i];
         for (size_t k = 0; run != NULL && k < run->rules_count; k++)
             plan_rule(engine, run->rules[k]);
     }

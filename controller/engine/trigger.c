@@ -14,6 +14,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/planted.h"
 #include "controller/model/glob.h"
 #include "controller/model/providers.h"
 
@@ -431,7 +432,8 @@ int handle_put_action_revision(struct pen_engine *engine, const Pen__Input *inpu
     SET(reply, new_revision, 0);
     const Pen__SeenRevision *put =
         find_seen(pipeline, request->stage, request->action, put_revision_name);
-    bool was_put = put != NULL && pen_str_equal(put->revision_id, request->revision_id);
+    bool was_put = !PLANTED(REVISION_FORGOTTEN) && put != NULL &&
+                   pen_str_equal(put->revision_id, request->revision_id);
     if (was_put || pen_str_equal(seen_revision(pipeline, request->stage, request->action, NULL),
                                  request->revision_id)) {
         reply->execution_id = was_put ? mem_text(put->execution_id) : NULL;

@@ -15,11 +15,12 @@
  *     10 BLOB            auditor_attempt.c: one name, one content, made by that attempt
  *     11 SESSION         auditor_agent.c
  *     12 BOUNDED         core.c, host.c, net.c: effects of a turn, frames, journals
- *     13 APPROVAL        auditor_approval.c: a yes is a person's, in time, single, for that token
- * and for what the person saw 15 AUDIT           auditor_reloaded: earlier checkpoints of the log
- * of facts stay true 16 LIVENESS        auditor_check_quiet, auditor_check_end 17 DETERMINISM
- * sim_main.c: --twice LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB:
- * auditor_job.c
+ *     13 APPROVAL        auditor_approval.c: a person's, in time, single, for what was seen
+ *     15 AUDIT           auditor_reloaded: earlier checkpoints of the log of facts stay true
+ *     16 LIVENESS        auditor_check_quiet, auditor_check_end
+ *     17 DETERMINISM     sim_main.c: --twice
+ *        LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB: auditor_job.c
+ *        HOOK: auditor_hook.c
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -131,6 +132,7 @@ void auditor_fact(struct sim *sim, const Pen__Fact *fact)
         [PEN__FACT__WHAT_STAGE_ENDED] = on_stage_ended,
         [PEN__FACT__WHAT_STAGE_RETRIED] = on_stage_retried,
         [PEN__FACT__WHAT_CONDITION_STARTED] = on_condition_started,
+        [PEN__FACT__WHAT_WINDOW_FOUND] = on_window_found,
         [PEN__FACT__WHAT_CONDITION_ENDED] = on_condition_ended,
         [PEN__FACT__WHAT_ACTION_STARTED] = on_action_started,
         [PEN__FACT__WHAT_ACTION_ENDED] = on_action_ended,
@@ -143,6 +145,9 @@ void auditor_fact(struct sim *sim, const Pen__Fact *fact)
         [PEN__FACT__WHAT_ATTEMPT_FINISHED] = on_attempt_finished,
         [PEN__FACT__WHAT_ATTEMPT_STORED] = on_attempt_stored,
         [PEN__FACT__WHAT_ATTEMPT_MOVED] = on_attempt_moved,
+        [PEN__FACT__WHAT_WEBHOOK_PUT] = on_webhook_put,
+        [PEN__FACT__WHAT_WEBHOOK_DELETED] = on_webhook_deleted,
+        [PEN__FACT__WHAT_WEBHOOK_TRIGGERED] = on_webhook_triggered,
         [PEN__FACT__WHAT_AGENT_ENROLLED] = on_agent_enrolled,
         [PEN__FACT__WHAT_AGENT_SESSION] = on_session,
         [PEN__FACT__WHAT_AGENT_CHANGED] = on_agent_changed,
@@ -163,7 +168,9 @@ void auditor_reply(struct sim *sim, const struct request *request, const Pen__Re
 {
     struct auditor *self = sim->auditor;
     if (reply->error == NULL && reply->execution_id != NULL &&
-        request->what == PEN__INPUT__WHAT_START_EXECUTION) {
+        (request->what == PEN__INPUT__WHAT_START_EXECUTION ||
+         request->what == PEN__INPUT__WHAT_WEBHOOK_CALLED ||
+         request->what == PEN__INPUT__WHAT_PUT_ACTION_REVISION)) {
         struct seen_execution *execution =
             pen_map_get(&self->executions, pen_key_text(reply->execution_id));
         if (execution == NULL)
@@ -176,6 +183,8 @@ void auditor_reply(struct sim *sim, const struct request *request, const Pen__Re
         (reply->execution_id == NULL ||
          pen_map_get(&self->executions, pen_key_text(reply->execution_id)) == NULL))
         sim_fail(sim, "ACK => DURABLE: a pipeline is created, but its execution not committed");
+    if (request->what == PEN__INPUT__WHAT_WEBHOOK_CALLED && reply->error == NULL)
+        auditor_hook_reply(sim, request, reply);
     if (request->what == PEN__INPUT__WHAT_PUT_APPROVAL && request->number == 1 &&
         reply->error == NULL)
         sim_fail(sim, "APPROVAL: a wrong token is accepted");
@@ -320,6 +329,7 @@ static void drop_execution(void *value)
     free(execution->pipeline);
     free(execution->mode);
     free(execution->mood);
+    free(execution->revision);
     free(execution);
 }
 
@@ -345,6 +355,8 @@ void auditor_destroy(struct sim *sim)
     release(&self->pipelines, drop_named);
     release(&self->tokens, drop_named);
     release(&self->jobs, drop_named);
+    release(&self->hooks, drop_named);
+    release(&self->calls, drop_named);
     for (size_t i = 0; i < self->declarations_count; i++)
         mem_free_message(self->declarations[i]);
     free(self->declarations);

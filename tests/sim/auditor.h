@@ -53,6 +53,8 @@ struct seen_stage {
     struct seen_action *actions[SEEN_ACTIONS]; /* the newest of each */
     Pen__ConditionStatus conditions[SEEN_KINDS];
     int64_t checked_ms[SEEN_KINDS]; /* since when */
+    int64_t found_ms[SEEN_KINDS];   /* when its window was found in a named zone; 0: not yet */
+    bool no_zone;                   /* it was said that there is no such zone */
     char rules[SEEN_KINDS][40];     /* id of its rule */
 };
 
@@ -61,6 +63,7 @@ struct seen_execution {
     char *pipeline;
     char *mode;
     char *mood;
+    char *revision; /* that it has to run; NULL: any */
     const Pen__PipelineDeclaration *declaration;
     int32_t version;
     uint64_t order;
@@ -96,6 +99,7 @@ struct seen_agent {
     bool enrolled;
     bool draining;
     int64_t heard_ms; /* when the controller last got a word of it */
+    int64_t spoke_ms; /* the same, in the session that counts */
 };
 
 /* What people have said about an approval's token. */
@@ -106,8 +110,21 @@ struct seen_token {
     size_t views_count;
 };
 
+struct seen_hook {
+    char *name;
+    char secret[80]; /* of its URL */
+};
+
+/* One delivery to a webhook. */
+struct seen_call {
+    char *name;
+    char secret[80];
+    bool started;
+};
+
 struct auditor {
     struct pen_map attempts, actions, executions, once, agents, pipelines, tokens, jobs;
+    struct pen_map hooks, calls;
     struct pen_map pending;                  /* actions under way when it became quiet */
     struct pen_map answered;                 /* executions whose start was answered */
     Pen__PipelineDeclaration **declarations; /* all that ever were; owned */
@@ -139,12 +156,17 @@ void on_execution_waiting(struct sim *sim, const Pen__Fact *fact);
 void on_execution_stopping(struct sim *sim, const Pen__Fact *fact);
 void on_execution_ended(struct sim *sim, const Pen__Fact *fact);
 
-/* ---- auditor_stage.c: stages, their locks, queues, conditions and actions */
+/* ---- auditor_condition.c: conditions, and windows in named zones */
+void on_condition_started(struct sim *sim, const Pen__Fact *fact);
+void on_window_found(struct sim *sim, const Pen__Fact *fact);
+void on_condition_ended(struct sim *sim, const Pen__Fact *fact);
+
+/* ---- auditor_stage.c: stages, their locks, queues and actions */
+/* Its place in the execution's declaration; a violation when there is none. */
+int auditor_stage_index(struct sim *sim, const struct seen_execution *execution, const char *stage);
 void on_stage_started(struct sim *sim, const Pen__Fact *fact);
 void on_stage_ended(struct sim *sim, const Pen__Fact *fact);
 void on_stage_retried(struct sim *sim, const Pen__Fact *fact);
-void on_condition_started(struct sim *sim, const Pen__Fact *fact);
-void on_condition_ended(struct sim *sim, const Pen__Fact *fact);
 void on_action_started(struct sim *sim, const Pen__Fact *fact);
 void on_action_ended(struct sim *sim, const Pen__Fact *fact);
 void on_action_requeued(struct sim *sim, const Pen__Fact *fact);
@@ -154,6 +176,13 @@ void auditor_made(struct sim *sim, const struct seen_action *action, const Pen__
 /* An action with a token has ended. */
 void auditor_check_approval(struct sim *sim, const Pen__Fact *fact,
                             const struct seen_action *action);
+
+/* ---- auditor_hook.c: webhooks, and what their callers deliver */
+void on_webhook_put(struct sim *sim, const Pen__Fact *fact);
+void on_webhook_deleted(struct sim *sim, const Pen__Fact *fact);
+void on_webhook_triggered(struct sim *sim, const Pen__Fact *fact);
+/* A call is answered well. */
+void auditor_hook_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
 
 /* ---- auditor_job.c: jobs of custom actions */
 void on_job_queued(struct sim *sim, const Pen__Fact *fact);
@@ -176,6 +205,8 @@ void auditor_check_truth(struct sim *sim, const struct seen_action *action,
 void on_agent_enrolled(struct sim *sim, const Pen__Fact *fact);
 void on_agent_changed(struct sim *sim, const Pen__Fact *fact);
 void on_session(struct sim *sim, const Pen__Fact *fact);
+/* What it does is given up because it is silent. */
+void auditor_check_silence(struct sim *sim, const char *agent_id);
 /* May be granted something now. */
 void auditor_check_grant(struct sim *sim, const Pen__AttemptGranted *body);
 

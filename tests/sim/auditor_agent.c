@@ -55,11 +55,30 @@ void on_session(struct sim *sim, const Pen__Fact *fact)
 
 /* ---- grants */
 
-void auditor_heard(struct sim *sim, const char *agent_id)
+void auditor_heard(struct sim *sim, const char *agent_id, uint64_t session_no)
 {
     struct seen_agent *agent = pen_map_get(&sim->auditor->agents, pen_key_text(agent_id));
-    if (agent != NULL)
-        agent->heard_ms = sim->now_ms;
+    if (agent == NULL)
+        return;
+    agent->heard_ms = sim->now_ms;
+    if (session_no == agent->session_no)
+        agent->spoke_ms = sim->now_ms;
+}
+
+/* It has been silent for long, while the controller could have heard it. */
+void auditor_check_silence(struct sim *sim, const char *agent_id)
+{
+    enum { SLACK_MS = 60 * 1000 }; /* clocks of the controller are set a little, too */
+    const struct core *core = &sim->core;
+    int64_t from_ms = agent_of(sim, agent_id)->spoke_ms;
+    if (from_ms < core->heard_since_ms)
+        from_ms = core->heard_since_ms;
+    if (core->decided_ms - from_ms < core->options.lost_ms - SLACK_MS)
+        sim_fail(
+            sim,
+            "SESSION: agent %s counts as lost, which the controller could not hear for %" PRId64
+            " ms",
+            agent_id, core->decided_ms - from_ms);
 }
 
 void auditor_check_grant(struct sim *sim, const Pen__AttemptGranted *body)

@@ -1,5 +1,4 @@
-/* tests/sim/auditor_approval.c - APPROVAL (13): a yes counts for what its person saw, and for that
- * alone
+/* tests/sim/auditor_approval.c - APPROVAL (13): a yes counts for what its person saw
  *
  *     asked for (revisions, artifacts) -> a person looks -> ... -> says yes -> applied
  *

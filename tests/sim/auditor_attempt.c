@@ -221,6 +221,8 @@ void on_attempt_moved(struct sim *sim, const Pen__Fact *fact)
         sim_fail(sim, "TRUTH: fence %" PRIu64 " succeeds without a good exit", body->fence);
     if (body->state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE && !attempt->once)
         sim_fail(sim, "LEGAL PATH: repeatable fence %" PRIu64 " is unproven", body->fence);
+    if (body->reason != NULL && strstr(body->reason, "was not heard") != NULL)
+        auditor_check_silence(sim, attempt->agent_id);
     attempt->state = body->state;
 }
 

@@ -121,6 +121,8 @@ void on_execution_started(struct sim *sim, const Pen__Fact *fact)
     execution->pipeline = mem_text(fact->pipeline);
     execution->mode = mem_text(body->mode);
     execution->mood = mem_text(mood_of(body));
+    if (body->n_overrides > 0)
+        execution->revision = mem_text(body->overrides[0]->revision_value);
     execution->declaration = pipeline->declaration;
     execution->version = body->pipeline_version;
     execution->order = body->order;

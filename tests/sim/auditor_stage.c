@@ -1,4 +1,4 @@
-/* tests/sim/auditor_stage.c - inside executions: stages, locks, queues, conditions, actions
+/* tests/sim/auditor_stage.c - inside executions: stages, locks, queues, actions
  *
  * LOCK: outside PARALLEL a stage is held by at most one execution. QUEUE: first come, first served
  * in QUEUED mode; a closed transition lets nobody in. Stages in order, groups in order; what has
@@ -18,7 +18,7 @@ static bool parallel(const struct seen_execution *execution)
     return pen_str_equal(execution->mode, "PARALLEL");
 }
 
-static int index_of(struct sim *sim, const struct seen_execution *execution, const char *stage)
+int auditor_stage_index(struct sim *sim, const struct seen_execution *execution, const char *stage)
 {
     for (size_t i = 0; i < execution->declaration->n_stages; i++)
         if (pen_str_equal(execution->declaration->stages[i]->name, stage))
@@ -79,7 +79,7 @@ static void check_queue(struct sim *sim, const struct seen_pipeline *pipeline,
 void on_stage_started(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
-    int index = index_of(sim, execution, fact->stage_started->stage);
+    int index = auditor_stage_index(sim, execution, fact->stage_started->stage);
     const struct seen_pipeline *pipeline = pipeline_of(sim, execution);
     sim_trace(sim, "%s: %s enters %s", fact->pipeline, execution->id, fact->stage_started->stage);
     if (execution->stages[index].entered)
@@ -131,7 +131,7 @@ static void check_outcome(struct sim *sim, const struct seen_execution *executio
 void on_stage_ended(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
-    int index = index_of(sim, execution, fact->stage_ended->stage);
+    int index = auditor_stage_index(sim, execution, fact->stage_ended->stage);
     Pen__StageStatus status = fact->stage_ended->status;
     sim_trace(sim, "%s: %s leaves %s: %s", fact->pipeline, execution->id, fact->stage_ended->stage,
               WORD(stage_status, status));
@@ -155,7 +155,7 @@ void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
 {
     const Pen__StageRetried *body = fact->stage_retried;
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
-    int index = index_of(sim, execution, body->stage);
+    int index = auditor_stage_index(sim, execution, body->stage);
     struct seen_stage *stage = &execution->stages[index];
     sim_trace(sim, "%s: %s retries %s, %s%s", fact->pipeline, execution->id, body->stage,
               body->mode,
@@ -189,97 +189,6 @@ void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
             once->granted = once->begun + 1;
         stage->actions[i] = NULL;
     }
-}
-
-/* ---- conditions */
-
-static const Pen__Condition *declared_condition(const Pen__StageDeclaration *stage,
-                                                Pen__ConditionKind kind)
-{
-    if (kind == PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY)
-        return stage->before_entry == NULL ? NULL : stage->before_entry->conditions[0];
-    if (kind == PEN__CONDITION_KIND__CONDITION_ON_SUCCESS)
-        return stage->on_success == NULL ? NULL : stage->on_success->conditions[0];
-    return stage->on_failure == NULL || stage->on_failure->n_conditions == 0
-               ? NULL
-               : stage->on_failure->conditions[0];
-}
-
-void on_condition_started(struct sim *sim, const Pen__Fact *fact)
-{
-    const Pen__ConditionStarted *body = fact->condition_started;
-    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
-    int index = index_of(sim, execution, body->stage);
-    struct seen_stage *stage = &execution->stages[index];
-    const Pen__Condition *declared =
-        declared_condition(execution->declaration->stages[index], body->kind);
-    sim->counts[COUNT_CONDITIONS]++;
-    if (execution->stage != index || declared == NULL || declared->n_rules != body->n_rules)
-        sim_fail(sim, "LEGAL PATH: %s of stage %d of execution %s is checked",
-                 WORD(condition_kind, body->kind), index, execution->id);
-    stage->conditions[body->kind] = PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS;
-    stage->checked_ms[body->kind] = fact->at_ms;
-    (void)pen_str_copy(stage->rules[body->kind], sizeof stage->rules[body->kind],
-                       body->rules[0]->id);
-}
-
-/* What the only rule of a condition of the simulation says. */
-static bool rule_holds(const struct seen_execution *execution, const Pen__RuleDeclaration *rule,
-                       int64_t from_ms, int64_t to_ms)
-{
-    enum { SECOND_MS = 1000, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
-    for (size_t i = 0; i < rule->n_configuration; i++)
-        if (pen_str_equal(rule->configuration[i]->key, "Value"))
-            return pen_str_equal(rule->configuration[i]->value, execution->mood);
-    /* A window: each seventh minute of the hour. */
-    for (int64_t hour = from_ms - from_ms % HOUR_MS; hour <= to_ms; hour += HOUR_MS)
-        for (int64_t at = hour; at < hour + HOUR_MS; at += 7 * (int64_t)MINUTE_MS)
-            if (at + SECOND_MS > from_ms && at <= to_ms) /* it is open for its second */
-                return true;
-    return false;
-}
-
-void on_condition_ended(struct sim *sim, const Pen__Fact *fact)
-{
-    const Pen__ConditionEnded *body = fact->condition_ended;
-    struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
-    int index = index_of(sim, execution, body->stage);
-    struct seen_stage *stage = &execution->stages[index];
-    const Pen__Condition *declared =
-        declared_condition(execution->declaration->stages[index], body->kind);
-    sim_trace(sim, "%s: %s of stage %s of %s ends: %s", fact->pipeline,
-              WORD(condition_kind, body->kind), body->stage, execution->id,
-              WORD(condition_status, body->status));
-    Pen__ConditionStatus before = stage->conditions[body->kind];
-    bool overridden = body->status == PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN;
-    if (before != PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS &&
-        !(overridden && before == PEN__CONDITION_STATUS__CONDITION_FAILED))
-        sim_fail(sim, "LEGAL PATH: %s of stage %d of execution %s ends after %s",
-                 WORD(condition_kind, body->kind), index, execution->id,
-                 WORD(condition_status, before));
-    if (overridden && !auditor_by_person(fact))
-        sim_fail(sim, "APPROVAL: nobody has overridden %s of execution %s",
-                 WORD(condition_kind, body->kind), execution->id);
-    stage->conditions[body->kind] = body->status;
-    if (body->status != PEN__CONDITION_STATUS__CONDITION_SUCCEEDED &&
-        body->status != PEN__CONDITION_STATUS__CONDITION_FAILED)
-        return;
-    const struct seen_action *ran =
-        pen_map_get(&sim->auditor->actions, pen_key_text(stage->rules[body->kind]));
-    if (pen_str_equal(declared->rules[0]->rule_type_id->provider, "Commands")) {
-        bool good = ran != NULL && ran->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED;
-        if (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED && !good)
-            sim_fail(sim,
-                     "TRUTH: %s of stage %d of execution %s holds, but its commands "
-                     "have not succeeded",
-                     WORD(condition_kind, body->kind), index, execution->id);
-        return;
-    }
-    bool holds =
-        rule_holds(execution, declared->rules[0], stage->checked_ms[body->kind], fact->at_ms);
-    if (holds != (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED))
-        sim_fail(sim, "TRUTH: %s of stage %d of execution %s is said to %s",
-                 WORD(condition_kind, body->kind), index, execution->id, holds ? "fail" : "hold");
 }
 
 /* ---- actions */
@@ -338,7 +247,7 @@ void on_action_started(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_execution *execution = auditor_execution(sim, fact->execution_id);
     const Pen__ActionExecutionRow *row = fact->action_started->action;
-    int index = index_of(sim, execution, row->stage);
+    int index = auditor_stage_index(sim, execution, row->stage);
     bool of_rule = row->rule_execution_id != NULL;
     if (of_rule && (execution->stage != index || execution->stopping))
         sim_fail(sim, "LEGAL PATH: execution %s checks rule %s in a stage where it is not",
@@ -376,6 +285,11 @@ void on_action_ended(struct sim *sim, const Pen__Fact *fact)
     if (action->token != NULL)
         auditor_check_approval(sim, fact, action);
     auditor_made(sim, action, body);
+    const char *wanted = auditor_execution(sim, action->execution_id)->revision;
+    if (wanted != NULL && body->revision != NULL &&
+        !pen_str_equal(wanted, body->revision->revision_id))
+        sim_fail(sim, "TRUTH: execution %s runs revision %s, and was started with %s",
+                 action->execution_id, body->revision->revision_id, wanted);
     if (action->job != NULL)
         auditor_check_job(sim, action);
     if (body->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED && action->fence != 0 &&

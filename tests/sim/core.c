@@ -18,8 +18,10 @@
  */
 static bool read_clocks(struct sim *sim)
 {
-    return pen_steady_read(&sim->core.clock, sim->now_ms + sim->core.clock_ahead_ms, sim->now_ms,
-                           INT64_MAX);
+    bool leapt = pen_steady_read(&sim->core.clock, sim->now_ms + sim->core.clock_ahead_ms,
+                                 sim->now_ms, sim->core.planned_ms);
+    sim->core.planned_ms = INT64_MAX;
+    return leapt;
 }
 
 /* ---- the store */
@@ -248,6 +250,9 @@ static void perform_one(struct sim *sim, const Pen__Effect *effect)
     case PEN__EFFECT__WHAT_SOURCE_RUN:
         source_run(sim, effect->source_run);
         break;
+    case PEN__EFFECT__WHAT_ZONE_WANTED:
+        zone_wanted(sim, effect->zone_wanted);
+        break;
     case PEN__EFFECT__WHAT_SOURCE_WATCH:
         source_watch(sim, effect->source_watch);
         break;
@@ -281,6 +286,7 @@ static bool perform(struct sim *sim, bool may_die)
 static void forget_memory(struct sim *sim)
 {
     struct core *core = &sim->core;
+    pause_forget(&core->deferred);
     struct data_attempt *open;
     while ((open = pen_map_first_value(&core->opened)) != NULL) {
         pen_map_remove(&core->opened, pen_map_key(pen_map_first(&core->opened)));
@@ -350,6 +356,10 @@ void core_start(struct sim *sim)
     CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);
     core->up = true;
     core->turn_armed = core->commit_held = core->refused = false;
+    core->heard_since_ms = sim->now_ms;
+    core->stopped_until_ms = 0;
+    core->planned_ms = INT64_MAX;
+    core->effects_held = false;
     sim_trace(sim, "controller starts, life %" PRIu64, core->life);
     load(sim);
     commit(sim);
@@ -375,6 +385,7 @@ void core_crash(struct sim *sim, const char *where)
     sim->counts[COUNT_CORE_CRASHES]++;
     sim_trace(sim, "controller dies %s", where);
     core->up = false;
+    core->stopped_until_ms = 0;
     if (core->out.facts_count == 0 && core->out.rows_count == 0)
         check_memory(sim, core->engine, "MEMORY");
     forget_memory(sim);
@@ -438,6 +449,8 @@ static bool has_space(struct sim *sim)
     bool plan_due = core->refused;
     core->commit_held = core->refused = false;
     commit(sim);
+    if (plan_due)
+        core->heard_since_ms = sim->now_ms;
     if (!perform(sim, true))
         return false;
     pen_engine_out_clear(&core->out);
@@ -472,7 +485,7 @@ void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once)
     sim->counts[COUNT_CORE_DISK_FULL]++;
     sim_trace(sim, "controller: its disk is full%s", at_once ? " in the middle of a commit" : "");
     core->disk_full_until_ms = sim->now_ms + for_ms;
-    core->disk_full_at_once = at_once;
+    core->disk_full_at_once = at_once && !core->refused; /* else it was full, and is known to be */
 }
 
 /* The disk refuses the commit: the process ends. Whether it took it all the same, nobody knows. */
@@ -495,8 +508,10 @@ static void turn(struct sim *sim)
     if (!has_space(sim))
         return;
     core->decided_ms = sim->now_ms;
-    if (leapt)
+    if (leapt) {
+        core->heard_since_ms = sim->now_ms;
         plan(sim);
+    }
     size_t batch = 1 + (size_t)sim_below(sim, 16);
     if (batch > core->inbox_count)
         batch = core->inbox_count;
@@ -521,6 +536,11 @@ static void turn(struct sim *sim)
     if (failpoint_core(sim, PLACE_STEPPED, points))
         return;
     commit(sim);
+    if (sim_chance(sim, sim->mix.core_pause_pm)) {
+        core->effects_held = true;
+        pause_controller(sim, "behind its commit");
+        return;
+    }
     if (failpoint_core(sim, PLACE_COMMITTED, points) || !perform(sim, true) ||
         failpoint_core(sim, PLACE_PERFORMED, points))
         return;
@@ -537,6 +557,8 @@ static void fire_turn(struct sim *sim, struct sim_event *event)
     if (!sim->core.up || event->stamp != sim->core.life)
         return;
     sim->core.turn_armed = false;
+    if (pause_core(sim))
+        return; /* see core_go_on */
     turn(sim);
     if (sim->core.up && sim->core.inbox_count > 0)
         arm_turn(sim);
@@ -544,10 +566,23 @@ static void fire_turn(struct sim *sim, struct sim_event *event)
 
 static void arm_turn(struct sim *sim)
 {
-    if (sim->core.turn_armed)
+    if (sim->core.turn_armed || pause_core(sim))
         return;
     sim->core.turn_armed = true;
     sim_at(sim, (int64_t)sim_below(sim, 3), fire_turn)->stamp = sim->core.life;
+}
+
+void core_go_on(struct sim *sim)
+{
+    struct core *core = &sim->core;
+    if (core->effects_held) {
+        core->effects_held = false;
+        if (!perform(sim, true))
+            return;
+        pen_engine_out_clear(&core->out);
+        arm_tick(sim);
+    }
+    core_tick(sim);
 }
 
 /* ---- inputs */

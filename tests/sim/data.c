@@ -48,6 +48,12 @@ void data_log(struct sim *sim, struct host *host, uint64_t fence, uint64_t size)
     add(sim, host, (struct upload){.fence = fence, .size = size});
 }
 
+void data_go_on(struct sim *sim, struct host *host)
+{
+    if (host->uploads_count > 0)
+        arm(sim, host, 10);
+}
+
 void data_release(struct sim *sim, struct host *host, uint64_t fence)
 {
     (void)sim;
@@ -128,8 +134,8 @@ static void fire_data(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
     host->data_armed = false;
-    if (host->session == NULL)
-        return;
+    if (host->session == NULL || pause_host(sim, host))
+        return; /* see data_go_on */
     bool open = net_open(sim, host) && pen_session_welcomed(host->session);
     bool left = false;
     for (size_t i = 0; i < host->uploads_count; i++) {

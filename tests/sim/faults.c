@@ -38,6 +38,10 @@ static const struct {
     {"wipes", offsetof(struct sim_mix, wipe_s)},
     {"roll-backs", offsetof(struct sim_mix, roll_back_s)},
     {"clones", offsetof(struct sim_mix, clone_s)},
+    {"agent-pauses", offsetof(struct sim_mix, agent_pause_s)},
+    {"agent-pauses-at-work", offsetof(struct sim_mix, agent_pause_pm)},
+    {"controller-pauses", offsetof(struct sim_mix, core_pause_s)},
+    {"controller-pauses-at-work", offsetof(struct sim_mix, core_pause_pm)},
     {"drift", offsetof(struct sim_mix, drift_pm)},
     {"failing-actions", offsetof(struct sim_mix, action_fails_pm)},
 };
@@ -87,6 +91,10 @@ void faults_draw(struct sim *sim)
         .shim_death_s = maybe(sim, 10, 200),
         .disk_full_s = maybe(sim, 60, 1200),
         .disk_error_pm = maybe(sim, 1, 20),
+        .agent_pause_s = maybe(sim, 60, 1200),
+        .agent_pause_pm = maybe(sim, 1, 10),
+        .core_pause_s = maybe(sim, 120, 2400),
+        .core_pause_pm = maybe(sim, 1, 3),
         .drift_pm = maybe(sim, 1, 10),
         .action_fails_pm = maybe(sim, 10, 300),
         .people_s = 5 + (uint32_t)sim_below(sim, 40),
@@ -133,6 +141,22 @@ static void fire_agent_stop(struct sim *sim, struct sim_event *event)
     if (!sim->quiet)
         host_crash_agent(sim, some_host(sim), "between turns");
     again(sim, sim->mix.agent_stop_s, fire_agent_stop);
+}
+
+static void fire_agent_pause(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        pause_agent(sim, some_host(sim), "between turns");
+    again(sim, sim->mix.agent_pause_s, fire_agent_pause);
+}
+
+static void fire_core_pause(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet)
+        pause_controller(sim, "between turns");
+    again(sim, sim->mix.core_pause_s, fire_core_pause);
 }
 
 static void fire_reboot(struct sim *sim, struct sim_event *event)
@@ -292,6 +316,8 @@ void faults_begin(struct sim *sim)
     const struct sim_mix *mix = &sim->mix;
     again(sim, mix->core_stop_s, fire_core_stop);
     again(sim, mix->agent_stop_s, fire_agent_stop);
+    again(sim, mix->agent_pause_s, fire_agent_pause);
+    again(sim, mix->core_pause_s, fire_core_pause);
     again(sim, mix->reboot_s, fire_reboot);
     again(sim, mix->shim_death_s, fire_shim_death);
     again(sim, mix->wipe_s, fire_wipe);
@@ -310,6 +336,7 @@ void faults_end(struct sim *sim)
     uint32_t fails = sim->mix.action_fails_pm;
     sim->mix = (struct sim_mix){.delay_ms = 5, .action_fails_pm = fails, .people_s = 0};
     core_start(sim);
+    pause_end(sim);
     sim->core.disk_full_until_ms = 0;
     for (int i = 0; i < SIM_HOSTS_MAX; i++) {
         struct host *host = &sim->hosts[i];

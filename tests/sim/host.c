@@ -15,6 +15,8 @@
 enum {
     JOURNAL_CAPACITY = 16 * 1024, /* of each file at first: compaction and growth are daily life */
     JOURNAL_MAX = 4 * 1024 * 1024,
+    DIED = 1, /* ends of a turn */
+    HELD = 2,
 };
 
 static int64_t local_ms(const struct sim *sim, const struct host *host)
@@ -204,7 +206,8 @@ static void journal_failed(struct sim *sim, struct host *host, const struct pen_
 }
 
 /* As in agent/app: write, perform what may be repeated, sync, perform the rest. Negative: the
- * journal has failed; 1: the process has died on the way. */
+ * journal has failed; DIED: the process has died on the way; HELD: it is stopped before the last.
+ */
 static int perform_turn(struct sim *sim, struct host *host, struct pen_session_out *out,
                         uint64_t points, struct pen_error *err)
 {
@@ -235,8 +238,30 @@ static int perform_turn(struct sim *sim, struct host *host, struct pen_session_o
         return 1;
     if (out->sync && failpoint_agent(sim, host, out, PLACE_SYNCED, points))
         return 1;
+    if (out->sync && sim_chance(sim, sim->mix.agent_pause_pm))
+        return HELD;
     perform_all(sim, host, out, true);
     return 0;
+}
+
+static void finish_turn(struct sim *sim, struct host *host, struct pen_session_out *out, int rc,
+                        struct pen_error *err)
+{
+    pen_session_turn_done(host->session, out);
+    pen_session_set_spool_seq(host->session, pen_journal_seq(host->journal));
+    if (rc == 0 && (pen_journal_is_full(host->journal) || sim_below(sim, 400) == 0))
+        rc = compact(sim, host, err);
+    if (rc < 0) {
+        journal_failed(sim, host, err);
+        return;
+    }
+    if (host->disk.files[0].size + host->disk.files[1].size > JOURNAL_MAX)
+        sim_fail(sim, "BOUNDED: the journal of %s has grown to %zu bytes", host->name,
+                 host->disk.files[0].size + host->disk.files[1].size);
+    if (host->crashed)
+        host_crash_agent(sim, host, "for it was told to");
+    else
+        arm_timer(sim, host);
 }
 
 static void agent_turn(struct sim *sim, struct host *host)
@@ -251,38 +276,41 @@ static void agent_turn(struct sim *sim, struct host *host)
     if (failpoint_agent(sim, host, &out, PLACE_RECORDING, points))
         return;
     int rc = perform_turn(sim, host, &out, points, &err);
+    if (rc == HELD) {
+        host->held = out;
+        host->holds = true;
+        pause_agent(sim, host, "behind its sync");
+    }
     if (rc > 0)
         return;
-    pen_session_turn_done(host->session, &out);
-    pen_session_set_spool_seq(host->session, pen_journal_seq(host->journal));
-    if (rc == 0 && (pen_journal_is_full(host->journal) || sim_below(sim, 400) == 0))
-        rc = compact(sim, host, &err);
-    if (rc < 0) {
-        journal_failed(sim, host, &err);
-        return;
-    }
-    if (host->disk.files[0].size + host->disk.files[1].size > JOURNAL_MAX)
-        sim_fail(sim, "BOUNDED: the journal of %s has grown to %zu bytes", host->name,
-                 host->disk.files[0].size + host->disk.files[1].size);
-    if (host->crashed)
-        host_crash_agent(sim, host, "for it was told to");
-    else
-        arm_timer(sim, host);
+    finish_turn(sim, host, &out, rc, &err);
 }
 
 static void fire_turn(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
-    if (host->session == NULL || host->process != event->stamp)
+    if (host->session == NULL || host->process != event->stamp || pause_defers(sim, host, event))
         return;
     host->turn_armed = false;
     agent_turn(sim, host);
 }
 
+static void fire_late(struct sim *sim, struct sim_event *event);
+
 void host_feed(struct sim *sim, struct host *host, struct pen_session_input *input)
 {
     if (host->session == NULL)
         return;
+    if (pause_host(sim, host)) {
+        CHECK(input->kind == PEN_IN_DISCONNECTED || input->kind == PEN_IN_DISK_FULL);
+        struct sim_event *late = pause_later(host);
+        late->fire = fire_late;
+        late->host = host->index;
+        late->stamp = host->process;
+        late->link = (uint64_t)input->kind;
+        late->flag = input->flag;
+        return;
+    }
     struct pen_error err = {0};
     input->now_ms = local_ms(sim, host);
     int rc = pen_session_step(host->session, input, &host->out, &err);
@@ -297,8 +325,35 @@ void host_feed(struct sim *sim, struct host *host, struct pen_session_input *inp
     event->stamp = host->process;
 }
 
+void host_go_on(struct sim *sim, struct host *host)
+{
+    struct pen_error err;
+    if (host->holds) {
+        host->holds = false;
+        struct pen_session_out out = host->held;
+        host->held = (struct pen_session_out){0};
+        perform_all(sim, host, &out, true);
+        finish_turn(sim, host, &out, 0, &err);
+    }
+    data_go_on(sim, host);
+    if (host->session != NULL)
+        host_timer(sim, host);
+}
+
+/* What it finds in its sockets when it goes on. */
+static void fire_late(struct sim *sim, struct sim_event *event)
+{
+    struct host *host = &sim->hosts[event->host];
+    struct pen_session_input input = {.kind = (enum pen_session_input_kind)event->link,
+                                      .flag = event->flag};
+    if (host->process == event->stamp && !pause_defers(sim, host, event))
+        host_feed(sim, host, &input);
+}
+
 void host_timer(struct sim *sim, struct host *host)
 {
+    if (pause_host(sim, host))
+        return; /* see host_go_on */
     struct pen_session_input input = {.kind = PEN_IN_TIMER};
     host_feed(sim, host, &input);
 }
@@ -371,11 +426,21 @@ void host_start_agent(struct sim *sim, struct host *host)
         net_connect_later(sim, host, 1 + sim_around(sim, 100));
 }
 
+static void release_out(struct host *host)
+{
+    if (host->session != NULL)
+        pen_session_turn_done(host->session, &host->out);
+    if (host->session != NULL && host->holds)
+        pen_session_turn_done(host->session, &host->held);
+    host->holds = false;
+    host->stopped_until_ms = 0;
+    pause_forget(&host->deferred);
+}
+
 static void end_process(struct sim *sim, struct host *host)
 {
     net_drop_link(sim, host, false, sim_chance(sim, 800));
-    if (host->session != NULL)
-        pen_session_turn_done(host->session, &host->out);
+    release_out(host);
     pen_session_destroy(&host->session);
     pen_journal_close(&host->journal);
     pen_heap_disarm(&sim->queue, &host->timer);
@@ -504,8 +569,7 @@ void host_clone(struct sim *sim, struct host *host)
 void host_release(struct sim *sim, struct host *host)
 {
     (void)sim;
-    if (host->session != NULL)
-        pen_session_turn_done(host->session, &host->out);
+    release_out(host);
     pen_session_destroy(&host->session);
     pen_journal_close(&host->journal);
     disk_clear(&host->disk);

@@ -26,7 +26,8 @@ static bool link_drains(const struct sim *sim, uint64_t number)
 
 bool net_open(struct sim *sim, const struct host *host)
 {
-    return sim->core.up && !host->cut_in && !host->cut_out && host->clogged_until_ms <= sim->now_ms;
+    return sim->core.up && !pause_core(sim) && !pause_host(sim, host) && !host->cut_in &&
+           !host->cut_out && host->clogged_until_ms <= sim->now_ms;
 }
 
 /* ---- connecting */
@@ -34,7 +35,8 @@ bool net_open(struct sim *sim, const struct host *host)
 static void fire_connect(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
-    if (host->session == NULL || host->process != event->stamp || host->link != 0)
+    if (host->session == NULL || host->process != event->stamp || pause_defers(sim, host, event) ||
+        host->link != 0)
         return;
     if (!net_open(sim, host) || host->denied) {
         net_connect_later(sim, host, 1000 + sim_around(sim, 4000));
@@ -102,7 +104,8 @@ static void fire_to_core(struct sim *sim, struct sim_event *event)
 {
     const struct host *host = &sim->hosts[event->host];
     if (!link_drains(sim, event->link) ||
-        (event->flag && sim->link[event->link % SIM_LINKS_MAX].closed))
+        (event->flag && sim->link[event->link % SIM_LINKS_MAX].closed) ||
+        pause_defers_to_core(sim, event))
         return;
     if (host->cut_out) {
         sim->counts[COUNT_LOST]++;
@@ -118,14 +121,15 @@ static void fire_to_core(struct sim *sim, struct sim_event *event)
     body->agent_id = mem_text(host->agent_id);
     SET(body, link, event->link);
     body->message = (Pen__FromAgent *)message;
-    auditor_heard(sim, host->agent_id);
+    auditor_heard(sim, host->agent_id, body->message->session_no);
     core_post(sim, core_input(PEN__INPUT__WHAT_AGENT_MESSAGE, body));
 }
 
 static void fire_to_agent(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
-    if (host->session == NULL || host->process != event->stamp || host->link != event->link)
+    if (host->session == NULL || host->process != event->stamp || host->link != event->link ||
+        pause_defers(sim, host, event))
         return;
     if (host->cut_in) {
         sim->counts[COUNT_LOST]++;
@@ -228,6 +232,12 @@ static const char *to_agent_name(const Pen__ToAgent *message)
     return field == NULL ? "?" : field->name;
 }
 
+static uint64_t session_of(const Pen__ToAgent *message)
+{
+    return message->body_case == PEN__TO_AGENT__BODY_WELCOME ? message->welcome->session_no
+                                                             : message->session_no;
+}
+
 void net_to_agent(struct sim *sim, const Pen__AgentSend *send)
 {
     if (send->message->body_case == PEN__TO_AGENT__BODY_ENROLLED) {
@@ -235,6 +245,8 @@ void net_to_agent(struct sim *sim, const Pen__AgentSend *send)
                       send->message->enrolled->agent_id);
         return;
     }
+    const Pen__Refused *refused =
+        send->message->body_case == PEN__TO_AGENT__BODY_REFUSED ? send->message->refused : NULL;
     for (int i = 0; i < SIM_HOSTS_MAX; i++) {
         struct host *host = &sim->hosts[i];
         if (host->session == NULL || host->link == 0 ||
@@ -242,7 +254,9 @@ void net_to_agent(struct sim *sim, const Pen__AgentSend *send)
             (send->link != 0 && send->link != host->link))
             continue;
         sim_trace(
-            sim, "controller -> %s %s fence %" PRIu64, host->name, to_agent_name(send->message),
+            sim, "controller -> %s %s%s%s session %" PRIu64 " fence %" PRIu64, host->name,
+            to_agent_name(send->message), refused == NULL ? "" : ", ",
+            refused == NULL ? "" : WORD(refused_code, refused->code), session_of(send->message),
             send->message->body_case == PEN__TO_AGENT__BODY_START ? send->message->start->fence
             : send->message->body_case == PEN__TO_AGENT__BODY_EVENT_ACK
                 ? send->message->event_ack->fence

@@ -202,11 +202,17 @@ static void retry(struct sim *sim, int pipeline)
         PEN__EXECUTION_STATUS__EXECUTION_FAILED, PEN__EXECUTION_STATUS__EXECUTION_FAILED,
         PEN__EXECUTION_STATUS__EXECUTION_FAILED, PEN__EXECUTION_STATUS__EXECUTION_STOPPED,
         PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS};
-    bool sensible = sim_chance(sim, 500); /* the newest that failed, where it failed */
+    bool sensible = sim_chance(sim, 600); /* the newest that failed, where it failed */
     struct pick pick = {.pipeline = sim->pipelines[pipeline].name,
                         .status = sensible ? statuses[0] : statuses[sim_below(sim, 5)]};
     core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor,
               sensible ? pick_newest : pick_execution, &pick);
+    for (int i = 1; sensible && pick.id == NULL && i < sim->pipelines_count; i++) {
+        pipeline = (pipeline + 1) % sim->pipelines_count;
+        pick.pipeline = sim->pipelines[pipeline].name;
+        core_each(sim, PEN__ROW_KIND__ROW_EXECUTION, &pen__execution_row__descriptor, pick_newest,
+                  &pick);
+    }
     if (pick.id == NULL)
         return;
     Pen__RetryStage *request = MAKE(Pen__RetryStage, pen__retry_stage__init);
@@ -323,6 +329,7 @@ static void delete (struct sim *sim, int pipeline)
     request->name = mem_text(facts->name);
     mem_set_text(&facts->token, NULL);
     mem_set_text(&facts->token_execution_id, NULL);
+    facts->revision = 0;
     ask(sim, PEN__INPUT__WHAT_DELETE_PIPELINE, request, pipeline, 0);
     sim_at(sim, 1000 + sim_around(sim, 30000), fire_create)->number = (uint64_t)pipeline;
 }
@@ -413,6 +420,7 @@ void people_reply(struct sim *sim, const Pen__Reply *reply)
     if (reply->error != NULL)
         return;
     workers_reply(sim, request, reply);
+    hooks_reply(sim, request, reply);
     if (request->what == PEN__INPUT__WHAT_CREATE_TOKEN)
         enrol(sim, request, reply->id);
     if (request->what == PEN__INPUT__WHAT_START_EXECUTION) {
@@ -474,9 +482,10 @@ static const struct {
     uint32_t parts;
     void (*act)(struct sim *sim, int pipeline);
 } deeds[] = {
-    {200, source_push}, {140, start},   {40, stop},        {160, act_approve}, {80, retry},
-    {50, roll_back},    {40, override}, {40, act_resolve}, {30, act_close},    {70, act_open},
-    {30, edit},         {6, delete},    {40, act_drain},   {4, act_revoke},    {60, explain},
+    {200, source_push}, {140, start},      {40, stop},        {160, act_approve},   {110, retry},
+    {50, roll_back},    {40, override},    {40, act_resolve}, {30, act_close},      {70, act_open},
+    {30, edit},         {6, delete},       {40, act_drain},   {4, act_revoke},      {60, explain},
+    {30, hooks_put},    {4, hooks_delete}, {90, hooks_call},  {40, hooks_announce},
 };
 
 static void act(struct sim *sim)

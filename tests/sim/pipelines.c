@@ -5,8 +5,9 @@
  * kinds: source, approve, expire (an approval with five minutes), run, made (has an output
  * artifact), once, job (for a worker). Of a stage: entry, success and onfail are conditions that
  * check the pipeline's variable "mood" (entry and success want "good", onfail wants "bad"); window
- * is a condition before entry that waits for the clock, runs one whose commands run on an agent;
- * failure is a result without conditions.
+ * is a condition before entry that waits for the clock, zone one that waits for the clock of
+ * another zone, runs one whose commands run on an agent; failure is a result without conditions,
+ * again one that makes all actions once more.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,10 @@ static const struct {
     {"fast", "SUPERSEDED", "Source:S=source|Build:A=made,B=run,C=run@2|Deploy:D=once"},
     {"line", "QUEUED",
      "Source:S=source|Build:A=made|Ok:P=approve|Deploy<failure=ROLLBACK>:D=once,E=once@2"},
-    {"wide", "PARALLEL", "Source:S=source|Build<entry=SKIP>:A=run,B=run|Deploy:D=once"},
-    {"twin", "SUPERSEDED", "Source:S=source|Ok:P=approve,A=made,C=run@2|Deploy:D=once"},
-    {"gate", "SUPERSEDED", "Source:S=source|Ok:P=approve|Deploy:D=once|After:Z=run"},
+    {"wide", "PARALLEL", "Source:S=source|Build<entry=SKIP>:A=run,B=run|Deploy<zone=FAIL>:D=once"},
+    {"twin", "SUPERSEDED",
+     "Source:S=source|Ok<again=RETRY>:P=approve,A=made,C=run@2|Deploy:D=once"},
+    {"gate", "SUPERSEDED", "Source:S=source|Ok:P=approve|Deploy:D=once|After<zone=SKIP>:Z=run"},
     {"cond", "QUEUED",
      "Source:S=source|Build<failure=RETRY>:A=made,B=run@2|Deploy<window=FAIL><success=ROLLBACK>:"
      "D=once|After<entry=SKIP>:Z=run"},
@@ -61,14 +63,14 @@ static void configure_rule(Pen__RuleDeclaration *rule, const char *key, const ch
     APPEND(rule, configuration, entry);
 }
 
-static Pen__Condition *make_condition(const char *result, const char *mood)
+static Pen__Condition *make_condition(const char *result, const char *mood, const char *zone)
 {
     Pen__Condition *condition = MAKE(Pen__Condition, pen__condition__init);
     condition->result = mem_text(result);
     Pen__RuleDeclaration *rule = make_rule(mood == NULL ? "DeploymentWindow" : "VariableCheck");
     if (mood == NULL) {
         configure_rule(rule, "Cron", "0 0/7 * * * ?");
-        configure_rule(rule, "TimeZone", "UTC");
+        configure_rule(rule, "TimeZone", zone);
     } else {
         configure_rule(rule, "Variable", "#{variables.mood}");
         configure_rule(rule, "Value", mood);
@@ -80,10 +82,11 @@ static Pen__Condition *make_condition(const char *result, const char *mood)
 
 static void add_option(Pen__StageDeclaration *stage, const char *what, const char *result)
 {
-    if (strcmp(what, "entry") == 0 || strcmp(what, "window") == 0) {
+    if (strcmp(what, "entry") == 0 || strcmp(what, "window") == 0 || strcmp(what, "zone") == 0) {
         stage->before_entry = MAKE(Pen__BeforeEntryConditions, pen__before_entry_conditions__init);
         APPEND(stage->before_entry, conditions,
-               make_condition(result, what[0] == 'e' ? "good" : NULL));
+               make_condition(result, what[0] == 'e' ? "good" : NULL,
+                              what[0] == 'z' ? SIM_ZONE : "UTC"));
     } else if (strcmp(what, "runs") == 0) {
         stage->before_entry = MAKE(Pen__BeforeEntryConditions, pen__before_entry_conditions__init);
         Pen__Condition *condition = MAKE(Pen__Condition, pen__condition__init);
@@ -93,13 +96,19 @@ static void add_option(Pen__StageDeclaration *stage, const char *what, const cha
         APPEND(stage->before_entry, conditions, condition);
     } else if (strcmp(what, "success") == 0) {
         stage->on_success = MAKE(Pen__SuccessConditions, pen__success_conditions__init);
-        APPEND(stage->on_success, conditions, make_condition(result, "good"));
+        APPEND(stage->on_success, conditions, make_condition(result, "good", NULL));
     } else {
         stage->on_failure = MAKE(Pen__FailureConditions, pen__failure_conditions__init);
-        if (strcmp(what, "failure") == 0)
+        bool again = strcmp(what, "again") == 0;
+        if (again || strcmp(what, "failure") == 0)
             stage->on_failure->result = mem_text(result);
         else
-            APPEND(stage->on_failure, conditions, make_condition(result, "bad"));
+            APPEND(stage->on_failure, conditions, make_condition(result, "bad", NULL));
+        if (again) {
+            stage->on_failure->retry_configuration =
+                MAKE(Pen__RetryConfiguration, pen__retry_configuration__init);
+            stage->on_failure->retry_configuration->retry_mode = mem_text("ALL_ACTIONS");
+        }
     }
 }
 

@@ -27,6 +27,10 @@ const char *planted_name(int number)
         [PLANTED_LOG_NOT_AWAITED] = "success before the log is stored",
         [PLANTED_TOKEN_FORGOTTEN] = "a repeated start starts again",
         [PLANTED_APPROVAL_REMADE] = "a yes counts for what was made again since",
+        [PLANTED_ZONE_FORGOTTEN] = "no zone is asked for again after a restart",
+        [PLANTED_DELIVERY_FORGOTTEN] = "a delivery that is repeated starts again",
+        [PLANTED_REVISION_FORGOTTEN] = "a revision that is announced again starts again",
+        [PLANTED_SILENCE_COUNTED] = "silence counts while the controller is stopped",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

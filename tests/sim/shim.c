@@ -52,7 +52,8 @@ static void fire_report(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
     const struct run *run = shim_run(sim, host, event->number);
-    if (host->session != NULL && host->process == event->stamp && run != NULL)
+    if (host->session != NULL && host->process == event->stamp && run != NULL &&
+        !pause_defers(sim, host, event))
         report(sim, host, run, (enum pen_session_input_kind)event->link);
 }
 
@@ -240,7 +241,7 @@ void shim_power_off(struct sim *sim, struct host *host)
 static void fire_packed(struct sim *sim, struct sim_event *event)
 {
     struct host *host = &sim->hosts[event->host];
-    if (host->session == NULL || host->process != event->stamp)
+    if (host->session == NULL || host->process != event->stamp || pause_defers(sim, host, event))
         return;
     const Pen__Capsule *capsule = pen_session_capsule(host->session, event->number);
     if (capsule == NULL)

@@ -40,6 +40,9 @@ enum {
     SIM_FAILED = 3,       /* exit status of a violation */
 };
 
+/* The named time zone of the simulation. */
+#define SIM_ZONE "Far/Crooked"
+
 /* Bugs that the simulator's own seams can have, to show that it finds them: --plant N. */
 enum sim_plant {
     PLANT_NONE = 0,
@@ -74,6 +77,8 @@ struct sim_mix {
     uint32_t wipe_s, roll_back_s, clone_s;
     uint32_t drift_pm; /* clocks of hosts run fast or slow by up to this */
     uint32_t action_fails_pm;
+    uint32_t agent_pause_s, agent_pause_pm; /* the latter: per mille of turns that sync */
+    uint32_t core_pause_s, core_pause_pm;   /* ... of commits */
     uint32_t people_s;
 };
 
@@ -92,6 +97,12 @@ struct sim_event {
     void *data; /* owned: malloc */
     size_t size;
     bool flag;
+};
+
+/* What waits for a process that is stopped. */
+struct deferred {
+    struct sim_event *events;
+    size_t count, room;
 };
 
 /* ---- the controller */
@@ -117,6 +128,11 @@ struct core {
     int64_t disk_full_until_ms; /* 0: it is not */
     bool disk_full_at_once;     /* seen by a commit only, not by the reserve before it */
     bool commit_held, refused;  /* as in controller/app/core.c */
+    int64_t heard_since_ms;     /* it has run since then, and turned nothing away */
+    int64_t stopped_until_ms;   /* 0: it runs */
+    struct deferred deferred;   /* messages that wait until then */
+    int64_t planned_ms;         /* that may pass until its clocks are read next */
+    bool effects_held;          /* it is stopped behind its commit */
 };
 
 struct stored {
@@ -178,7 +194,11 @@ struct host {
     char *snapshot_spool_id;
     struct pen_session *session; /* NULL: no agent process */
     struct pen_session_out out;
-    uint64_t process; /* stamp, unique */
+    struct pen_session_out held; /* synced and not performed: it is stopped in between */
+    bool holds;
+    int64_t stopped_until_ms; /* 0: it runs */
+    struct deferred deferred; /* events that wait until then */
+    uint64_t process;         /* stamp, unique */
     bool turn_armed;
     bool data_armed;
     uint64_t link; /* 0: not connected */
@@ -206,6 +226,10 @@ struct pipeline_facts {
     char *token; /* of the last start, to be repeated */
     char *token_execution_id;
     bool token_answered;
+    char *hook_secret; /* of its webhook's URL, as callers know it */
+    uint64_t delivery; /* the last by this URL, to be repeated; 0: none */
+    uint64_t revision; /* that was announced last, to be repeated; 0: none */
+    char *revision_execution_id;
 };
 
 struct request {
@@ -229,6 +253,8 @@ enum sim_count {
     COUNT_COMMIT_ERRORS,
     COUNT_CLOCK_JUMPS,
     COUNT_AGENT_CRASHES,
+    COUNT_AGENT_PAUSES,
+    COUNT_CORE_PAUSES,
     COUNT_REBOOTS,
     COUNT_SHIM_DEATHS,
     COUNT_TORN,
@@ -246,6 +272,8 @@ enum sim_count {
     COUNT_ROLLBACKS,
     COUNT_CONDITIONS,
     COUNT_JOBS,
+    COUNT_HOOKS,
+    COUNT_REVISIONS,
     COUNT_UNPROVEN,
     COUNT_FOLDS,
     COUNTS,
@@ -335,6 +363,8 @@ void core_crash(struct sim *sim, const char *where);
 /* Takes the input; drops it when the controller is down. False: dropped. */
 bool core_post(struct sim *sim, Pen__Input *input);
 void core_tick(struct sim *sim);
+/* It was stopped. */
+void core_go_on(struct sim *sim);
 void core_set_clock(struct sim *sim, int64_t ahead_ms);
 void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once);
 Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
@@ -365,6 +395,12 @@ void source_run(struct sim *sim, const Pen__SourceRun *run);
 void source_watch(struct sim *sim, const Pen__SourceWatch *watch);
 void source_push(struct sim *sim, int pipeline);
 
+/* ---- zone.c, the time zones that this installation knows */
+void zone_wanted(struct sim *sim, const Pen__ZoneWanted *wanted);
+/* Whether the zone has to be looked up; offset to UTC at a moment, 0 or more (NULL, "UTC": 0). */
+bool zone_named(const char *zone);
+int64_t zone_offset_s(const char *zone, int64_t at_s);
+
 /* ---- net.c */
 /* Connect the host's agent, when both ends can be reached; else try again later. */
 void net_connect_later(struct sim *sim, struct host *host, int64_t in_ms);
@@ -387,6 +423,8 @@ void host_roll_back(struct sim *sim, struct host *host);
 void host_clone(struct sim *sim, struct host *host);
 void host_feed(struct sim *sim, struct host *host, struct pen_session_input *input);
 void host_timer(struct sim *sim, struct host *host);
+/* It was stopped. */
+void host_go_on(struct sim *sim, struct host *host);
 void host_release(struct sim *sim, struct host *host);
 void host_fill_disk(struct sim *sim, struct host *host, bool full);
 bool host_serves(const struct host *host);
@@ -402,6 +440,8 @@ struct run *shim_run(struct sim *sim, const struct host *host, uint64_t fence);
 void data_upload(struct sim *sim, struct host *host, uint64_t fence,
                  const Pen__ArtifactRef *artifact);
 void data_log(struct sim *sim, struct host *host, uint64_t fence, uint64_t size);
+/* Its agent was stopped. */
+void data_go_on(struct sim *sim, struct host *host);
 void data_release(struct sim *sim, struct host *host, uint64_t fence);
 void data_accepted(struct sim *sim, const Pen__ArtifactAccepted *accepted);
 void data_open(struct sim *sim, const Pen__AttemptOpen *open);
@@ -420,6 +460,27 @@ struct request *people_ask(struct sim *sim, Pen__Input__WhatCase what, void *bod
 /* ---- workers.c */
 void workers_begin(struct sim *sim);
 void workers_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
+
+/* ---- hooks.c */
+void hooks_put(struct sim *sim, int pipeline);
+void hooks_delete(struct sim *sim, int pipeline);
+void hooks_call(struct sim *sim, int pipeline);
+void hooks_announce(struct sim *sim, int pipeline);
+void hooks_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
+
+/* ---- pause.c */
+/* Whether it is stopped now. */
+bool pause_host(const struct sim *sim, const struct host *host);
+bool pause_core(const struct sim *sim);
+void pause_agent(struct sim *sim, struct host *host, const char *where);
+void pause_controller(struct sim *sim, const char *where);
+/* True: this event of it waits until it goes on. */
+bool pause_defers(struct sim *sim, struct host *host, struct sim_event *event);
+/* An event to be filled in, for when it goes on. */
+struct sim_event *pause_later(struct host *host);
+void pause_forget(struct deferred *list);
+bool pause_defers_to_core(struct sim *sim, struct sim_event *event);
+void pause_end(struct sim *sim);
 
 /* ---- faults.c */
 void faults_draw(struct sim *sim);
@@ -447,17 +508,21 @@ void auditor_check_log(struct sim *sim);
 void auditor_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule);
 void auditor_began(struct sim *sim, const struct run *run);
 /* A word of this agent has reached the controller. */
-void auditor_heard(struct sim *sim, const char *agent_id);
+void auditor_heard(struct sim *sim, const char *agent_id, uint64_t session_no);
 /* The controller has told an agent, after its commit. */
 void auditor_told(struct sim *sim, const Pen__AgentSend *send);
 void auditor_accepted(struct sim *sim, const Pen__ArtifactAccepted *accepted);
 /* A person looks at this execution, and later decides about the approval of this token. */
 void auditor_view(struct sim *sim, const char *execution_id, struct seen_view *ret_view);
 void auditor_asked(struct sim *sim, const char *token, bool approve, const struct seen_view *view);
+/* Somebody calls a webhook by the URL with this secret. */
+void auditor_called(struct sim *sim, const char *name, const char *secret, uint64_t delivery);
 /* A worker was given a job, owns it, says how it went (more: it goes on with another job). */
 void auditor_polled(struct sim *sim, const Pen__JobRow *row);
 void auditor_acknowledged(struct sim *sim, const char *id);
 void auditor_result(struct sim *sim, const char *id, bool good, bool more);
+/* It was answered that there is no zone as the stage's window names it. */
+void auditor_no_zone(struct sim *sim, const char *execution_id, const char *stage);
 void auditor_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
 /* At the end of the phase with faults: remember what is under way. */
 void auditor_quiet(struct sim *sim);

@@ -138,6 +138,8 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_COMMIT_ERRORS] = "refused commits",
         [COUNT_CLOCK_JUMPS] = "clock jumps of the controller",
         [COUNT_AGENT_CRASHES] = "agent crashes",
+        [COUNT_AGENT_PAUSES] = "stopped agents",
+        [COUNT_CORE_PAUSES] = "stopped controllers",
         [COUNT_REBOOTS] = "reboots",
         [COUNT_SHIM_DEATHS] = "shim deaths",
         [COUNT_TORN] = "torn journals",
@@ -155,6 +157,8 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_ROLLBACKS] = "rollbacks",
         [COUNT_CONDITIONS] = "conditions checked",
         [COUNT_JOBS] = "jobs",
+        [COUNT_HOOKS] = "calls of webhooks",
+        [COUNT_REVISIONS] = "announced revisions",
         [COUNT_UNPROVEN] = "unproven attempts",
         [COUNT_FOLDS] = "folds compared",
     };
@@ -300,6 +304,8 @@ void sim_destroy(struct sim **self_p)
     for (int i = 0; i < SIM_PIPELINES; i++) {
         free(sim->pipelines[i].token);
         free(sim->pipelines[i].token_execution_id);
+        free(sim->pipelines[i].hook_secret);
+        free(sim->pipelines[i].revision_execution_id);
     }
     auditor_destroy(sim);
     free(sim);

@@ -1,0 +1,83 @@
+/* tests/sim/auditor_hook.c - HOOK: one delivery starts one execution, by the URL that counts now */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/str.h"
+#include "tests/sim/auditor.h"
+
+/* ---- the URLs */
+
+void on_webhook_put(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__WebhookRow *row = fact->webhook_put->webhook;
+    struct auditor *self = sim->auditor;
+    struct seen_hook *hook = pen_map_get(&self->hooks, pen_key_text(row->name));
+    if (hook != NULL && !pen_str_equal(hook->secret, row->url_secret))
+        sim_fail(sim, "HOOK: the URL of %s changes under its callers", row->name);
+    if (hook != NULL)
+        return;
+    hook = mem_zero(sizeof *hook);
+    hook->name = mem_text(row->name);
+    (void)pen_str_copy(hook->secret, sizeof hook->secret, row->url_secret);
+    mem_put(&self->hooks, pen_key_text(hook->name), hook);
+    sim_trace(sim, "webhook %s is there", row->name);
+}
+
+void on_webhook_deleted(struct sim *sim, const Pen__Fact *fact)
+{
+    struct seen_hook *hook =
+        pen_map_remove(&sim->auditor->hooks, pen_key_text(fact->webhook_deleted->name));
+    if (hook == NULL)
+        sim_fail(sim, "HOOK: webhook %s is deleted, and there is none",
+                 fact->webhook_deleted->name);
+    sim_trace(sim, "webhook %s is deleted", hook->name);
+    free(hook->name);
+    free(hook);
+}
+
+/* ---- calls */
+
+void auditor_called(struct sim *sim, const char *name, const char *secret, uint64_t delivery)
+{
+    struct auditor *self = sim->auditor;
+    struct seen_call *call = pen_map_get(&self->calls, pen_key_number(delivery));
+    if (call != NULL)
+        return;
+    call = mem_zero(sizeof *call);
+    call->name = mem_text(name);
+    (void)pen_str_copy(call->secret, sizeof call->secret, secret);
+    mem_put(&self->calls, pen_key_number(delivery), call);
+}
+
+void on_webhook_triggered(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__WebhookTriggered *body = fact->webhook_triggered;
+    const struct seen_hook *hook = pen_map_get(&sim->auditor->hooks, pen_key_text(body->name));
+    uint64_t delivery = 0;
+    if (body->n_deliveries == 1)
+        memcpy(&delivery, body->deliveries[0].data, sizeof delivery);
+    struct seen_call *call = pen_map_get(&sim->auditor->calls, pen_key_number(delivery));
+    sim_trace(sim, "delivery %" PRIu64 " of webhook %s starts %s", delivery, body->name,
+              fact->pipeline);
+    if (call == NULL || hook == NULL || !pen_str_equal(call->name, body->name) ||
+        !pen_str_equal(call->secret, hook->secret))
+        sim_fail(sim, "HOOK: webhook %s starts %s, and nobody has called it by its URL", body->name,
+                 fact->pipeline);
+    if (call->started)
+        sim_fail(sim, "HOOK: delivery %" PRIu64 " of webhook %s starts %s twice", delivery,
+                 body->name, fact->pipeline);
+    call->started = true;
+}
+
+void auditor_hook_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply)
+{
+    const struct seen_call *call =
+        pen_map_get(&sim->auditor->calls, pen_key_number(request->number));
+    if (call == NULL || !call->started)
+        sim_fail(sim, "ACK => DURABLE: delivery %" PRIu64 " is answered well, and nothing started",
+                 request->number);
+    if (reply->new_revision != (reply->execution_id != NULL))
+        sim_fail(sim, "HOOK: delivery %" PRIu64 " is said to start nothing, and what",
+                 request->number);
+}
