@@ -1,4 +1,6 @@
 /* controller/engine/approval.c - a person's yes or no */
+#include <stdlib.h>
+
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
@@ -211,10 +213,12 @@ bool approval_yields(struct pen_engine *engine, struct stage_run *run)
     const struct execution *newer = newest_behind(engine, execution, stage);
     if (newer == NULL)
         return false;
-    static const char why[] = "A newer execution took its place while it waited for approval";
+    char *why = mem_format("The newer execution %s took its place while it waited for approval",
+                           newer->row->id);
     stage_abandon(engine, run, true, why);
     stage_end(engine, run, PEN__STAGE_STATUS__STAGE_CANCELLED);
     execution_end(engine, execution, PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED, why,
                   newer->row->id);
+    free(why);
     return true;
 }

@@ -134,7 +134,11 @@ void condition_abandon(struct pen_engine *engine, struct stage_run *run, const c
         return;
     Pen__ConditionKind kind = run->rules[0]->row->kind;
     abandon_rules(engine, run, why);
-    end_condition(engine, run, kind, PEN__CONDITION_STATUS__CONDITION_ABANDONED, why);
+    bool stopped = run->execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_STOPPING;
+    end_condition(engine, run, kind,
+                  stopped ? PEN__CONDITION_STATUS__CONDITION_ABANDONED
+                          : PEN__CONDITION_STATUS__CONDITION_CANCELLED,
+                  why);
 }
 
 /* ---- check */

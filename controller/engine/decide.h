@@ -145,7 +145,7 @@ const char *rule_value(const Pen__RuleExecutionRow *row, const char *key);
 void rule_end(struct pen_engine *engine, const struct rule *rule, Pen__ActionStatus status,
               const char *code, const char *text);
 
-/* The stage is to end: so does a condition in progress. */
+/* The stage is to end: so does a condition in progress. Abandoned by a stop, else cancelled. */
 void condition_abandon(struct pen_engine *engine, struct stage_run *run, const char *why);
 
 /* Whether one more execution may be under way.

@@ -1,4 +1,5 @@
 /* controller/engine/gate.c - into a stage: transition, lock, waiting */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/check.h"
@@ -44,8 +45,11 @@ static void supersede(struct pen_engine *engine, struct stage_state *self)
             i++;
             continue;
         }
-        execution_end(engine, waiting, PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED,
-                      "A newer execution took its place in front of the stage", newest->row->id);
+        char *summary = mem_format("The newer execution %s took its place in front of stage '%s'",
+                                   newest->row->id, self->row->stage);
+        execution_end(engine, waiting, PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED, summary,
+                      newest->row->id);
+        free(summary);
     }
 }
 

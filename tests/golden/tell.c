@@ -98,8 +98,8 @@ static const char *const phase_words[] = {NULL,
                                           "indeterminate",
                                           "ended",
                                           "waits for a job worker"};
-static const char *const condition_words[] = {NULL,     "InProgress", "Succeeded",
-                                              "Failed", "Abandoned",  "Overridden"};
+static const char *const condition_words[] = {NULL,        "InProgress", "Succeeded", "Failed",
+                                              "Abandoned", "Overridden", "Cancelled"};
 static const char *const kind_words[] = {NULL, "beforeEntry", "onSuccess", "onFailure"};
 static const char *const attempt_words[] = {NULL,       "GRANTED",       "RUNNING", "CANCELING",
                                             "DRAINING", "SUCCEEDED",     "FAILED",  "CANCELED",

@@ -52,6 +52,7 @@ const char *pen_condition_status_name(Pen__ConditionStatus status)
         [PEN__CONDITION_STATUS__CONDITION_FAILED] = "Failed",
         [PEN__CONDITION_STATUS__CONDITION_ABANDONED] = "Abandoned",
         [PEN__CONDITION_STATUS__CONDITION_OVERRIDDEN] = "Overridden",
+        [PEN__CONDITION_STATUS__CONDITION_CANCELLED] = "Cancelled",
     };
     return NAME_OF(names, status);
 }
