@@ -4,6 +4,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/apply.h"
+#include "controller/engine/planted.h"
 
 /* A gate, a lock and a queue for each stage of the current version that has none yet. */
 static void add_stages(struct pen_engine *engine, struct pipeline *pipeline)
@@ -162,7 +163,7 @@ static void rest_if_closed_long(const struct pen_engine *engine, const Pen__Fact
                                 struct stage_state *stage)
 {
     int64_t rest_ms = (int64_t)PEN_LIMIT_TRANSITION_REST_DAYS * 24 * 3600 * 1000;
-    if (stage->row->disabled && stage->row->n_waiting > 0 &&
+    if (!PLANTED(REST_FORGOTTEN) && stage->row->disabled && stage->row->n_waiting > 0 &&
         fact->at_ms - stage->row->disabled_since_ms > rest_ms)
         SET(stage->row, rested_order, engine->setting->row->last_order);
     stage->row->has_disabled_since_ms = 0;

@@ -110,7 +110,10 @@ void attempt_move(struct pen_engine *engine, struct attempt *self, Pen__AttemptS
         return;
     Pen__AttemptClose *close = MAKE(Pen__AttemptClose, pen__attempt_close__init);
     SET(close, fence, fence);
-    effect(engine, PEN__EFFECT__WHAT_ATTEMPT_CLOSE, close);
+    if (PLANTED(DATA_LEFT_OPEN) && fence % 16 == 0)
+        mem_free_message(close);
+    else
+        effect(engine, PEN__EFFECT__WHAT_ATTEMPT_CLOSE, close);
     if (to != LOST && from != INDETERMINATE) /* else it is told to stop when it shows up */
         agent_send_release(engine, agent, fence);
 }

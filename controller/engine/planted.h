@@ -26,6 +26,8 @@ enum pen_planted {
     PLANTED_DELIVERY_FORGOTTEN,  /* a webhook's call that is repeated starts again */
     PLANTED_REVISION_FORGOTTEN,  /* a revision that is announced again starts again */
     PLANTED_SILENCE_COUNTED,     /* an agent's silence counts while the controller was stopped */
+    PLANTED_REST_FORGOTTEN,      /* what waited behind a gate for a month goes on by itself */
+    PLANTED_DATA_LEFT_OPEN,      /* the data plane is not told of some ends of attempts */
     PLANTED_COUNT,
 };
 

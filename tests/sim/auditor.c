@@ -14,7 +14,7 @@
  *      9 LOG PREFIX      auditor_attempt.c: what is stored was written, and never shrinks
  *     10 BLOB            auditor_attempt.c: one name, one content, made by that attempt
  *     11 SESSION         auditor_agent.c
- *     12 BOUNDED         core.c, host.c, net.c: effects of a turn, frames, journals
+ *     12 BOUNDED         auditor_bound.c; core.c, host.c, net.c: turns, frames, journals
  *     13 APPROVAL        auditor_approval.c: a person's, in time, single, for what was seen
  *     15 AUDIT           auditor_reloaded: earlier checkpoints of the log of facts stay true
  *     16 LIVENESS        auditor_check_quiet, auditor_check_end
@@ -283,6 +283,7 @@ void auditor_check_end(struct sim *sim)
             sim_fail(sim, "LIVENESS: fence %" PRIu64 " is still %s", attempt->fence,
                      WORD(attempt_state, attempt->state));
     }
+    auditor_check_bounds(sim);
 }
 
 /* ---- life */

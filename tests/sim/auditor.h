@@ -67,6 +67,7 @@ struct seen_execution {
     const Pen__PipelineDeclaration *declaration;
     int32_t version;
     uint64_t order;
+    uint64_t started_seq; /* number of the fact */
     bool rollback;
     int stage;           /* that is under way; -1: none */
     int waits_at;        /* stage at whose gate it stands; -1: none */
@@ -83,6 +84,8 @@ struct seen_pipeline {
     int32_t version;
     const Pen__PipelineDeclaration *declaration;
     bool closed[SEEN_STAGES];
+    int64_t closed_ms[SEEN_STAGES];   /* since when */
+    uint64_t rested_seq[SEEN_STAGES]; /* what started before this fact rests there; 0: nothing */
     const struct seen_execution *holders[SEEN_STAGES];
 };
 
@@ -183,6 +186,12 @@ void on_webhook_deleted(struct sim *sim, const Pen__Fact *fact);
 void on_webhook_triggered(struct sim *sim, const Pen__Fact *fact);
 /* A call is answered well. */
 void auditor_hook_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
+
+/* ---- auditor_bound.c: what is kept */
+void auditor_bound_executions(struct sim *sim, const struct seen_execution *execution);
+void auditor_bound_attempts(struct sim *sim, const struct seen_attempt *attempt);
+/* At the end. */
+void auditor_check_bounds(struct sim *sim);
 
 /* ---- auditor_job.c: jobs of custom actions */
 void on_job_queued(struct sim *sim, const Pen__Fact *fact);

@@ -104,6 +104,7 @@ void on_granted(struct sim *sim, const Pen__Fact *fact)
     attempt->action_id = mem_text(body->action_execution_id);
     action->fence = body->fence;
     mem_put(&self->attempts, pen_key_number(attempt->fence), attempt);
+    auditor_bound_attempts(sim, attempt);
 }
 
 static struct seen_attempt *next_event(struct sim *sim, uint64_t fence, uint64_t seq)

@@ -60,6 +60,35 @@ void on_pipeline_deleted(struct sim *sim, const Pen__Fact *fact)
     free(pipeline);
 }
 
+static bool somebody_waits(const struct auditor *self, const char *pipeline, int index)
+{
+    for (struct pen_map_node *node = pen_map_first(&self->executions); node != NULL;
+         node = pen_map_next(node)) {
+        const struct seen_execution *execution = pen_map_value(node);
+        if (!execution->ended && execution->waits_at == index &&
+            pen_str_equal(execution->pipeline, pipeline))
+            return true;
+    }
+    return false;
+}
+
+/* What waits at a gate that opens after more than 30 days rests there. */
+static void move_gate(struct sim *sim, struct seen_pipeline *pipeline, int index,
+                      const Pen__Fact *fact)
+{
+    const int64_t long_ms = INT64_C(30) * 24 * 3600 * 1000;
+    bool closed = fact->transition_changed->disabled;
+    if (closed && !pipeline->closed[index])
+        pipeline->closed_ms[index] = fact->at_ms;
+    if (!closed && pipeline->closed[index] && fact->at_ms - pipeline->closed_ms[index] > long_ms &&
+        somebody_waits(sim->auditor, pipeline->name, index)) {
+        pipeline->rested_seq[index] = fact->seq;
+        sim->counts[COUNT_RESTS]++;
+        sim_trace(sim, "%s: what waits for stage %d rests", fact->pipeline, index);
+    }
+    pipeline->closed[index] = closed;
+}
+
 void on_transition(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_pipeline *pipeline =
@@ -71,7 +100,7 @@ void on_transition(struct sim *sim, const Pen__Fact *fact)
               fact->transition_changed->disabled ? "closed" : "opened");
     for (size_t i = 0; i < pipeline->declaration->n_stages; i++)
         if (pen_str_equal(pipeline->declaration->stages[i]->name, fact->transition_changed->stage))
-            pipeline->closed[i] = fact->transition_changed->disabled;
+            move_gate(sim, pipeline, (int)i, fact);
 }
 
 /* ---- executions */
@@ -126,10 +155,12 @@ void on_execution_started(struct sim *sim, const Pen__Fact *fact)
     execution->declaration = pipeline->declaration;
     execution->version = body->pipeline_version;
     execution->order = body->order;
+    execution->started_seq = fact->seq;
     execution->rollback = body->rollback_target_id != NULL;
     execution->stage = execution->waits_at = -1;
     sim->counts[COUNT_EXECUTIONS]++;
     mem_put(&sim->auditor->executions, pen_key_text(execution->id), execution);
+    auditor_bound_executions(sim, execution);
     sim_trace(sim, "%s: execution %s starts%s", fact->pipeline, fact->execution_id,
               execution->rollback ? " to roll back" : "");
 }
@@ -144,6 +175,11 @@ void on_execution_waiting(struct sim *sim, const Pen__Fact *fact)
                  index);
     execution->waits_at = (int)index;
     execution->waits_from = fact->seq;
+    struct seen_pipeline *pipeline =
+        pen_map_get(&sim->auditor->pipelines, pen_key_text(execution->pipeline));
+    if (pipeline != NULL && !execution->rollback &&
+        execution->started_seq > pipeline->rested_seq[index])
+        pipeline->rested_seq[index] = 0; /* a new change, or a person's start */
     sim_trace(sim, "%s: %s waits for %s", fact->pipeline, execution->id,
               execution->declaration->stages[index]->name);
 }

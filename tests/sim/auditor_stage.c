@@ -87,6 +87,10 @@ void on_stage_started(struct sim *sim, const Pen__Fact *fact)
     if (pipeline->version == execution->version && pipeline->closed[index])
         sim_fail(sim, "GATE: execution %s enters stage %d, and its transition is closed",
                  execution->id, index);
+    if (pipeline->version == execution->version && !execution->rollback &&
+        execution->started_seq < pipeline->rested_seq[index])
+        sim_fail(sim, "GATE: execution %s enters stage %d, and it rests there", execution->id,
+                 index);
     if (index > 0 && !execution->rollback &&
         execution->stages[index - 1].status != PEN__STAGE_STATUS__STAGE_SUCCEEDED &&
         execution->stages[index - 1].status != PEN__STAGE_STATUS__STAGE_SKIPPED)

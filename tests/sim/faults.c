@@ -42,6 +42,7 @@ static const struct {
     {"agent-pauses-at-work", offsetof(struct sim_mix, agent_pause_pm)},
     {"controller-pauses", offsetof(struct sim_mix, core_pause_s)},
     {"controller-pauses-at-work", offsetof(struct sim_mix, core_pause_pm)},
+    {"months", offsetof(struct sim_mix, month_s)},
     {"drift", offsetof(struct sim_mix, drift_pm)},
     {"failing-actions", offsetof(struct sim_mix, action_fails_pm)},
 };
@@ -104,6 +105,8 @@ void faults_draw(struct sim *sim)
         mix->roll_back_s = maybe(sim, 300, 1800);
         mix->clone_s = maybe(sim, 600, 3600);
     }
+    if (sim_chance(sim, 400))
+        mix->month_s = maybe(sim, 900, 3600);
     if (sim->options.plant == PLANT_ACT_BEFORE_SYNC ||
         sim->options.plant == PLANT_DOUBLE_BEGIN) { /* seen only by agents that die at work */
         mix->agent_crash_pm = 60;
@@ -258,6 +261,29 @@ static void fire_clock(struct sim *sim, struct sim_event *event)
     again(sim, sim->mix.clock_jump_s, fire_clock);
 }
 
+/* 30 days, a little more or a little less. */
+static void fire_month_over(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+    if (sim->quiet)
+        return;
+    sim->counts[COUNT_MONTHS]++;
+    people_forget(sim);
+    core_set_clock(sim,
+                   30 * day_ms + sim_around(sim, day_ms) - (sim_chance(sim, 200) ? day_ms : 0));
+}
+
+static void fire_month(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->quiet) {
+        people_freeze(sim);
+        sim_at(sim, 60000 + sim_around(sim, 120000), fire_month_over);
+    }
+    again(sim, sim->mix.month_s, fire_month);
+}
+
 static void fire_core_disk(struct sim *sim, struct sim_event *event)
 {
     (void)event;
@@ -328,6 +354,7 @@ void faults_begin(struct sim *sim)
     again(sim, mix->cut_s, fire_cut);
     again(sim, mix->core_disk_full_s, fire_core_disk);
     again(sim, mix->clock_jump_s, fire_clock);
+    again(sim, mix->month_s, fire_month);
     again(sim, mix->disk_full_s, fire_disk);
 }
 

@@ -43,7 +43,7 @@ static void fire_enrol(struct sim *sim, struct sim_event *event)
     request->public_key.data = mem_zero(32);
     request->public_key.data[0] = (uint8_t)(100 + host->index);
     memcpy(request->public_key.data + 1, &host->enrolments, sizeof host->enrolments);
-    SET(request, slots, 3);
+    SET(request, slots, SIM_SLOTS);
     SET(request, ttl_ms, 3600000);
     Pen__Input *input = core_input(PEN__INPUT__WHAT_CREATE_TOKEN, request);
     input->principal = mem_text("arn:aws:iam::000000000000:user/root");
@@ -403,7 +403,7 @@ void host_start_agent(struct sim *sim, struct host *host)
                                         .boot_id = host->boot_id,
                                         .run_id = run_id,
                                         .machine_id = host->machine_id,
-                                        .slots = 3};
+                                        .slots = SIM_SLOTS};
     struct pen_error err;
     if (pen_session_create(&config, &host->session, &err) < 0)
         sim_fail(sim, "%s cannot start: %s", host->name, err.message);

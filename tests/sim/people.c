@@ -305,6 +305,47 @@ static void transition(struct sim *sim, int pipeline, const char *stage, bool di
     ask(sim, PEN__INPUT__WHAT_CHANGE_TRANSITION, request, pipeline, 0);
 }
 
+void people_freeze(struct sim *sim)
+{
+    for (int i = 0; i < sim->pipelines_count; i++)
+        if (sim_chance(sim, 700))
+            transition(sim, i, pipeline_some_stage(sim, i), true);
+}
+
+/* Tokens of requests do not hold for a month. */
+void people_forget(struct sim *sim)
+{
+    for (int i = 0; i < sim->pipelines_count; i++) {
+        mem_set_text(&sim->pipelines[i].token, NULL);
+        mem_set_text(&sim->pipelines[i].token_execution_id, NULL);
+    }
+}
+
+/* One of those that rest behind a gate. */
+static void pick_rested(struct sim *sim, void *message, void *context)
+{
+    const Pen__StageStateRow *row = message;
+    struct pick *pick = context;
+    if (!row->has_rested_order || row->n_waiting == 0 ||
+        !pen_str_equal(row->pipeline, pick->pipeline) || sim_below(sim, ++pick->seen) != 0)
+        return;
+    mem_set_text(&pick->id, row->waiting[sim_below(sim, row->n_waiting)]);
+}
+
+static void stop_rested(struct sim *sim, int pipeline)
+{
+    struct pick pick = {.pipeline = sim->pipelines[pipeline].name};
+    core_each(sim, PEN__ROW_KIND__ROW_STAGE_STATE, &pen__stage_state_row__descriptor, pick_rested,
+              &pick);
+    if (pick.id == NULL)
+        return;
+    Pen__StopExecution *request = MAKE(Pen__StopExecution, pen__stop_execution__init);
+    request->pipeline = mem_text(pick.pipeline);
+    request->execution_id = mem_text(pick.id);
+    ask(sim, PEN__INPUT__WHAT_STOP_EXECUTION, request, pipeline, 0);
+    pick_release(&pick);
+}
+
 static void explain(struct sim *sim, int pipeline)
 {
     Pen__ExplainRequest *request = MAKE(Pen__ExplainRequest, pen__explain_request__init);
@@ -561,6 +602,8 @@ void people_decide_all(struct sim *sim, bool unproven_too)
     static const char *const stages[] = {"Build", "Ok", "Deploy", "After"};
     for (int i = 0; i < sim->pipelines_count; i++) {
         decide(sim, i, sim_chance(sim, 900), false, 0); /* what was made again cannot be approved */
+        if (sim_chance(sim, 100))
+            stop_rested(sim, i); /* nobody starts anything that could wake it */
         if (unproven_too)
             resolve(sim, i, 1 + (int)sim_below(sim, 3));
         for (size_t k = 0; k < sizeof stages / sizeof stages[0]; k++)

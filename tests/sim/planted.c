@@ -31,6 +31,8 @@ const char *planted_name(int number)
         [PLANTED_DELIVERY_FORGOTTEN] = "a delivery that is repeated starts again",
         [PLANTED_REVISION_FORGOTTEN] = "a revision that is announced again starts again",
         [PLANTED_SILENCE_COUNTED] = "silence counts while the controller is stopped",
+        [PLANTED_REST_FORGOTTEN] = "what waited for a month goes on by itself",
+        [PLANTED_DATA_LEFT_OPEN] = "some attempts are open for data for ever",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

@@ -33,6 +33,7 @@ enum {
     SIM_HOSTS = 8,        /* hosts of the installation, at most */
     SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
     SIM_PIPELINES = 8,    /* at most */
+    SIM_SLOTS = 3,        /* of each agent */
     SIM_STAGES = 8,       /* of a pipeline, at most */
     SIM_ACTIONS = 8,      /* of a stage, at most */
     SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
@@ -77,6 +78,7 @@ struct sim_mix {
     uint32_t wipe_s, roll_back_s, clone_s;
     uint32_t drift_pm; /* clocks of hosts run fast or slow by up to this */
     uint32_t action_fails_pm;
+    uint32_t month_s; /* transitions are closed, and a month passes on the controller's clock */
     uint32_t agent_pause_s, agent_pause_pm; /* the latter: per mille of turns that sync */
     uint32_t core_pause_s, core_pause_pm;   /* ... of commits */
     uint32_t people_s;
@@ -272,6 +274,8 @@ enum sim_count {
     COUNT_ROLLBACKS,
     COUNT_CONDITIONS,
     COUNT_JOBS,
+    COUNT_MONTHS,
+    COUNT_RESTS,
     COUNT_HOOKS,
     COUNT_REVISIONS,
     COUNT_UNPROVEN,
@@ -450,6 +454,9 @@ void data_open(struct sim *sim, const Pen__AttemptOpen *open);
 void people_begin(struct sim *sim);
 void people_reply(struct sim *sim, const Pen__Reply *reply);
 void people_quiet(struct sim *sim);
+/* Close some transitions, for long; what people remember of a month ago. */
+void people_freeze(struct sim *sim);
+void people_forget(struct sim *sim);
 /* What people do in the quiet phase about all that waits for them. */
 void people_decide_all(struct sim *sim, bool unproven_too);
 

@@ -157,6 +157,8 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_ROLLBACKS] = "rollbacks",
         [COUNT_CONDITIONS] = "conditions checked",
         [COUNT_JOBS] = "jobs",
+        [COUNT_MONTHS] = "months",
+        [COUNT_RESTS] = "gates with what rests",
         [COUNT_HOOKS] = "calls of webhooks",
         [COUNT_REVISIONS] = "announced revisions",
         [COUNT_UNPROVEN] = "unproven attempts",
