@@ -84,21 +84,41 @@ static bool find_sentence(const struct pen_engine *engine, struct demand *self)
     return true;
 }
 
-static void tell(struct pen_engine *engine, struct action *action)
+static void tell(struct pen_engine *engine, struct action *action, const char *sentence)
 {
-    if (!pen_str_equal(action->row->summary, action->demand->sentence))
-        action_progress(engine, action, action->demand->sentence);
+    if (!pen_str_equal(action->row->summary, sentence))
+        action_progress(engine, action, sentence);
+}
+
+/* While agents change, the sentence of those that have waited longer may be old; they are told all
+ * at once a little later. The text of the demand is found once for all that come together. */
+static void tell_anew(struct pen_engine *engine, struct action *action,
+                      const struct demand **demand, struct pen_buf *text)
+{
+    if (*demand != action->demand) {
+        bool never = false;
+        pen_buf_clear(text);
+        (void)demand_explain(engine, action->demand, text, &never);
+        *demand = action->demand;
+    }
+    tell(engine, action, pen_buf_text(text));
 }
 
 void assign_tell_fresh(struct pen_engine *engine)
 {
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    const struct demand *demand = NULL;
+    bool changing = pen_heap_armed(&engine->tell_timer.entry);
     while (engine->fresh.count > 0) {
         struct pen_map_node *node = pen_map_first(&engine->fresh);
         struct action *action = pen_map_value(node);
         pen_map_remove(&engine->fresh, pen_map_key(node));
         if (action->demand->sentence == NULL)
             (void)find_sentence(engine, action->demand);
-        tell(engine, action);
+        if (changing)
+            tell_anew(engine, action, &demand, &text);
+        else
+            tell(engine, action, action->demand->sentence);
     }
 }
 
@@ -111,7 +131,7 @@ void assign_tell_all(struct pen_engine *engine)
             continue;
         for (struct pen_map_node *item = pen_map_first(&demand->queue); item != NULL;
              item = pen_map_next(item))
-            tell(engine, pen_map_value(item));
+            tell(engine, pen_map_value(item), demand->sentence);
     }
 }
 
