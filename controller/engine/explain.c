@@ -424,9 +424,7 @@ static void explain_unstarted_action(const struct stage_run *run,
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     if (failed != NULL) {
         predicate = "action_failed";
-        clears = execution_parallel(run->execution)
-                     ? "a new execution: penstock start"
-                     : "a person has what failed run again: penstock retry";
+        clears = "a person has what failed run again: penstock retry";
         since_ms = failed->row->updated_ms;
         pen_buf_printf(&text, "It is not started, because action '%s' has failed",
                        failed->row->action);
