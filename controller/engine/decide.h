@@ -63,6 +63,10 @@ void execution_start_unlimited(struct pen_engine *engine, struct pipeline *pipel
 int execution_start_by_event(struct pen_engine *engine, struct pipeline *pipeline,
                              struct start *start, char ret_id[37], struct pen_error *err);
 
+/* Its first variable without a default, for which nothing but a person's start can give a value;
+ * NULL: whatever happens can start the pipeline. */
+const char *variable_without_default(const struct pipeline *pipeline);
+
 void execution_advance(struct pen_engine *engine, struct execution *self);
 void execution_end(struct pen_engine *engine, struct execution *self, Pen__ExecutionStatus status,
                    const char *summary, const char *superseded_by);

@@ -179,6 +179,23 @@ static const Pen__NameValue *given_value(const Pen__StartExecution *request, con
     return NULL;
 }
 
+/* A variable for which neither the request nor the declaration has a value; NULL: there is none. */
+static const char *lacking(const Pen__PipelineDeclaration *declaration,
+                           const Pen__StartExecution *request)
+{
+    for (size_t i = 0; i < declaration->n_variables; i++)
+        if (declaration->variables[i]->default_value == NULL &&
+            given_value(request, declaration->variables[i]->name) == NULL)
+            return declaration->variables[i]->name;
+    return NULL;
+}
+
+const char *variable_without_default(const struct pipeline *pipeline)
+{
+    const Pen__StartExecution nothing = PEN__START_EXECUTION__INIT;
+    return lacking(pipeline->current->row->declaration, &nothing);
+}
+
 static int check_variables(const Pen__PipelineDeclaration *declaration,
                            const Pen__StartExecution *request, struct pen_error *err)
 {
@@ -195,13 +212,12 @@ static int check_variables(const Pen__PipelineDeclaration *declaration,
                                 "pipeline '%s' declares no variable '%s'", declaration->name,
                                 request->variables[i]->name);
     }
-    for (size_t i = 0; i < declaration->n_variables; i++)
-        if (declaration->variables[i]->default_value == NULL &&
-            given_value(request, declaration->variables[i]->name) == NULL)
-            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
-                                "variable '%s' of pipeline '%s' has no default: the start has to "
-                                "give a value",
-                                declaration->variables[i]->name, declaration->name);
+    const char *name = lacking(declaration, request);
+    if (name != NULL)
+        return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                            "variable '%s' of pipeline '%s' has no default: the start has to give "
+                            "a value",
+                            name, declaration->name);
     return 0;
 }
 

@@ -140,7 +140,7 @@ Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, c
 {
     Pen__Reason *reason = MAKE(Pen__Reason, pen__reason__init);
     reason->subject = subject;
-    reason->execution_id = mem_text(execution->id);
+    reason->execution_id = mem_text(execution == NULL ? NULL : execution->id);
     reason->predicate = mem_text(predicate);
     reason->sentence = mem_text(pen_buf_text(sentence));
     SET(reason, since_ms, since_ms);

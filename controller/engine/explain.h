@@ -43,7 +43,7 @@ void explain_ended(const struct pen_engine *engine, const Pen__ExecutionRow *row
 /* All reasons why a queued action has no agent. */
 void explain_queued(struct explaining *self, const struct action *action, Pen__Reply *reply);
 
-/* One reason; takes the subject. */
+/* One reason; takes the subject. execution: NULL when it is about the pipeline itself. */
 Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, char *subject,
                         const char *predicate, const struct pen_buf *sentence, int64_t since_ms,
                         const char *clears, bool never);

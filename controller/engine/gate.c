@@ -92,7 +92,8 @@ static int find_transition(const struct pipeline *pipeline, const Pen__ChangeTra
         return 0;
     }
     /* A stage that was taken away keeps its gate while PARALLEL executions wait in front of it. */
-    if (!request->disable && !request->outbound && find_stage(pipeline, request->stage) != NULL) {
+    const struct stage_state *kept = find_stage(pipeline, request->stage);
+    if (!request->disable && !request->outbound && kept != NULL && kept->row->n_waiting > 0) {
         *ret_stage = request->stage;
         return 0;
     }

@@ -1,7 +1,9 @@
 /* controller/engine/pipeline.c - requests that create, change and delete pipelines; and Explain */
 #include <stdlib.h>
 
+#include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/cleanup.h"
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
@@ -149,7 +151,8 @@ static int explain_one(const struct pen_engine *engine, const struct pipeline *p
     const struct execution *execution = find_execution(engine, request->execution_id);
     const Pen__ExecutionRow *row = execution != NULL ? execution->row : request->execution;
     if (row == NULL || !pen_str_equal(row->id, request->execution_id) ||
-        (pipeline != NULL && !pen_str_equal(row->pipeline, pipeline->row->name)))
+        (pipeline != NULL && (!pen_str_equal(row->pipeline, pipeline->row->name) ||
+                              execution_of_former(pipeline, row))))
         return pen_fail_api(err, PEN_ENOTFOUND, "PipelineExecutionNotFoundException",
                             "no execution '%s'", request->execution_id);
     if (execution == NULL || execution_ended(execution)) {
@@ -162,6 +165,21 @@ static int explain_one(const struct pen_engine *engine, const struct pipeline *p
     return 0;
 }
 
+/* Pushes, and its own creation, start nothing, and nobody is there to be told. */
+static void explain_start(const struct pipeline *pipeline, Pen__Reply *reply)
+{
+    const char *variable = variable_without_default(pipeline);
+    if (variable == NULL)
+        return;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    pen_buf_printf(&text, "No change starts it by itself: variable '%s' has no default", variable);
+    reason_add(reply, NULL, mem_text(pipeline->row->name), "variable_lacking", &text,
+               pipeline->row->updated_ms,
+               "a person starts it and gives a value (penstock start --variable), or an edit gives "
+               "the variable a default",
+               true);
+}
+
 int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                    struct pen_error *err)
 {
@@ -171,6 +189,7 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
         return not_found(err, request->pipeline != NULL ? request->pipeline : "");
     if (request->execution_id != NULL)
         return explain_one(engine, pipeline, request, reply, err);
+    explain_start(pipeline, reply);
     struct explaining *explaining = explaining_create(engine);
     for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
          node = pen_map_next(node))

@@ -118,6 +118,14 @@ def test_the_latest_retry_is_told(system, api):
     assert retries() == (1, 2, "ManualStageRetry")
 
 
+def test_a_pipeline_that_no_push_starts_says_so(system, api):
+    api.call("CreatePipeline", {"pipeline": declaration(variables=[{"name": "Level"}])})
+    assert executions(api) == []
+    assert "'Level' has no default" in system.penstock("why", NAME).stdout
+    start(api, variables=[{"name": "Level", "value": "high"}])
+    assert len(executions(api)) == 1
+
+
 def test_a_start_cannot_say_two_things(api):
     pipeline = declaration(variables=[{"name": "Level", "defaultValue": "low"}])
     api.call("CreatePipeline", {"pipeline": pipeline})
