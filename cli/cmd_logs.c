@@ -22,19 +22,47 @@ static int interest(const json_t *row)
     return strcmp(status, "InProgress") == 0 ? 3 : strcmp(status, "Failed") == 0 ? 2 : 1;
 }
 
+static int list_execution(struct pen_cli *cli, const char *execution, json_t **ret_rows,
+                          struct pen_error *err)
+{
+    json_t *input = json_pack("{s:s, s:{s:s}}", "pipelineName", pen_cli_argument(cli, 0), "filter",
+                              "pipelineExecutionId", execution);
+    return pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input,
+                              "actionExecutionDetails", ret_rows, err);
+}
+
+/* Actions of the latest execution first. Not the whole history: the page that tells which execution
+ * that is, or, when it holds nothing else, all pages of that execution. */
+static int list_latest(struct pen_cli *cli, json_t **ret_rows, struct pen_error *err)
+{
+    json_t *output = NULL;
+    json_t *input = json_pack("{s:s}", "pipelineName", pen_cli_argument(cli, 0));
+    int rc =
+        pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input, &output, err);
+    if (rc < 0)
+        return rc;
+    const json_t *rows = pen_json_list(output, "actionExecutionDetails");
+    const char *first = pen_json_text(json_array_get(rows, 0), "pipelineExecutionId");
+    const char *last =
+        pen_json_text(json_array_get(rows, json_array_size(rows) - 1), "pipelineExecutionId");
+    if (first[0] == 0 || strcmp(first, last) != 0 || pen_json_text(output, "nextToken")[0] == 0) {
+        *ret_rows = output;
+        return 0;
+    }
+    rc = list_execution(cli, first, ret_rows, err);
+    json_decref(output);
+    return rc;
+}
+
 /* Of the execution, or the latest one (the list has the newest first), the most interesting action.
  */
 static int action_choose(struct pen_cli *cli, json_t *request, struct pen_error *err)
 {
     const char *execution = pen_cli_option(cli, "--execution");
     const char *stage = pen_cli_option(cli, "--stage");
-    json_t *input = json_pack("{s:s}", "pipelineName", pen_cli_argument(cli, 0));
-    if (execution != NULL)
-        (void)json_object_set_new(input, "filter",
-                                  json_pack("{s:s}", "pipelineExecutionId", execution));
     json_t *output = NULL;
-    int rc =
-        pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input, &output, err);
+    int rc = execution != NULL ? list_execution(cli, execution, &output, err)
+                               : list_latest(cli, &output, err);
     if (rc < 0)
         return rc;
     const char *latest = NULL;

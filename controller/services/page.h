@@ -10,7 +10,13 @@
 #include "common/base/buf.h"
 #include "controller/services/call.h"
 
-enum { PEN_PAGE_PLACE_MAX = 512 }; /* characters */
+enum {
+    PEN_PAGE_PLACE_MAX = 512, /* characters */
+
+    /* Bytes of the rows of one page. Their texts may grow to six times that in JSON, and a client
+     * takes PEN_LIMIT_HTTP_ANSWER_BYTES. */
+    PEN_PAGE_ROWS_BYTES = 1024 * 1024,
+};
 
 /* Put nextToken into the output. filter: what else was asked, as text, the same in each page's
  * request. */

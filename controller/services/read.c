@@ -7,6 +7,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/wire/wire.h"
+#include "controller/services/page.h"
 
 int pen_read_optional(const struct pen_call *call, Pen__RowKind kind, const char *key,
                       void *ret_row, struct pen_error *err)
@@ -126,6 +127,19 @@ void pen_rows_release(struct pen_rows *self)
         pen_message_destroy(&self->rows[i]);
     free(self->rows);
     *self = (struct pen_rows){0};
+}
+
+size_t pen_rows_fit(const struct pen_rows *self, size_t limit)
+{
+    size_t bytes = 0;
+    size_t count = 0;
+    while (count < self->count && count < limit) {
+        bytes += protobuf_c_message_get_packed_size(self->rows[count]);
+        if (count > 0 && bytes > PEN_PAGE_ROWS_BYTES)
+            break;
+        count++;
+    }
+    return count;
 }
 
 static int keep(void *context, const char *key, const ProtobufCMessage *row, struct pen_error *err)

@@ -109,3 +109,21 @@ def test_actions_of_a_parallel_execution(empty_system):
     assert begun() == ["A0", "A1"]
     go.touch()
     wait_for(lambda: len(begun()) == 3, "the third to begin")
+
+
+def test_a_page_ends_before_a_client_gives_up(system_with_agent):
+    """Whatever actions leave behind, an answer stays below what clients take."""
+    system = system_with_agent
+    system.push(system.repository("code"), {"file": "content\n"})
+    fill = "BIG=$(head -c 120000 /dev/zero | tr '\\0' '\\001')"  # six bytes each in JSON
+    actions = [commands_action(f"A{i:02}", [fill, "echo done"], outputVariables=["BIG"])
+               for i in range(14)]
+    system.create_pipeline(commands_pipeline("big", "code", [("Build", actions)]))
+    identity = wait_for(lambda: system.executions("big"), "it")[0]["pipelineExecutionId"]
+    system.wait_execution("big", identity)
+    page = system.api().call("ListActionExecutions", {"pipelineName": "big"})
+    assert 1 <= len(page["actionExecutionDetails"]) < 15 and page["nextToken"]
+    whole = system.aws("list-action-executions", "--pipeline-name", "big")
+    assert len(whole["actionExecutionDetails"]) == 15
+    assert "done" in system.penstock("logs", "big").stdout
+    assert "A13" in system.penstock("watch", "big", identity).stdout

@@ -256,7 +256,7 @@ static int list_actions(struct pen_call *call, struct asked *asked, struct pen_e
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     if ((rc = read_rows(call, pipeline, asked, &rows, err)) < 0)
         return rc;
-    size_t shown = rows.count < asked->size ? rows.count : asked->size;
+    size_t shown = pen_rows_fit(&rows, asked->size);
     if ((rc = put_rows(call, &rows, shown, err)) < 0)
         return rc;
     if (rows.count > shown) {

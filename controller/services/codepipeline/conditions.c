@@ -197,7 +197,7 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
     if ((rc = pen_read_list(call, &query, &rows, err)) < 0 ||
         (only_latest && (rc = keep_latest(call, id, &rows, err)) < 0))
         return rc;
-    size_t shown = rows.count < size ? rows.count : size;
+    size_t shown = pen_rows_fit(&rows, size);
     json_t *list = pen_put_list(call, pen_output(call), "ruleExecutionDetails");
     for (size_t i = 0; i < shown; i++)
         if ((rc = put_detail(call, list, (const Pen__RuleExecutionRow *)rows.rows[i], err)) < 0)
