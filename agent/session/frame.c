@@ -31,6 +31,11 @@ static const char *reason_to_decline(const struct pen_session *self, uint64_t fe
     return self->busy >= self->slots ? "no free slot" : NULL;
 }
 
+bool takes_work(const struct pen_session *self)
+{
+    return reason_to_decline(self, UINT64_MAX) == NULL;
+}
+
 static void answer_offer(struct pen_session *self, struct pen_session_out *out, uint64_t fence,
                          const char *decline)
 {

@@ -153,6 +153,8 @@ void send_event(struct pen_session *self, struct pen_session_out *out, Pen__Even
         return; /* it is in the journal: Welcome asks for it */
     message->body_case = PEN__FROM_AGENT__BODY_EVENT;
     message->event = event;
+    message->has_ready = event->what_case == PEN__EVENT__WHAT_FINISHED;
+    message->ready = message->has_ready && takes_work(self);
 }
 
 void send_unacked(struct pen_session *self, struct pen_session_out *out, struct attempt *attempt,

@@ -131,6 +131,8 @@ int step_report(struct pen_session *self, const struct pen_session_input *input,
 /* ---- frames (frame.c) */
 int step_frame(struct pen_session *self, const struct pen_session_input *input,
                struct pen_session_out *out, struct pen_error *err);
+/* Whether an offer of a new fence would be accepted now. */
+bool takes_work(const struct pen_session *self);
 void settle_below(struct pen_session *self, struct pen_session_out *out, uint64_t gc_below,
                   int64_t now_ms);
 

@@ -346,10 +346,9 @@ static void accept(struct pen_engine *engine, struct agent *self, uint64_t fence
         return;
     }
     self->once_taken = self->once;
-    attempt_grant(engine, action, self, fence);
+    attempt_grant(engine, action, self, fence, true);
     if (action->row->fence != fence)
         drop_reservation(engine, self, fence);
-    agent_arm_timer(engine, self);
 }
 
 static void decline(struct pen_engine *engine, struct agent *self, uint64_t fence)
@@ -388,7 +387,7 @@ static void in_session(struct pen_engine *engine, struct agent *self, const Pen_
         decline(engine, self, message->decline->fence);
         break;
     case PEN__FROM_AGENT__BODY_EVENT:
-        agent_event(engine, self, message->event);
+        agent_event(engine, self, message->event, message->ready);
         break;
     case PEN__FROM_AGENT__BODY_REVOKED:
         agent_revoked(engine, self, message->revoked);

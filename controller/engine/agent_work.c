@@ -145,9 +145,10 @@ static bool variables_fit(const Pen__Finished *finished)
 }
 
 static void finished(struct pen_engine *engine, struct agent *self, struct attempt *attempt,
-                     const Pen__Event *event)
+                     const Pen__Event *event, bool ready)
 {
     uint64_t fence = event->fence;
+    engine->ready = ready ? self : NULL;
     Pen__AttemptFinished *body = MAKE(Pen__AttemptFinished, pen__attempt_finished__init);
     SET(body, fence, fence);
     SET(body, seq, event->seq);
@@ -165,7 +166,7 @@ static void finished(struct pen_engine *engine, struct agent *self, struct attem
 }
 
 static void apply_event(struct pen_engine *engine, struct agent *self, struct attempt *attempt,
-                        const Pen__Event *event)
+                        const Pen__Event *event, bool ready)
 {
     switch ((int)event->what_case) {
     case PEN__EVENT__WHAT_STARTED: {
@@ -187,7 +188,7 @@ static void apply_event(struct pen_engine *engine, struct agent *self, struct at
         break;
     }
     case PEN__EVENT__WHAT_FINISHED:
-        finished(engine, self, attempt, event);
+        finished(engine, self, attempt, event, ready);
         break;
     default:
         agent_send_refused(engine, self->row->id, self->link, self->row->session_no,
@@ -214,7 +215,7 @@ static struct attempt *successor(const struct agent *self, const Pen__Event *eve
     return attempt;
 }
 
-void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event)
+void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event, bool ready)
 {
     struct attempt *attempt = find_attempt(engine, event->fence);
     if (PLANTED(FENCE_NOT_COMPARED) && attempt == NULL)
@@ -244,7 +245,7 @@ void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event
         agent_quarantine(engine, self, "It reports events of an attempt that it said had ended");
         return;
     }
-    apply_event(engine, self, attempt, event);
+    apply_event(engine, self, attempt, event, ready);
 }
 
 static void reconcile_present(struct pen_engine *engine, struct agent *self,

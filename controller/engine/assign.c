@@ -41,18 +41,34 @@ static struct demand *next_demand(const struct pen_engine *engine)
     return oldest;
 }
 
-static void offer(struct pen_engine *engine, struct action *action, struct agent *agent)
+static uint64_t next_candidate(struct pen_engine *engine)
 {
     uint64_t fence = engine->setting->row->last_fence;
     if (fence < engine->last_candidate)
         fence = engine->last_candidate;
     engine->last_candidate = ++fence;
+    return fence;
+}
+
+static void offer(struct pen_engine *engine, struct action *action, struct agent *agent)
+{
+    uint64_t fence = next_candidate(engine);
     offer_make(engine, action, agent, fence);
     Pen__Offer *body = MAKE(Pen__Offer, pen__offer__init);
     SET(body, fence, fence);
     body->summary =
         mem_format("%s/%s/%s", action->row->pipeline, action->row->stage, action->row->action);
     agent_send(engine, agent, PEN__TO_AGENT__BODY_OFFER, body);
+}
+
+/* An agent that said with its result that it would accept is not asked: what settles its attempt
+ * grants the next one, in one commit. Work of class once is always offered first. */
+static void hand_out(struct pen_engine *engine, struct action *action, struct agent *agent)
+{
+    if (agent == engine->ready && action->row->action_class == PEN__ACTION_CLASS__REPEATABLE)
+        attempt_grant(engine, action, agent, next_candidate(engine), false);
+    else
+        offer(engine, action, agent);
 }
 
 void assign(struct pen_engine *engine)
@@ -67,7 +83,7 @@ void assign(struct pen_engine *engine)
         if (agent == NULL)
             demand->blocked = true;
         else
-            offer(engine, pen_map_first_value(&demand->queue), agent);
+            hand_out(engine, pen_map_first_value(&demand->queue), agent);
     }
     engine->assign_wanted = false; /* offers have made less room, not more */
 }

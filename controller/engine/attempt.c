@@ -74,10 +74,10 @@ static void emit_attempt(struct pen_engine *engine, const struct attempt *self,
 }
 
 void attempt_grant(struct pen_engine *engine, struct action *action, struct agent *agent,
-                   uint64_t offered_fence)
+                   uint64_t candidate, bool offered)
 {
     uint64_t last = engine->setting->row->last_fence;
-    uint64_t fence = offered_fence > last ? offered_fence : last + 1;
+    uint64_t fence = candidate > last ? candidate : last + 1;
     if (engine->last_candidate < fence)
         engine->last_candidate = fence;
     Pen__AttemptGranted *body = MAKE(Pen__AttemptGranted, pen__attempt_granted__init);
@@ -92,7 +92,8 @@ void attempt_grant(struct pen_engine *engine, struct action *action, struct agen
     struct attempt *attempt = action->attempt;
     CHECK(attempt != NULL && attempt->row->fence == fence);
     plan_attempt(engine, attempt);
-    agent_send_start(engine, attempt, offered_fence);
+    agent_send_start(engine, attempt, offered ? candidate : 0);
+    agent_arm_timer(engine, agent);
 }
 
 void attempt_move(struct pen_engine *engine, struct attempt *self, Pen__AttemptState to,

@@ -204,8 +204,9 @@ void approval_expire(struct pen_engine *engine, struct action *self);
  * give way to one: end the execution as Superseded. True when that was done. */
 bool approval_yields(struct pen_engine *engine, struct stage_run *run);
 
+/* The candidate becomes the fence, unless a higher one was granted since it was chosen. */
 void attempt_grant(struct pen_engine *engine, struct action *action, struct agent *agent,
-                   uint64_t offered_fence);
+                   uint64_t candidate, bool offered);
 void attempt_move(struct pen_engine *engine, struct attempt *self, Pen__AttemptState to,
                   const char *why);
 
@@ -260,7 +261,8 @@ void agent_drop_unbegun(struct pen_engine *engine, struct agent *self, size_t co
                         Pen__InventoryItem **inventory);
 void agent_reconcile(struct pen_engine *engine, struct agent *self, bool opening, size_t count,
                      Pen__InventoryItem **inventory);
-void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event);
+void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event *event,
+                 bool ready);
 void agent_revoked(struct pen_engine *engine, struct agent *self, const Pen__Revoked *revoked);
 void agent_enrol(struct pen_engine *engine, const Pen__AgentMessage *message);
 void agent_send_enrolled(struct pen_engine *engine, const char *token_id, uint64_t link,

@@ -455,6 +455,7 @@ int pen_engine_take(struct pen_engine *self, const Pen__Input *input, int64_t no
     settle(self);
     self->out = NULL;
     self->by = NULL;
+    self->ready = NULL;
     if (self->options.check_invariants)
         check_invariants(self);
     return 0;

@@ -64,6 +64,7 @@ struct fake_agent {
     bool up;   /* says hello, answers */
     bool deaf; /* its messages get lost, both ways */
     bool loses_starts;
+    bool ready; /* says with each result that it takes more work */
     struct job jobs[WORLD_JOBS];
     size_t jobs_count;
 };
@@ -316,6 +317,9 @@ static void world_send(struct world *w, struct fake_agent *a, Pen__FromAgent__Bo
     SET(message, session_no, a->session_no);
     message->body_case = what;
     message->enroll = body;
+    if (a->ready && what == PEN__FROM_AGENT__BODY_EVENT &&
+        message->event->what_case == PEN__EVENT__WHAT_FINISHED)
+        SET(message, ready, 1);
     Pen__AgentMessage *m = MAKE(Pen__AgentMessage, pen__agent_message__init);
     m->agent_id = mem_text(a->id);
     SET(m, link, a->link);
