@@ -17,7 +17,6 @@
 #include "agent/shim/shim.h"
 #include "common/base/cleanup.h"
 #include "common/io/file.h"
-#include "common/keys/digest.h"
 #include "common/wire/wire.h"
 
 struct starter {
@@ -156,7 +155,8 @@ static int read_all(int fd, void *bytes, size_t size)
     return 0;
 }
 
-/* The new process lets go of all that ties it to the agent, then becomes the shim. */
+/* The new process lets go of all that ties it to the agent, then becomes the shim. It stays in the
+ * starter's session, which is not the agent's and has no terminal. */
 _Noreturn static void become_shim(struct starter *self, const uint8_t *bytes, size_t size,
                                   uid_t uid, gid_t gid)
 {
@@ -165,7 +165,6 @@ _Noreturn static void become_shim(struct starter *self, const uint8_t *bytes, si
     for (int fd = 0; null_fd >= 0 && fd <= 2; fd++)
         (void)dup2(null_fd, fd);
     (void)signal(SIGCHLD, SIG_DFL);
-    (void)setsid();
     if (enter(self->isolation, self->user_namespace, uid, gid) < 0)
         _exit(1);
     ProtobufCMessage *order = NULL;
@@ -209,9 +208,6 @@ int pen_starter_run(int socket_fd)
     (void)sigaddset(&blocked, SIGINT);
     (void)sigprocmask(SIG_BLOCK, &blocked, &self.old_mask);
     (void)prctl(PR_SET_NAME, "pen-starter");
-    /* Make the digest's library ready once, here, instead of in each shim. */
-    uint8_t digest[PEN_SHA256_SIZE];
-    pen_sha256("", 0, digest);
     if (send_reply(&self, 0, 0, 0, -1) < 0)
         return 1;
     while (serve_one(&self) == 0)
