@@ -28,6 +28,7 @@ struct job {
     const Pen__Capsule *capsule;
     enum phase phase;
     size_t inputs_left;
+    bool held;     /* prepared, and not to begin yet */
     char *failure; /* to report at the next turn */
     bool pack_failure;
     bool adopted; /* begun by an earlier process */
@@ -207,23 +208,32 @@ static void on_fetched(void *context, uint64_t fence, const char *text)
         return;
     }
     CHECK(job->inputs_left > 0);
-    if (--job->inputs_left == 0)
+    if (--job->inputs_left == 0 && !job->held)
         start_commands(self, job);
 }
 
-void pen_actions_start(struct pen_actions *self, const Pen__Capsule *capsule)
+void pen_actions_prepare(struct pen_actions *self, const Pen__Capsule *capsule)
 {
     struct pen_error err = {0};
     struct job *job = job_add(self, capsule, PHASE_FETCHING);
+    job->held = true;
     int rc = pen_workspace_make(self->workspaces, job->fence, &err);
     if (rc == 0 && capsule->n_inputs > 0)
         rc = fetch_inputs(self, job, &err);
-    else if (rc == 0)
-        start_commands(self, job);
     if (rc < 0) {
         pen_transfers_drop(self->transfers, job->fence);
         job_fail(self, job, err.message);
     }
+    pen_transfers_on_time(self->transfers); /* the worker unpacks what is here already */
+}
+
+void pen_actions_start(struct pen_actions *self, uint64_t fence)
+{
+    struct job *job = job_get(self, fence);
+    CHECK(job != NULL && job->held);
+    job->held = false;
+    if (job->inputs_left == 0 && job->failure == NULL)
+        start_commands(self, job);
 }
 
 void pen_actions_adopt(struct pen_actions *self, const Pen__Capsule *capsule)

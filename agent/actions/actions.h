@@ -1,6 +1,6 @@
 /* agent/actions/actions.h - attempts on this host: inputs, commands, log, outputs
  *
- *     pen_actions_start()
+ *     pen_actions_prepare()          pen_actions_start()
  *        inputs fetched and unpacked -> commands -> EXITED -> pen_actions_pack() -> PACKED
  *        SETUP_FAILED                   VANISHED                                   PACK_FAILED
  *
@@ -71,8 +71,10 @@ int64_t pen_actions_deadline_ms(const struct pen_actions *self);
 /* Take what happened. Errors: PEN_EIO (no attempt can be started any more). */
 int pen_actions_process(struct pen_actions *self, struct pen_error *err);
 
-/* The capsule has to live until pen_actions_release(). */
-void pen_actions_start(struct pen_actions *self, const Pen__Capsule *capsule);
+/* Make the workspace and fetch the inputs. The capsule has to live until pen_actions_release(). */
+void pen_actions_prepare(struct pen_actions *self, const Pen__Capsule *capsule);
+/* What was prepared may begin: at once, or when its inputs are there. Unless it was killed. */
+void pen_actions_start(struct pen_actions *self, uint64_t fence);
 void pen_actions_adopt(struct pen_actions *self, const Pen__Capsule *capsule);
 void pen_actions_kill(struct pen_actions *self, uint64_t fence, uint32_t grace_ms);
 void pen_actions_pack(struct pen_actions *self, const Pen__Capsule *capsule);

@@ -229,7 +229,7 @@ static void perform(struct pen_app *self, const struct pen_session_effect *effec
         break;
     case PEN_OUT_START:
         self->once_fence = effect->fence;
-        pen_actions_start(self->actions, effect->capsule);
+        pen_actions_start(self->actions, effect->fence);
         break;
     case PEN_OUT_KILL:
         pen_actions_kill(self->actions, effect->fence, effect->grace_ms);
@@ -263,6 +263,14 @@ static void perform_all(struct pen_app *self, const struct pen_session_out *out,
             perform(self, &out->effects[i]);
 }
 
+/* What is needed to start may be made while the start is being synced; a kill then finds it. */
+static void prepare_all(struct pen_app *self, const struct pen_session_out *out)
+{
+    for (size_t i = 0; i < out->effects_count; i++)
+        if (out->effects[i].kind == PEN_OUT_START)
+            pen_actions_prepare(self->actions, out->effects[i].capsule);
+}
+
 static int compact(struct pen_app *self, struct pen_error *err)
 {
     struct pen_session_out out = {0};
@@ -284,6 +292,7 @@ static int commit(struct pen_app *self, struct pen_error *err)
     if (rc == 0)
         rc = pen_journal_write(self->journal, err);
     if (rc == 0) {
+        prepare_all(self, &out);
         perform_all(self, &out, false);
         rc = out.sync ? pen_journal_sync(self->journal, err) : 0;
     }
