@@ -62,7 +62,7 @@ static int flags_of(int fd)
     int flags = 0;
     if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
         return 0; /* this file system has none */
-    return flags & ~(FS_EXTENT_FL | FS_INDEX_FL | FS_INLINE_DATA_FL);
+    return flags & ~(FS_EXTENT_FL | FS_INDEX_FL | FS_INLINE_DATA_FL | FS_TOPDIR_FL);
 }
 
 /* A private folder of ours with nothing special about it. */
@@ -120,6 +120,16 @@ static bool is_new(const char *path, int flags)
             return false;
     }
     return true;
+}
+
+void pen_workspaces_spread(const char *path)
+{
+    PEN_CLEANUP(dir_close) DIR *folder = open_folder(path);
+    int flags = 0;
+    if (folder == NULL || ioctl(dirfd(folder), FS_IOC_GETFLAGS, &flags) < 0)
+        return;
+    flags |= FS_TOPDIR_FL;
+    (void)ioctl(dirfd(folder), FS_IOC_SETFLAGS, &flags);
 }
 
 bool pen_workspace_clean(const char *path)

@@ -45,6 +45,7 @@ int pen_workspaces_open(const char *folder, bool recycle, struct pen_workspaces 
         rc = pen_random_bytes(&self->next_name, sizeof self->next_name, err);
     if (rc < 0)
         return rc;
+    pen_workspaces_spread(folder);
     self->next_name >>= 16;
     self->recycle = recycle;
     *ret_workspaces = TAKE_PTR(self);

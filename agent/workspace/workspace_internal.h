@@ -7,4 +7,8 @@
 enum { PEN_WORKSPACE_PARTS = 3 };
 extern const char *const pen_workspace_parts[PEN_WORKSPACE_PARTS];
 
+/* Tell the file system that the workspaces in this folder have nothing to do with each other: ext4
+ * then keeps them apart, and looks for a free inode where few were freed just now. */
+void pen_workspaces_spread(const char *path);
+
 #endif

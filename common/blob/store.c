@@ -40,6 +40,9 @@ static int store_make(const char *folder, struct pen_blob_store **ret_store, str
     if (!store || !(store->folder = strdup(folder)))
         return pen_fail(err, PEN_ENOMEM, "no memory for the blob store %s", folder);
     store->folder_fd = -1;
+    store->decompressor = ZSTD_createDCtx();
+    if (!store->decompressor)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a decompressor");
     int rc = pen_file_open(folder, O_RDONLY | O_DIRECTORY, 0, &store->folder_fd, err);
     if (rc < 0)
         return rc;
@@ -89,6 +92,7 @@ void pen_blob_store_close(struct pen_blob_store **self_p)
             (void)unlinkat(self->folder_fd, name, 0);
     }
     ZSTD_freeCCtx(self->compressor);
+    ZSTD_freeDCtx(self->decompressor);
     pen_buf_release(&self->scratch);
     pen_fd_close(&self->folder_fd);
     free(self->pending);
@@ -162,8 +166,9 @@ int pen_blob_get_compressed(const struct pen_blob_store *self,
     return read_all(fd, name, ret_bytes, err);
 }
 
-int pen_blob_decompress(const uint8_t sha256[PEN_SHA256_SIZE], const void *bytes, size_t size,
-                        size_t plain_size_max, struct pen_buf *ret_plain, struct pen_error *err)
+int pen_blob_decompress(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
+                        const void *bytes, size_t size, size_t plain_size_max,
+                        struct pen_buf *ret_plain, struct pen_error *err)
 {
     char name[PEN_BLOB_NAME_SIZE];
     pen_blob_name(sha256, name);
@@ -178,7 +183,7 @@ int pen_blob_decompress(const uint8_t sha256[PEN_SHA256_SIZE], const void *bytes
     uint8_t *room = pen_buf_reserve(ret_plain, plain_size ? (size_t)plain_size : 1);
     if (!room)
         return pen_fail(err, PEN_ENOMEM, "no memory for blob %s", name);
-    size_t got = ZSTD_decompress(room, (size_t)plain_size, bytes, size);
+    size_t got = ZSTD_decompressDCtx(self->decompressor, room, (size_t)plain_size, bytes, size);
     if (ZSTD_isError(got) || got != plain_size)
         return pen_fail(err, PEN_ECORRUPT, "blob %s: zstd: %s", name,
                         ZSTD_isError(got) ? ZSTD_getErrorName(got) : "cut off");
@@ -197,5 +202,6 @@ int pen_blob_get(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA
     int rc = pen_blob_get_compressed(self, sha256, &stored, err);
     if (rc < 0)
         return rc;
-    return pen_blob_decompress(sha256, stored.data, stored.size, plain_size_max, ret_bytes, err);
+    return pen_blob_decompress(self, sha256, stored.data, stored.size, plain_size_max, ret_bytes,
+                               err);
 }

@@ -130,7 +130,7 @@ int pen_blob_put_compressed(struct pen_blob_store *self, const uint8_t sha256[PE
 {
     CHECK(self->writable);
     pen_buf_clear(&self->scratch);
-    int rc = pen_blob_decompress(sha256, bytes, size, plain_size_max, &self->scratch, err);
+    int rc = pen_blob_decompress(self, sha256, bytes, size, plain_size_max, &self->scratch, err);
     if (rc < 0 || pen_blob_has(self, sha256))
         return rc;
     return pending_add(self, sha256, bytes, size, err);
