@@ -83,14 +83,24 @@ static int route_one(const struct pen_routes *routes, Pen__Effect **effect, stru
     return 0;
 }
 
+static bool is_release(const Pen__Effect *effect)
+{
+    return effect->what_case == PEN__EFFECT__WHAT_AGENT_SEND &&
+           effect->agent_send->message->body_case == PEN__TO_AGENT__BODY_RELEASE;
+}
+
+/* Releases come last: an agent that tidies up keeps nobody waiting for a start. */
 int pen_route_effects(const struct pen_routes *routes, struct pen_engine_out *out,
                       struct pen_error *err)
 {
-    for (size_t i = 0; i < out->effects_count; i++) {
-        int rc = route_one(routes, &out->effects[i], err);
-        if (rc < 0)
-            return rc;
-    }
+    for (int last = 0; last <= 1; last++)
+        for (size_t i = 0; i < out->effects_count; i++) {
+            if (out->effects[i] == NULL || is_release(out->effects[i]) != (last == 1))
+                continue;
+            int rc = route_one(routes, &out->effects[i], err);
+            if (rc < 0)
+                return rc;
+        }
     out->effects_count = 0; /* all handed over */
     return 0;
 }

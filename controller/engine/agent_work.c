@@ -158,11 +158,12 @@ static void finished(struct pen_engine *engine, struct agent *self, struct attem
         mem_set_text(&body->finished->reason, "the output variables are larger than 122880 bytes");
     }
     emit_event(engine, attempt, PEN__FACT__WHAT_ATTEMPT_FINISHED, body);
-    acknowledge(engine, self, fence, event->seq);
     timer_arm(engine, &attempt->timer, engine->now_ms + PEN_LIMIT_DRAIN_MS);
     attempt_settle(engine, attempt, false);
-    if (!attempt->entity.dead)
-        plan_attempt(engine, attempt); /* asks data to tell when the log is complete */
+    if (attempt->entity.dead)
+        return; /* Release says more than an acknowledgement */
+    acknowledge(engine, self, fence, event->seq);
+    plan_attempt(engine, attempt); /* asks data to tell when the log is complete */
 }
 
 static void apply_event(struct pen_engine *engine, struct agent *self, struct attempt *attempt,

@@ -3,7 +3,7 @@
 
 #define SUCCEEDED PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED
 
-static int offers, starts;
+static int offers, starts, acknowledgements, releases;
 
 static void count(struct world *w, const Pen__Effect *effect)
 {
@@ -12,6 +12,8 @@ static void count(struct world *w, const Pen__Effect *effect)
         return;
     offers += effect->agent_send->message->body_case == PEN__TO_AGENT__BODY_OFFER;
     starts += effect->agent_send->message->body_case == PEN__TO_AGENT__BODY_START;
+    acknowledgements += effect->agent_send->message->body_case == PEN__TO_AGENT__BODY_EVENT_ACK;
+    releases += effect->agent_send->message->body_case == PEN__TO_AGENT__BODY_RELEASE;
 }
 
 /* Run it on an agent with one slot, which is ready with each result or never; it succeeds. */
@@ -104,6 +106,32 @@ static void test_grant_beside_an_open_offer(void **state)
     world_end(&w);
 }
 
+/* What is settled at once is released; it needs no acknowledgement as well. */
+static void test_release_acknowledges(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    w.observes = count;
+    world_add_agent(&w, "a", 1, NULL, NULL);
+    w.holding = "A";
+    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run"));
+    acknowledgements = releases = 0;
+    Pen__Event *event = MAKE(Pen__Event, pen__event__init);
+    SET(event, fence, 1);
+    SET(event, seq, 2);
+    event->what_case = PEN__EVENT__WHAT_FINISHED;
+    event->finished = MAKE(Pen__Finished, pen__finished__init);
+    SET(event->finished, kind, PEN__FINISH_KIND__EXITED);
+    world_send(&w, &w.agents[0], PEN__FROM_AGENT__BODY_EVENT, event); /* no output: all is there */
+    world_perform(&w);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    assert_int_equal(releases, 1);
+    assert_int_equal(acknowledgements, 0);
+    free(id);
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_once_is_always_offered),
         cmocka_unit_test(test_readiness_does_not_last),
         cmocka_unit_test(test_grant_beside_an_open_offer),
+        cmocka_unit_test(test_release_acknowledges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
