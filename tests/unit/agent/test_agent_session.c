@@ -451,23 +451,6 @@ static void test_offers(void **state)
     assert_false(world->sent[0]->hello->draining); /* else nothing is offered when there is space */
 }
 
-/* A result says whether an offer would be accepted; a start without one answers that. */
-static void test_result_tells_of_room(void **state)
-{
-    struct world *world = *state;
-    bring(world, PEN_ATTEMPT_FINISHED);
-    assert_true(world->sent[0]->ready);
-    assert_int_equal(start_with(world, 8, "Commands", 0, true), 0);
-    assert_true(world->effects[PEN_OUT_START] == 1 && world->start_after_sync);
-    assert_int_equal(report(world, PEN_IN_BEGAN, 8), 0);
-    assert_false(world->sent[0]->has_ready); /* no result */
-    struct pen_session_input full = {.kind = PEN_IN_DISK_FULL, .flag = true};
-    assert_int_equal(step(world, &full), 0);
-    assert_int_equal(report(world, PEN_IN_EXITED, 8), 0);
-    assert_int_equal(report(world, PEN_IN_PACKED, 8), 0);
-    assert_true(world->sent[0]->has_ready && !world->sent[0]->ready);
-}
-
 static void test_cancel_before_it_began(void **state)
 {
     struct world *world = *state;
@@ -699,7 +682,6 @@ int main(void)
         ROW(test_start_is_durable_first),
         ROW(test_refused_starts),
         ROW(test_offers),
-        ROW(test_result_tells_of_room),
         ROW(test_cancel_before_it_began),
         ROW(test_unkillable_drains),
         ROW(test_stale_session),
