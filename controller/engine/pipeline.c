@@ -166,7 +166,7 @@ static int explain_one(const struct pen_engine *engine, const struct pipeline *p
 }
 
 /* Pushes, and its own creation, start nothing, and nobody is there to be told. */
-static void explain_start(const struct pipeline *pipeline, Pen__Reply *reply)
+static void explain_variable(const struct pipeline *pipeline, Pen__Reply *reply)
 {
     const char *variable = variable_without_default(pipeline);
     if (variable == NULL)
@@ -180,6 +180,42 @@ static void explain_start(const struct pipeline *pipeline, Pen__Reply *reply)
                true);
 }
 
+static void explain_polling(const struct pipeline *pipeline, Pen__Reply *reply)
+{
+    if (!pipeline->row->has_polling_disabled_ms)
+        return;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    pen_buf_puts(&text, "It is not polled for changes any more: nothing has run for 30 days");
+    reason_add(reply, NULL, mem_text(pipeline->row->name), "polling_stopped", &text,
+               pipeline->row->polling_disabled_ms,
+               "an execution starts: penstock start, or a webhook of the server", false);
+}
+
+static void explain_room(const struct pen_engine *engine, const struct pipeline *pipeline,
+                         Pen__Reply *reply)
+{
+    const char *mode = pipeline->current->row->declaration->execution_mode;
+    struct pen_error full = {0};
+    if (mode == NULL || check_room(engine, pipeline, mode, &full) == 0)
+        return;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    const struct pen_map_node *newest = pen_map_last(&pipeline->executions);
+    const struct execution *execution = newest == NULL ? NULL : pen_map_value(newest);
+    pen_buf_printf(&text, "Changes that come now are lost: %s", full.message);
+    reason_add(reply, NULL, mem_text(pipeline->row->name), "executions_full", &text,
+               execution == NULL ? engine->now_ms : execution->row->started_ms,
+               "an execution ends, or is stopped", false);
+}
+
+/* What keeps changes from starting anything. */
+static void explain_start(const struct pen_engine *engine, const struct pipeline *pipeline,
+                          Pen__Reply *reply)
+{
+    explain_variable(pipeline, reply);
+    explain_polling(pipeline, reply);
+    explain_room(engine, pipeline, reply);
+}
+
 int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                    struct pen_error *err)
 {
@@ -189,7 +225,7 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
         return not_found(err, request->pipeline != NULL ? request->pipeline : "");
     if (request->execution_id != NULL)
         return explain_one(engine, pipeline, request, reply, err);
-    explain_start(pipeline, reply);
+    explain_start(engine, pipeline, reply);
     struct explaining *explaining = explaining_create(engine);
     for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
          node = pen_map_next(node))
