@@ -28,6 +28,7 @@ enum pen_planted {
     PLANTED_SILENCE_COUNTED,     /* an agent's silence counts while the controller was stopped */
     PLANTED_REST_FORGOTTEN,      /* what waited behind a gate for a month goes on by itself */
     PLANTED_DATA_LEFT_OPEN,      /* the data plane is not told of some ends of attempts */
+    PLANTED_PULL_FORGOTTEN,      /* pull requests are not looked at again after a restart */
     PLANTED_COUNT,
 };
 

@@ -198,7 +198,8 @@ void plan_watches(struct pen_engine *engine, const struct pipeline *self)
             !pen_action_is_custom(stage->actions[i]->action_type_id))
             plan_watch(engine, self, stage->actions[i]);
     for (size_t i = 0; i < self->row->n_pull_requests; i++)
-        plan_pull_request(engine, self, self->row->pull_requests[i]);
+        if (!PLANTED(PULL_FORGOTTEN))
+            plan_pull_request(engine, self, self->row->pull_requests[i]);
 }
 
 void plan_source_run(struct pen_engine *engine, const struct action *action)

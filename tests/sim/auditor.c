@@ -145,6 +145,8 @@ void auditor_fact(struct sim *sim, const Pen__Fact *fact)
         [PEN__FACT__WHAT_ATTEMPT_FINISHED] = on_attempt_finished,
         [PEN__FACT__WHAT_ATTEMPT_STORED] = on_attempt_stored,
         [PEN__FACT__WHAT_ATTEMPT_MOVED] = on_attempt_moved,
+        [PEN__FACT__WHAT_PULL_REQUEST_NOTICED] = on_pull_noticed,
+        [PEN__FACT__WHAT_REVISION_SEEN] = on_revision_seen,
         [PEN__FACT__WHAT_WEBHOOK_PUT] = on_webhook_put,
         [PEN__FACT__WHAT_WEBHOOK_DELETED] = on_webhook_deleted,
         [PEN__FACT__WHAT_WEBHOOK_TRIGGERED] = on_webhook_triggered,
@@ -358,6 +360,7 @@ void auditor_destroy(struct sim *sim)
     release(&self->jobs, drop_named);
     release(&self->hooks, drop_named);
     release(&self->calls, drop_named);
+    release(&self->pulls, drop_named);
     for (size_t i = 0; i < self->declarations_count; i++)
         mem_free_message(self->declarations[i]);
     free(self->declarations);

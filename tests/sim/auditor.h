@@ -127,9 +127,10 @@ struct seen_call {
 
 struct auditor {
     struct pen_map attempts, actions, executions, once, agents, pipelines, tokens, jobs;
-    struct pen_map hooks, calls;
-    struct pen_map pending;                  /* actions under way when it became quiet */
-    struct pen_map answered;                 /* executions whose start was answered */
+    struct pen_map hooks, calls, pulls;
+    uint64_t unjudged;       /* pull requests that were noticed; one pipeline follows them */
+    struct pen_map pending;  /* actions under way when it became quiet */
+    struct pen_map answered; /* executions whose start was answered */
     Pen__PipelineDeclaration **declarations; /* all that ever were; owned */
     size_t declarations_count;
     uint64_t last_fence;
@@ -184,6 +185,11 @@ void auditor_check_approval(struct sim *sim, const Pen__Fact *fact,
 void on_webhook_put(struct sim *sim, const Pen__Fact *fact);
 void on_webhook_deleted(struct sim *sim, const Pen__Fact *fact);
 void on_webhook_triggered(struct sim *sim, const Pen__Fact *fact);
+void on_pull_noticed(struct sim *sim, const Pen__Fact *fact);
+void on_revision_seen(struct sim *sim, const Pen__Fact *fact);
+void auditor_check_origin(struct sim *sim, const Pen__Fact *fact);
+/* The pipeline that follows them is deleted. */
+void auditor_forget_pulls(struct auditor *self);
 /* A call is answered well. */
 void auditor_hook_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
 

@@ -105,6 +105,9 @@ static void check_controller(struct sim *sim)
     at_most(sim, live, PEN__ROW_KIND__ROW_JOB, 0);
     at_most(sim, live, PEN__ROW_KIND__ROW_RULE_EXECUTION, 0);
     at_most(sim, live, PEN__ROW_KIND__ROW_RULE_WORK, 0);
+    if (sim->auditor->unjudged > 0)
+        sim_fail(sim, "BOUNDED: at the end %" PRIu64 " pull requests are noticed and not judged",
+                 sim->auditor->unjudged);
     if (sim->core.opened.count > left)
         sim_fail(sim, "BOUNDED: at the end %zu attempts are open for data, and %zu are left",
                  (size_t)sim->core.opened.count, left);

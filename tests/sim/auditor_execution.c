@@ -56,6 +56,8 @@ void on_pipeline_deleted(struct sim *sim, const Pen__Fact *fact)
                      fact->pipeline, execution->id);
     }
     sim_trace(sim, "%s is deleted", fact->pipeline);
+    if (pen_str_equal(fact->pipeline, "pulls"))
+        auditor_forget_pulls(sim->auditor);
     free(pipeline->name);
     free(pipeline);
 }
@@ -161,6 +163,7 @@ void on_execution_started(struct sim *sim, const Pen__Fact *fact)
     sim->counts[COUNT_EXECUTIONS]++;
     mem_put(&sim->auditor->executions, pen_key_text(execution->id), execution);
     auditor_bound_executions(sim, execution);
+    auditor_check_origin(sim, fact);
     sim_trace(sim, "%s: execution %s starts%s", fact->pipeline, fact->execution_id,
               execution->rollback ? " to roll back" : "");
 }

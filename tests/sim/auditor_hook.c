@@ -1,4 +1,6 @@
-/* tests/sim/auditor_hook.c - HOOK: one delivery starts one execution, by the URL that counts now */
+/* tests/sim/auditor_hook.c - HOOK: one delivery starts one execution, by the URL that counts now;
+ * a pull request is noticed once for each delivery, and judged once
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,4 +82,63 @@ void auditor_hook_reply(struct sim *sim, const struct request *request, const Pe
     if (reply->new_revision != (reply->execution_id != NULL))
         sim_fail(sim, "HOOK: delivery %" PRIu64 " is said to start nothing, and what",
                  request->number);
+}
+
+/* ---- pull requests: noticed once, judged once, and started for what a filter asks for */
+
+void auditor_pulled(struct sim *sim, uint64_t delivery)
+{
+    struct pen_map *pulls = &sim->auditor->pulls;
+    if (pen_map_get(pulls, pen_key_number(delivery)) != NULL)
+        return;
+    struct seen_call *call = mem_zero(sizeof *call);
+    mem_put(pulls, pen_key_number(delivery), call);
+}
+
+void on_pull_noticed(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__PullRequestNoticed *body = fact->pull_request_noticed;
+    uint64_t delivery = 0;
+    if (body->n_deliveries == 1)
+        memcpy(&delivery, body->deliveries[0].data, sizeof delivery);
+    struct seen_call *call = pen_map_get(&sim->auditor->pulls, pen_key_number(delivery));
+    sim_trace(sim, "%s: pull request %" PRIu64 " is noticed, event %" PRIu64, fact->pipeline,
+              body->event->pull_request->number, body->event->id);
+    if (call == NULL || call->started)
+        sim_fail(sim, "HOOK: delivery %" PRIu64 " of a pull request is noticed %s", delivery,
+                 call == NULL ? "and nobody has told it" : "twice");
+    call->started = true;
+    sim->auditor->unjudged++;
+}
+
+void on_revision_seen(struct sim *sim, const Pen__Fact *fact)
+{
+    if (!fact->revision_seen->has_event)
+        return;
+    sim_trace(sim, "%s: event %" PRIu64 " is judged: %s", fact->pipeline,
+              fact->revision_seen->event,
+              fact->revision_seen->revision_id != NULL ? fact->revision_seen->revision_id : "-");
+    if (sim->auditor->unjudged-- == 0)
+        sim_fail(sim, "HOOK: event %" PRIu64 " is judged twice", fact->revision_seen->event);
+}
+
+void auditor_check_origin(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__ExecutionOrigin *origin = fact->execution_started->origin;
+    const Pen__PullRequest *pull = origin == NULL ? NULL : origin->pull_request;
+    if (pull != NULL && (pull->change == PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_CLOSED ||
+                         !pen_str_equal(pull->destination_branch, "main")))
+        sim_fail(sim, "HOOK: execution %s starts for a pull request that no filter asks for",
+                 fact->execution_id);
+}
+
+/* What was noticed goes with its pipeline, and its deliveries may come anew. */
+void auditor_forget_pulls(struct auditor *self)
+{
+    self->unjudged = 0;
+    for (struct pen_map_node *node = pen_map_first(&self->pulls); node != NULL;
+         node = pen_map_next(node)) {
+        struct seen_call *call = pen_map_value(node);
+        call->started = false;
+    }
 }

@@ -250,6 +250,9 @@ static void perform_one(struct sim *sim, const Pen__Effect *effect)
     case PEN__EFFECT__WHAT_SOURCE_RUN:
         source_run(sim, effect->source_run);
         break;
+    case PEN__EFFECT__WHAT_PULL_REQUEST_LOOK:
+        hooks_look(sim, effect->pull_request_look);
+        break;
     case PEN__EFFECT__WHAT_ZONE_WANTED:
         zone_wanted(sim, effect->zone_wanted);
         break;

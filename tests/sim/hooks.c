@@ -1,9 +1,9 @@
-/* tests/sim/hooks.c - what starts pipelines from outside: webhooks, and revisions that are
- * announced
+/* tests/sim/hooks.c - what starts pipelines from outside: webhooks, pull requests, announcements
  *
  * Each pipeline may have one webhook. Who calls it knows the URL that it had when somebody wrote it
  * down; a delivery that was not answered is delivered again. Revisions are announced twice, too.
- * What has to come of it: one delivery or revision starts one execution, and an old URL none.
+ * What has to come of it: one delivery or revision starts one execution, and an old URL none. One
+ * git server tells of pull requests; the controller has them looked at, and judges them once.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -96,6 +96,128 @@ void hooks_announce(struct sim *sim, int pipeline)
     request->revision_change_id = mem_text("a change");
     sim->counts[COUNT_REVISIONS]++;
     people_ask(sim, PEN__INPUT__WHAT_PUT_ACTION_REVISION, request, pipeline, facts->revision);
+}
+
+/* ---- pull requests */
+
+static void learn_connection(struct sim *sim, void *message, void *context)
+{
+    const Pen__ConnectionRow *row = message;
+    (void)context;
+    if (sim->connection_arn == NULL) {
+        sim->connection_id = mem_text(row->id);
+        sim->connection_arn = mem_text(row->arn);
+    }
+}
+
+static void configure(Pen__ActionDeclaration *source, const char *key, const char *value)
+{
+    Pen__ActionDeclaration__ConfigurationEntry *entry =
+        MAKE(Pen__ActionDeclaration__ConfigurationEntry,
+             pen__action_declaration__configuration_entry__init);
+    entry->key = mem_text(key);
+    entry->value = mem_text(value);
+    APPEND(source, configuration, entry);
+}
+
+static void add_trigger(Pen__PipelineDeclaration *declaration)
+{
+    Pen__GitPullRequestFilter *filter =
+        MAKE(Pen__GitPullRequestFilter, pen__git_pull_request_filter__init);
+    APPEND(filter, events, mem_text("OPEN"));
+    APPEND(filter, events, mem_text("UPDATED"));
+    filter->branches = MAKE(Pen__GitFilterCriteria, pen__git_filter_criteria__init);
+    APPEND(filter->branches, includes, mem_text("main"));
+    Pen__PipelineTriggerDeclaration *trigger =
+        MAKE(Pen__PipelineTriggerDeclaration, pen__pipeline_trigger_declaration__init);
+    trigger->provider_type = mem_text("CodeStarSourceConnection");
+    trigger->git_configuration = MAKE(Pen__GitConfiguration, pen__git_configuration__init);
+    trigger->git_configuration->source_action_name = mem_text("S");
+    APPEND(trigger->git_configuration, pull_request, filter);
+    APPEND(declaration, triggers, trigger);
+}
+
+bool hooks_bind(struct sim *sim, Pen__PipelineDeclaration *declaration)
+{
+    Pen__ActionDeclaration *source = declaration->stages[0]->actions[0];
+    if (!pen_str_equal(source->action_type_id->provider, "CodeStarSourceConnection"))
+        return true;
+    core_each(sim, PEN__ROW_KIND__ROW_CONNECTION, &pen__connection_row__descriptor,
+              learn_connection, NULL);
+    if (sim->connection_arn == NULL) {
+        Pen__CreateConnection *request = MAKE(Pen__CreateConnection, pen__create_connection__init);
+        request->connection = MAKE(Pen__ConnectionRow, pen__connection_row__init);
+        request->connection->name = mem_text("git");
+        request->connection->base_url = mem_text("https://git.example");
+        people_ask(sim, PEN__INPUT__WHAT_CREATE_CONNECTION, request, 0, 0);
+        return false;
+    }
+    configure(source, "ConnectionArn", sim->connection_arn);
+    configure(source, "FullRepositoryId", "team/app");
+    configure(source, "BranchName", "main");
+    add_trigger(declaration);
+    return true;
+}
+
+static void next_pull(struct sim *sim)
+{
+    static const Pen__PullRequestChange changes[] = {PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_OPEN,
+                                                     PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_UPDATED,
+                                                     PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_UPDATED,
+                                                     PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_CLOSED};
+    mem_free_message(sim->pull);
+    sim->pull = MAKE(Pen__PullRequest, pen__pull_request__init);
+    SET(sim->pull, number, 1 + sim_below(sim, SIM_PULLS));
+    SET(sim->pull, change, changes[sim_below(sim, 4)]);
+    sim->pull->source_branch = mem_text("topic");
+    sim->pull->destination_branch = mem_text(sim_chance(sim, 800) ? "main" : "old");
+    if (sim->pull->change == PEN__PULL_REQUEST_CHANGE__PULL_REQUEST_UPDATED)
+        sim->pull_heads[sim->pull->number - 1]++;
+    sim->pull_delivery = ++sim->stamps;
+}
+
+void hooks_pull(struct sim *sim, int pipeline)
+{
+    if (sim->connection_id == NULL)
+        return;
+    if (sim->pull == NULL || !sim_chance(sim, 300))
+        next_pull(sim);
+    Pen__PullRequestNotified *told =
+        MAKE(Pen__PullRequestNotified, pen__pull_request_notified__init);
+    told->connection_id = mem_text(sim->connection_id);
+    told->repository = mem_text("team/app");
+    told->pull_request = mem_copy(sim->pull);
+    told->n_deliveries = 1;
+    told->deliveries = mem_zero(sizeof *told->deliveries);
+    told->deliveries[0].len = DIGEST_BYTES;
+    told->deliveries[0].data = mem_zero(DIGEST_BYTES);
+    memcpy(told->deliveries[0].data, &sim->pull_delivery, sizeof sim->pull_delivery);
+    sim->counts[COUNT_PULLS]++;
+    auditor_pulled(sim, sim->pull_delivery);
+    people_ask(sim, PEN__INPUT__WHAT_PULL_REQUEST_NOTIFIED, told, pipeline, 0);
+}
+
+static void fire_looked(struct sim *sim, struct sim_event *event)
+{
+    if (event->stamp != sim->core.life)
+        return;
+    Pen__PullRequestFound *found = MAKE(Pen__PullRequestFound, pen__pull_request_found__init);
+    found->pipeline = mem_text(event->data);
+    SET(found, event, event->number);
+    if (!event->flag)
+        found->revision_id = mem_format("head-%" PRIu64 "-%" PRIu64, event->link,
+                                        sim->pull_heads[(event->link - 1) % SIM_PULLS]);
+    core_post(sim, core_input(PEN__INPUT__WHAT_PULL_REQUEST_FOUND, found));
+}
+
+void hooks_look(struct sim *sim, const Pen__PullRequestLook *look)
+{
+    struct sim_event *event = sim_at(sim, 1 + sim_around(sim, 3000), fire_looked);
+    event->stamp = sim->core.life;
+    event->number = look->event->id;
+    event->link = look->event->pull_request->number;
+    event->flag = sim_chance(sim, 50); /* its branch is gone */
+    event->data = mem_text(look->pipeline);
 }
 
 void hooks_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply)

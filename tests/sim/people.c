@@ -357,7 +357,10 @@ static void create(struct sim *sim, int pipeline)
 {
     Pen__CreatePipeline *request = MAKE(Pen__CreatePipeline, pen__create_pipeline__init);
     request->declaration = pipeline_declare(pipeline);
-    ask(sim, PEN__INPUT__WHAT_CREATE_PIPELINE, request, pipeline, 0);
+    if (hooks_bind(sim, request->declaration))
+        ask(sim, PEN__INPUT__WHAT_CREATE_PIPELINE, request, pipeline, 0);
+    else
+        mem_free_message(request);
 }
 
 static void fire_create(struct sim *sim, struct sim_event *event);
@@ -381,7 +384,10 @@ static void edit(struct sim *sim, int pipeline)
     request->declaration = pipeline_declare(pipeline);
     if (sim_chance(sim, 200))
         mem_set_text(&request->declaration->execution_mode, pipeline_some_mode(sim));
-    ask(sim, PEN__INPUT__WHAT_UPDATE_PIPELINE, request, pipeline, 0);
+    if (hooks_bind(sim, request->declaration))
+        ask(sim, PEN__INPUT__WHAT_UPDATE_PIPELINE, request, pipeline, 0);
+    else
+        mem_free_message(request);
 }
 
 static void change_agent(struct sim *sim, struct host *host, Pen__AgentChange change)
@@ -523,10 +529,11 @@ static const struct {
     uint32_t parts;
     void (*act)(struct sim *sim, int pipeline);
 } deeds[] = {
-    {200, source_push}, {140, start},      {40, stop},        {160, act_approve},   {110, retry},
-    {50, roll_back},    {40, override},    {40, act_resolve}, {30, act_close},      {70, act_open},
-    {30, edit},         {6, delete},       {40, act_drain},   {4, act_revoke},      {60, explain},
-    {30, hooks_put},    {4, hooks_delete}, {90, hooks_call},  {40, hooks_announce},
+    {200, source_push}, {140, start},     {40, stop},           {160, act_approve},
+    {110, retry},       {50, roll_back},  {40, override},       {40, act_resolve},
+    {30, act_close},    {70, act_open},   {30, edit},           {6, delete},
+    {40, act_drain},    {4, act_revoke},  {60, explain},        {30, hooks_put},
+    {4, hooks_delete},  {90, hooks_call}, {40, hooks_announce}, {80, hooks_pull},
 };
 
 static void act(struct sim *sim)

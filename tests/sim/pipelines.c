@@ -2,12 +2,12 @@
  *
  *     Stage<what=result>:Action=kind@runOrder,...|...
  *
- * kinds: source, approve, expire (an approval with five minutes), run, made (has an output
- * artifact), once, job (for a worker). Of a stage: entry, success and onfail are conditions that
- * check the pipeline's variable "mood" (entry and success want "good", onfail wants "bad"); window
- * is a condition before entry that waits for the clock, zone one that waits for the clock of
- * another zone, runs one whose commands run on an agent; failure is a result without conditions,
- * again one that makes all actions once more.
+ * kinds: source, pull (a source that starts by pull requests), approve, expire (an approval with
+ * five minutes), run, made (has an output artifact), once, job (for a worker). Of a stage: entry,
+ * success and onfail are conditions that check the pipeline's variable "mood" (entry and success
+ * want "good", onfail wants "bad"); window is a condition before entry that waits for the clock,
+ * zone one that waits for the clock of another zone, runs one whose commands run on an agent;
+ * failure is a result without conditions, again one that makes all actions once more.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +34,7 @@ static const struct {
     {"judge", "SUPERSEDED",
      "Source:S=source|Build<entry=FAIL><onfail=RETRY>:A=run,B=run|Deploy<onfail=ROLLBACK>:"
      "D=once,E=run@2|After<success=FAIL>:Z=run"},
+    {"pulls", "SUPERSEDED", "Source:S=pull|Build:A=run|Deploy:D=once"},
     {"jobs", "SUPERSEDED", "Source:S=source|Build:A=job,B=run|Deploy<runs=FAIL>:D=job,E=once@2"},
 };
 
@@ -131,7 +132,8 @@ static Pen__ActionDeclaration *make_action(char *text)
     int32_t order = at == NULL ? 1 : at[1] - '0';
     if (at != NULL)
         *at = '\0';
-    bool source = strcmp(kind, "source") == 0;
+    bool pull = strcmp(kind, "pull") == 0;
+    bool source = pull || strcmp(kind, "source") == 0;
     bool expire = strcmp(kind, "expire") == 0;
     bool approve = expire || strcmp(kind, "approve") == 0;
     bool job = strcmp(kind, "job") == 0;
@@ -143,7 +145,8 @@ static Pen__ActionDeclaration *make_action(char *text)
     type->owner = mem_text(job ? "Custom" : "AWS");
     type->version = mem_text("1");
     type->category = mem_text(source ? "Source" : approve ? "Approval" : job ? "Build" : "Compute");
-    type->provider = mem_text(source    ? "CodeCommit"
+    type->provider = mem_text(pull      ? "CodeStarSourceConnection"
+                              : source  ? "CodeCommit"
                               : approve ? "Manual"
                               : job     ? "Robot"
                                         : "Commands");

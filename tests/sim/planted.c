@@ -33,6 +33,7 @@ const char *planted_name(int number)
         [PLANTED_SILENCE_COUNTED] = "silence counts while the controller is stopped",
         [PLANTED_REST_FORGOTTEN] = "what waited for a month goes on by itself",
         [PLANTED_DATA_LEFT_OPEN] = "some attempts are open for data for ever",
+        [PLANTED_PULL_FORGOTTEN] = "pull requests are forgotten at a restart",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

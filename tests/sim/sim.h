@@ -32,7 +32,8 @@
 enum {
     SIM_HOSTS = 8,        /* hosts of the installation, at most */
     SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
-    SIM_PIPELINES = 8,    /* at most */
+    SIM_PIPELINES = 9,    /* at most */
+    SIM_PULLS = 4,        /* pull requests */
     SIM_SLOTS = 3,        /* of each agent */
     SIM_STAGES = 8,       /* of a pipeline, at most */
     SIM_ACTIONS = 8,      /* of a stage, at most */
@@ -278,6 +279,7 @@ enum sim_count {
     COUNT_RESTS,
     COUNT_HOOKS,
     COUNT_REVISIONS,
+    COUNT_PULLS,
     COUNT_UNPROVEN,
     COUNT_FOLDS,
     COUNTS,
@@ -323,6 +325,9 @@ struct sim {
     struct pen_map runs; /* fence * SIM_HOSTS_MAX + host -> struct run */
     struct pipeline_facts pipelines[SIM_PIPELINES];
     struct request requests[SIM_REQUESTS];
+    char *connection_id, *connection_arn; /* through which pull requests are told; NULL: not yet */
+    uint64_t pull_delivery, pull_heads[SIM_PULLS];
+    Pen__PullRequest *pull; /* of the last delivery, to be repeated */
     uint64_t correlation;
     uint64_t links;
     struct {
@@ -473,6 +478,11 @@ void hooks_put(struct sim *sim, int pipeline);
 void hooks_delete(struct sim *sim, int pipeline);
 void hooks_call(struct sim *sim, int pipeline);
 void hooks_announce(struct sim *sim, int pipeline);
+void hooks_pull(struct sim *sim, int pipeline);
+/* Sources are to look at a pull request. */
+void hooks_look(struct sim *sim, const Pen__PullRequestLook *look);
+/* Name the connection in what a pipeline of pull requests declares; false: there is none yet. */
+bool hooks_bind(struct sim *sim, Pen__PipelineDeclaration *declaration);
 void hooks_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
 
 /* ---- pause.c */
@@ -524,6 +534,8 @@ void auditor_view(struct sim *sim, const char *execution_id, struct seen_view *r
 void auditor_asked(struct sim *sim, const char *token, bool approve, const struct seen_view *view);
 /* Somebody calls a webhook by the URL with this secret. */
 void auditor_called(struct sim *sim, const char *name, const char *secret, uint64_t delivery);
+/* A git server tells of a pull request. */
+void auditor_pulled(struct sim *sim, uint64_t delivery);
 /* A worker was given a job, owns it, says how it went (more: it goes on with another job). */
 void auditor_polled(struct sim *sim, const Pen__JobRow *row);
 void auditor_acknowledged(struct sim *sim, const char *id);

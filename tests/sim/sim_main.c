@@ -22,7 +22,7 @@ static const char usage[] =
     "  --steps N     end after N steps: for looking at a failure's eve\n"
     "  --twice       tell each story twice: both must be the same\n"
     "  --hosts N     so many hosts, of at most 8 (default: as the seed says)\n"
-    "  --pipelines N so many pipelines, of at most 8 (default: as the seed says)\n"
+    "  --pipelines N so many pipelines, of at most 9 (default: as the seed says)\n"
     "  --calm        no faults\n"
     "  --without A,B without these kinds of faults; ? lists them\n"
     "  --shrink      a shorter story that fails as the first seed does: prints its command\n"

@@ -160,6 +160,7 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_MONTHS] = "months",
         [COUNT_RESTS] = "gates with what rests",
         [COUNT_HOOKS] = "calls of webhooks",
+        [COUNT_PULLS] = "pull requests told",
         [COUNT_REVISIONS] = "announced revisions",
         [COUNT_UNPROVEN] = "unproven attempts",
         [COUNT_FOLDS] = "folds compared",
@@ -309,6 +310,9 @@ void sim_destroy(struct sim **self_p)
         free(sim->pipelines[i].hook_secret);
         free(sim->pipelines[i].revision_execution_id);
     }
+    free(sim->connection_id);
+    free(sim->connection_arn);
+    mem_free_message(sim->pull);
     auditor_destroy(sim);
     free(sim);
     *self_p = NULL;
