@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/execution_id.h"
 #include "cli/text.h"
 #include "common/base/buf.h"
 #include "common/base/check.h"
@@ -292,6 +293,8 @@ static int run(struct pen_cli *cli, int argc, char **argv, struct pen_error *err
         return usage_error(cli, err, "'%.64s' is one word too many",
                            cli->arguments[cli->command->arguments_max]);
     rc = output_choose(cli, err);
+    if (rc == 0)
+        rc = pen_execution_id_complete(cli, err);
     if (rc == 0)
         rc = cli->command->run(cli, err);
     return rc;

@@ -66,6 +66,7 @@ struct pen_cli {
     bool json;  /* --output json */
     bool color; /* standard output is a terminal that wants colours */
     int exit_code;
+    char execution_id[37]; /* what the beginning of an id stood for; see execution_id.h */
     struct pen_settings settings;
     struct pen_client *client;
 };

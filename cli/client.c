@@ -197,8 +197,9 @@ static int call_sign(struct pen_call *call, enum pen_service service, struct pen
     if (settings->access_key == NULL)
         return pen_fail(
             err, PEN_EDENIED,
-            "no credentials: set PENSTOCK_CREDENTIALS to the admin.credentials file in "
-            "the controller's data folder, or copy its profile into ~/.aws/credentials");
+            "no credentials: %s; set PENSTOCK_CREDENTIALS to the admin.credentials file in "
+            "the controller's data folder, or copy its profile into ~/.aws/credentials",
+            settings->credentials_missing);
     bool aws = service == PEN_SERVICE_CODEPIPELINE;
     const char *name = aws ? "codepipeline" : "penstock";
     PEN_CLEANUP(pen_free)
@@ -302,7 +303,7 @@ int pen_client_sleep(struct pen_client *self, int timeout_ms, struct pen_error *
 
 /* ---- the answer */
 
-static int fail_transport(const struct pen_call *call, struct pen_error *err)
+static int fail_transport(const struct pen_call *call, const char *hint, struct pen_error *err)
 {
     const char *endpoint = call->client->settings->endpoint;
     const char *problem = call->problem[0] != 0 ? call->problem : curl_easy_strerror(call->result);
@@ -313,9 +314,8 @@ static int fail_transport(const struct pen_call *call, struct pen_error *err)
         return pen_fail(err, PEN_EUNAVAILABLE, "%s: no answer from %s in time: %s", call->operation,
                         endpoint, problem);
     return pen_fail(err, PEN_EUNAVAILABLE,
-                    "cannot reach the controller at %s (endpoint from %s): %s; 'penstock doctor' "
-                    "looks closer",
-                    endpoint, call->client->settings->endpoint_origin, problem);
+                    "cannot reach the controller at %s (endpoint from %s): %s%s", endpoint,
+                    call->client->settings->endpoint_origin, problem, hint);
 }
 
 static int code_of(const char *name, long status)
@@ -330,13 +330,13 @@ static int code_of(const char *name, long status)
         if (pen_str_starts_with(name, denied[i]))
             return PEN_EDENIED;
     }
-    if (strstr(name, "NotFound") != NULL)
+    if (strstr(name, "NotFound") != NULL || strstr(name, "DoesNotExist") != NULL)
         return PEN_ENOTFOUND;
     if (pen_str_starts_with(name, "Throttling") ||
         pen_str_starts_with(name, "ServiceUnavailable") || status >= 500)
         return PEN_EUNAVAILABLE;
     if (strstr(name, "Conflict") != NULL || strstr(name, "AlreadyCompleted") != NULL ||
-        strstr(name, "AlreadyExists") != NULL || strstr(name, "NameInUse") != NULL ||
+        strstr(name, "Exists") != NULL || strstr(name, "NameInUse") != NULL ||
         strstr(name, "ConcurrentModification") != NULL)
         return PEN_ECONFLICT;
     if (status == 401 || status == 403)
@@ -368,7 +368,7 @@ int pen_call_finish(struct pen_call **self_p, json_t **ret_output, struct pen_er
     PEN_CLEANUP(pen_call_destroy) struct pen_call *call = TAKE_PTR(*self_p);
     CHECK(call->done);
     if (call->result != CURLE_OK)
-        return fail_transport(call, err);
+        return fail_transport(call, "; 'penstock doctor' looks closer", err);
     long status = 0;
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     json_error_t problem;
@@ -424,7 +424,7 @@ int pen_client_probe(struct pen_client *self, const char *path, long *ret_status
         return rc;
     call->result = curl_easy_perform(call->easy);
     if (call->result != CURLE_OK)
-        return fail_transport(call, err);
+        return fail_transport(call, "", err);
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, ret_status);
     *ret_date_ms = call->date_ms;
     return 0;

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/show.h"
 #include "cli/text.h"
 #include "common/base/cleanup.h"
 #include "common/io/clock.h"
@@ -36,7 +37,7 @@ static void labels_put(const json_t *agent, struct pen_table *table)
     pen_table_cell(table, pen_buf_text(&text));
 }
 
-static void agent_put(const json_t *agent, int64_t now_ms, struct pen_table *table)
+static void agent_row(const json_t *agent, struct pen_table *table)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf slots = {0};
     PEN_CLEANUP(pen_buf_release) struct pen_buf seen = {0};
@@ -44,7 +45,7 @@ static void agent_put(const json_t *agent, int64_t now_ms, struct pen_table *tab
     const char *reason = pen_json_text(agent, "statusReason");
     pen_buf_printf(&slots, "%" PRId64 "/%" PRId64, pen_json_number(agent, "busySlots"),
                    pen_json_number(agent, "slots"));
-    pen_text_age(pen_json_time_ms(agent, "lastSeen"), now_ms, &seen);
+    pen_text_age(pen_json_time_ms(agent, "lastSeen"), pen_clock_wall_ms(), &seen);
     pen_table_cell(table, pen_json_text(agent, "name"));
     pen_table_cell(table, condition(agent));
     pen_table_cell(table, pen_buf_text(&slots));
@@ -57,25 +58,10 @@ static void agent_put(const json_t *agent, int64_t now_ms, struct pen_table *tab
 int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err)
 {
     static const char *const headings[] = {"AGENT",   "STATE", "BUSY", "LABELS",
-                                           "VERSION", "SEEN",  "NOTE"};
-    json_t *output = NULL;
-    int rc = pen_cli_call_pages(cli, PEN_SERVICE_PENSTOCK, "ListAgents", json_object(), "agents",
-                                &output, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        pen_print_json(output);
-    } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
-        pen_table_begin(&table, 7, headings, 1, cli->color);
-        size_t index;
-        json_t *agent;
-        json_array_foreach(pen_json_list(output, "agents"), index, agent)
-            agent_put(agent, pen_clock_wall_ms(), &table);
-        pen_table_print(&table);
-    }
-    json_decref(output);
-    return 0;
+                                           "VERSION", "SEEN",  "NOTE", NULL};
+    static const struct pen_listing listing = {
+        PEN_SERVICE_PENSTOCK, "ListAgents", "agents", headings, 1, agent_row};
+    return pen_show_listing(cli, &listing, err);
 }
 
 static int token_input(const struct pen_cli *cli, json_t *input, struct pen_error *err)
@@ -114,14 +100,10 @@ int pen_cmd_agent_token(struct pen_cli *cli, struct pen_error *err)
     rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "CreateAgentToken", input, &output, err);
     if (rc < 0)
         return rc;
-    if (cli->json) {
-        pen_print_json(output);
-    } else {
-        PEN_CLEANUP(pen_buf_release) struct pen_buf token = {0};
+    pen_show_word(cli, output, pen_json_text(output, "token"));
+    if (!cli->json) {
         PEN_CLEANUP(pen_buf_release) struct pen_buf until = {0};
-        pen_text_clean(pen_json_text(output, "token"), &token);
         pen_text_time(pen_json_time_ms(output, "expiresAt"), &until);
-        (void)puts(pen_buf_text(&token)); /* alone on standard output, for scripts */
         (void)fprintf(stderr,
                       "good for one agent until %s:\n"
                       "  penstock-agent --controller HOST:PORT --token TOKEN --data DIR\n",

@@ -227,6 +227,7 @@ static void check_agents(struct doctor *self)
         fail(self, pen_cli_exit_code(rc));
         return;
     }
+    size_t enrolled = 0;
     size_t connected = 0;
     int64_t slots = 0;
     size_t index;
@@ -236,22 +237,29 @@ static void check_agents(struct doctor *self)
     {
         if (strcmp(pen_json_text(agent, "status"), "Enrolled") != 0)
             continue;
-        if (pen_json_flag(agent, "connected") && !pen_json_flag(agent, "draining")) {
+        enrolled++;
+        const char *name = pen_json_text(agent, "name");
+        if (!pen_json_flag(agent, "connected")) {
+            find(self, "WARN", "agent", "%s is not connected; look at penstock-agent on its host",
+                 name);
+        } else if (pen_json_flag(agent, "draining")) {
+            find(self, "WARN", "agent",
+                 "%s is draining and gets no work; to end that: penstock agent undrain %s", name,
+                 name);
+        } else {
             connected++;
             slots += pen_json_number(agent, "slots");
-        } else if (!pen_json_flag(agent, "connected")) {
-            find(self, "WARN", "agent", "%s is not connected; look at penstock-agent on its host",
-                 pen_json_text(agent, "name"));
         }
     }
     if (connected == 0) {
-        find(self, "FAIL", "agents",
-             "no agent takes work. On the new host: penstock-agent --controller HOST:7420 --token "
-             "\"$(penstock agent token)\" --data DIR");
+        find(self, "FAIL", "agents", "no agent takes work. %s",
+             enrolled > 0 ? "See above, or let another one join: penstock agent token --help"
+                          : "On a host that is to run some: penstock-agent --controller HOST:7420 "
+                            "--token \"$(penstock agent token)\" --data DIR");
         fail(self, PEN_EXIT_FAILED);
     } else {
         find(self, "ok", "agents", "%zu of %zu take work, with %" PRId64 " slots", connected,
-             json_array_size(agents), slots);
+             enrolled, slots);
     }
     json_decref(output);
 }

@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/show.h"
 #include "cli/state.h"
 #include "cli/text.h"
 #include "cli/watch.h"
@@ -59,51 +60,60 @@ static int start_input(const struct pen_cli *cli, json_t **ret_input, struct pen
     return rc;
 }
 
-static int watch(struct pen_cli *cli, const char *execution, struct pen_error *err)
+static int watch_options(const struct pen_cli *cli, struct pen_watch_options *ret_options,
+                         struct pen_error *err)
 {
-    struct pen_watch_options options = {
+    *ret_options = (struct pen_watch_options){
         .pipeline = pen_cli_argument(cli, 0),
-        .execution = execution,
+        .execution = pen_cli_argument(cli, 1),
         .logs = pen_cli_option(cli, "--no-logs") == NULL,
         .raw = pen_cli_option(cli, "--raw") != NULL,
     };
-    int rc = pen_input_duration(cli, "--timeout", -1, &options.timeout_ms, err);
+    int rc = pen_input_duration(cli, "--timeout", -1, &ret_options->timeout_ms, err);
     if (rc == 0 && cli->json)
         rc = pen_fail(err, PEN_EINVAL, "following has no JSON output; 'penstock history' has");
-    return rc < 0 ? rc : pen_watch(cli, &options, err);
+    return rc;
+}
+
+/* Before anything is started: options of --watch that are wrong, or given without it. */
+static int start_options(const struct pen_cli *cli, struct pen_watch_options *ret_options,
+                         struct pen_error *err)
+{
+    static const char *const of_watch[] = {"--no-logs", "--raw", "--timeout"};
+    if (pen_cli_option(cli, "--watch") != NULL)
+        return watch_options(cli, ret_options, err);
+    for (size_t i = 0; i < sizeof of_watch / sizeof of_watch[0]; i++)
+        if (pen_cli_option(cli, of_watch[i]) != NULL)
+            return pen_fail(err, PEN_EINVAL, "%s means nothing without --watch", of_watch[i]);
+    return 0;
 }
 
 int pen_cmd_start(struct pen_cli *cli, struct pen_error *err)
 {
-    bool watching = pen_cli_option(cli, "--watch") != NULL;
+    struct pen_watch_options options = {0};
     json_t *input = NULL;
     json_t *output = NULL;
-    int rc = 0;
-    if (watching && cli->json)
-        return pen_fail(err, PEN_EINVAL, "--watch has no JSON output");
-    rc = start_input(cli, &input, err);
+    int rc = start_options(cli, &options, err);
+    if (rc == 0)
+        rc = start_input(cli, &input, err);
     if (rc == 0)
         rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "StartPipelineExecution", input, &output,
                           err);
     if (rc < 0)
         return rc;
-    const char *id = pen_json_text(output, "pipelineExecutionId");
-    if (cli->json) {
-        pen_print_json(output);
-    } else {
-        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-        pen_text_clean(id, &text);
-        (void)puts(pen_buf_text(&text));
-    }
-    if (watching)
-        rc = watch(cli, id, err);
+    options.execution = pen_json_text(output, "pipelineExecutionId");
+    pen_show_word(cli, output, options.execution);
+    if (pen_cli_option(cli, "--watch") != NULL)
+        rc = pen_watch(cli, &options, err);
     json_decref(output);
     return rc;
 }
 
 int pen_cmd_watch(struct pen_cli *cli, struct pen_error *err)
 {
-    return watch(cli, pen_cli_argument(cli, 1), err);
+    struct pen_watch_options options;
+    int rc = watch_options(cli, &options, err);
+    return rc < 0 ? rc : pen_watch(cli, &options, err);
 }
 
 /* ---- stop and retry */

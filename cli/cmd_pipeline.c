@@ -1,6 +1,7 @@
 /* penstock pipeline ... */
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/show.h"
 #include "cli/text.h"
 #include "common/base/units.h"
 
@@ -58,38 +59,33 @@ int pen_cmd_pipeline_get(struct pen_cli *cli, struct pen_error *err)
     return 0;
 }
 
+/* The API deletes what is not there, too; a person has mistyped the name. */
 int pen_cmd_pipeline_delete(struct pen_cli *cli, struct pen_error *err)
 {
     const char *name = pen_cli_argument(cli, 0);
+    json_t *output = NULL;
+    int rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "GetPipeline",
+                          json_pack("{s:s}", "name", name), &output, err);
+    json_decref(output);
+    if (rc < 0)
+        return rc;
     return pen_cli_call_done(cli, PEN_SERVICE_CODEPIPELINE, "DeletePipeline",
                              json_pack("{s:s}", "name", name), err, "pipeline '%s' deleted", name);
 }
 
+static void pipeline_row(const json_t *row, struct pen_table *table)
+{
+    pen_table_cell(table, pen_json_text(row, "name"));
+    pen_table_number(table, pen_json_number(row, "version"));
+    pen_table_cell(table, pen_json_text(row, "pipelineType"));
+    pen_table_cell(table, pen_json_text(row, "executionMode"));
+    pen_table_time(table, pen_json_time_ms(row, "updated"));
+}
+
 int pen_cmd_pipeline_list(struct pen_cli *cli, struct pen_error *err)
 {
-    static const char *const headings[] = {"NAME", "VERSION", "TYPE", "MODE", "UPDATED"};
-    json_t *output = NULL;
-    int rc = pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelines", json_object(),
-                                "pipelines", &output, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        pen_print_json(output);
-    } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
-        pen_table_begin(&table, 5, headings, 5, cli->color);
-        size_t index;
-        json_t *row;
-        json_array_foreach(pen_json_list(output, "pipelines"), index, row)
-        {
-            pen_table_cell(&table, pen_json_text(row, "name"));
-            pen_table_number(&table, pen_json_number(row, "version"));
-            pen_table_cell(&table, pen_json_text(row, "pipelineType"));
-            pen_table_cell(&table, pen_json_text(row, "executionMode"));
-            pen_table_time(&table, pen_json_time_ms(row, "updated"));
-        }
-        pen_table_print(&table);
-    }
-    json_decref(output);
-    return 0;
+    static const char *const headings[] = {"NAME", "VERSION", "TYPE", "MODE", "UPDATED", NULL};
+    static const struct pen_listing listing = {
+        PEN_SERVICE_CODEPIPELINE, "ListPipelines", "pipelines", headings, 5, pipeline_row};
+    return pen_show_listing(cli, &listing, err);
 }

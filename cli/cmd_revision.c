@@ -2,9 +2,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/input.h"
-#include "cli/text.h"
-#include "common/base/cleanup.h"
+#include "cli/show.h"
 #include "common/io/clock.h"
 
 int pen_cmd_revision_put(struct pen_cli *cli, struct pen_error *err)
@@ -20,16 +18,9 @@ int pen_cmd_revision_put(struct pen_cli *cli, struct pen_error *err)
     int rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "PutActionRevision", input, &output, err);
     if (rc < 0)
         return rc;
-    if (cli->json) {
-        pen_print_json(output);
-    } else { /* like start: the id, for scripts */
-        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-        pen_text_clean(pen_json_text(output, "pipelineExecutionId"), &text);
-        if (text.size > 0)
-            (void)puts(pen_buf_text(&text));
-        if (!json_is_true(json_object_get(output, "newRevision")))
-            (void)fputs("This revision is known already: nothing was started.\n", stderr);
-    }
+    pen_show_word(cli, output, pen_json_text(output, "pipelineExecutionId"));
+    if (!cli->json && !json_is_true(json_object_get(output, "newRevision")))
+        (void)fputs("This revision is known already: nothing was started.\n", stderr);
     json_decref(output);
     return 0;
 }

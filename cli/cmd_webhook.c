@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/show.h"
 #include "cli/text.h"
 #include "common/base/cleanup.h"
 
@@ -43,18 +44,10 @@ static int authentication_set(const struct pen_cli *cli, json_t *definition, str
     json_t *parameters = json_object();
     (void)json_object_set_new(definition, "authenticationConfiguration", parameters);
     pen_input_set(parameters, "AllowedIPRange", range);
-    if (path == NULL)
-        return 0;
-    PEN_CLEANUP(pen_buf_release) struct pen_buf secret = {0};
-    int rc = pen_input_secret(path, "webhook secret", &secret, err);
-    if (rc == 0 &&
-        json_object_set_new(parameters, "SecretToken", json_string(pen_buf_text(&secret))) < 0)
-        rc = pen_fail(err, PEN_EINVAL, "the webhook secret is not UTF-8");
-    if (secret.data != NULL)
-        explicit_bzero(secret.data, secret.size);
-    return rc;
+    return pen_input_set_secret(parameters, "SecretToken", path, "webhook secret", err);
 }
 
+/* The URL alone, to be entered at the git server. */
 int pen_cmd_webhook_put(struct pen_cli *cli, struct pen_error *err)
 {
     const char *pipeline = pen_cli_option(cli, "--pipeline");
@@ -71,23 +64,12 @@ int pen_cmd_webhook_put(struct pen_cli *cli, struct pen_error *err)
         json_decref(input);
         return rc;
     }
-    json_t *output = NULL;
-    rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "PutWebhook", input, &output, err);
-    if (rc < 0)
-        return rc;
-    if (cli->json) {
-        pen_print_json(output);
-    } else {
-        PEN_CLEANUP(pen_buf_release) struct pen_buf url = {0};
-        pen_text_clean(pen_json_text(json_object_get(output, "webhook"), "url"), &url);
-        (void)puts(pen_buf_text(&url)); /* alone, to be entered at the git server */
-    }
-    json_decref(output);
-    return 0;
+    return pen_show_member(cli, PEN_SERVICE_CODEPIPELINE, "PutWebhook", input, "webhook", "url",
+                           err);
 }
 
-/* All pages in one: this operation alone spells its members with capitals. */
-static int pages(struct pen_cli *cli, json_t **ret_list, struct pen_error *err)
+/* All pages in one answer: this operation alone spells its members with capitals. */
+static int pages(struct pen_cli *cli, json_t **ret_output, struct pen_error *err)
 {
     json_t *list = json_array();
     PEN_CLEANUP(pen_buf_release) struct pen_buf token = {0};
@@ -105,47 +87,55 @@ static int pages(struct pen_cli *cli, json_t **ret_list, struct pen_error *err)
         }
         json_decref(output);
     } while (rc == 0 && token.size > 0);
-    if (rc < 0)
-        json_decref(list);
-    else
-        *ret_list = list;
+    if (rc == 0)
+        *ret_output = json_pack("{s:O}", "webhooks", list);
+    json_decref(list);
     return rc;
+}
+
+static void webhook_row(const json_t *row, struct pen_table *table)
+{
+    const json_t *definition = json_object_get(row, "definition");
+    pen_table_cell(table, pen_json_text(definition, "name"));
+    pen_table_cell(table, pen_json_text(definition, "targetPipeline"));
+    pen_table_cell(table, pen_json_text(definition, "authentication"));
+    pen_table_time(table, pen_json_time_ms(row, "lastTriggered"));
+    pen_table_cell(table, pen_json_text(row, "url"));
 }
 
 int pen_cmd_webhook_list(struct pen_cli *cli, struct pen_error *err)
 {
-    static const char *const headings[] = {"NAME", "PIPELINE", "CALLERS", "TRIGGERED", "URL"};
-    json_t *list = NULL;
-    int rc = pages(cli, &list, err);
+    static const char *const headings[] = {"NAME", "PIPELINE", "CALLERS", "TRIGGERED", "URL", NULL};
+    static const struct pen_listing listing = {
+        PEN_SERVICE_CODEPIPELINE, "ListWebhooks", "webhooks", headings, 5, webhook_row};
+    json_t *output = NULL;
+    int rc = pages(cli, &output, err);
     if (rc < 0)
         return rc;
-    if (cli->json) {
-        json_t *output = json_pack("{s:O}", "webhooks", list);
-        pen_print_json(output);
-        json_decref(output);
-    } else {
-        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
-        pen_table_begin(&table, 5, headings, 5, cli->color);
-        size_t index;
-        json_t *row;
-        json_array_foreach(list, index, row)
-        {
-            const json_t *definition = json_object_get(row, "definition");
-            pen_table_cell(&table, pen_json_text(definition, "name"));
-            pen_table_cell(&table, pen_json_text(definition, "targetPipeline"));
-            pen_table_cell(&table, pen_json_text(definition, "authentication"));
-            pen_table_time(&table, pen_json_time_ms(row, "lastTriggered"));
-            pen_table_cell(&table, pen_json_text(row, "url"));
-        }
-        pen_table_print(&table);
-    }
-    json_decref(list);
+    pen_show_rows(cli, output, &listing);
+    json_decref(output);
     return 0;
 }
 
+/* The API deletes what is not there, too; a person has mistyped the name. */
 int pen_cmd_webhook_delete(struct pen_cli *cli, struct pen_error *err)
 {
     const char *name = pen_cli_argument(cli, 0);
+    json_t *output = NULL;
+    int rc = pages(cli, &output, err);
+    if (rc < 0)
+        return rc;
+    bool known = false;
+    size_t index;
+    json_t *row;
+    json_array_foreach(pen_json_list(output, "webhooks"), index, row)
+    {
+        const json_t *definition = json_object_get(row, "definition");
+        known = known || strcmp(pen_json_text(definition, "name"), name) == 0;
+    }
+    json_decref(output);
+    if (!known)
+        return pen_fail(err, PEN_ENOTFOUND, "no webhook '%.100s'", name);
     return pen_cli_call_done(cli, PEN_SERVICE_CODEPIPELINE, "DeleteWebhook",
                              json_pack("{s:s}", "name", name), err, "webhook '%s' deleted", name);
 }

@@ -119,6 +119,21 @@ const char *pen_ini_get(const struct pen_ini *self, const char *section, const c
     return pen_str_empty(value) ? NULL : value;
 }
 
+const char *pen_ini_unknown(const struct pen_ini *self, const char *const *keys)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const struct entry *entry = &self->entries[i];
+        const char *const *known = keys;
+        if (entry->key == NULL || entry->section[0] != 0)
+            return entry->section;
+        while (*known != NULL && strcmp(*known, entry->key) != 0)
+            known++;
+        if (*known == NULL)
+            return entry->key;
+    }
+    return NULL;
+}
+
 bool pen_ini_has_section(const struct pen_ini *self, const char *section)
 {
     for (size_t i = 0; i < self->count; i++) {

@@ -16,6 +16,8 @@ void pen_ini_destroy(struct pen_ini **self_p);
 /* Value of a key; NULL when it is missing. Section "" is what stands before the first section; a
  * section `[profile x]` is also found as `x`. */
 const char *pen_ini_get(const struct pen_ini *self, const char *section, const char *key);
+/* The first section or key that is none of these keys outside of sections; NULL: there is none. */
+const char *pen_ini_unknown(const struct pen_ini *self, const char *const *keys);
 bool pen_ini_has_section(const struct pen_ini *self, const char *section);
 
 #endif

@@ -94,6 +94,20 @@ int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_sec
     return rc;
 }
 
+int pen_input_set_secret(json_t *object, const char *member, const char *path, const char *what,
+                         struct pen_error *err)
+{
+    if (path == NULL)
+        return 0;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf secret = {0};
+    int rc = pen_input_secret(path, what, &secret, err);
+    if (rc == 0 && json_object_set_new(object, member, json_string(pen_buf_text(&secret))) < 0)
+        rc = pen_fail(err, PEN_EINVAL, "the %s is not UTF-8", what);
+    if (secret.data != NULL)
+        explicit_bzero(secret.data, secret.size);
+    return rc;
+}
+
 int pen_input_labels(const char *text, json_t **ret_labels, struct pen_error *err)
 {
     json_t *labels = json_object();

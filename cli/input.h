@@ -20,6 +20,10 @@ int pen_input_pipeline(const char *path, json_t **ret_input, struct pen_error *e
 int pen_input_secret(const char *path, const char *what, struct pen_buf *ret_secret,
                      struct pen_error *err);
 
+/* Set a member to the secret in the file, unless path is NULL. Errors: as pen_input_secret. */
+int pen_input_set_secret(json_t *object, const char *member, const char *path, const char *what,
+                         struct pen_error *err);
+
 /* "k=v,k2=v2" as an object. Errors: PEN_EINVAL. */
 int pen_input_labels(const char *text, json_t **ret_labels, struct pen_error *err);
 

@@ -37,6 +37,7 @@ void pen_settings_release(struct pen_settings *self)
     free(self->secret_key);
     free(self->session_token);
     free(self->credentials_origin);
+    free(self->credentials_missing);
     *self = (struct pen_settings){0};
 }
 
@@ -64,7 +65,15 @@ static int config_find(struct search *search, struct pen_error *err)
     if (path == NULL)
         return no_memory(err);
     int rc = pen_ini_load(path, &search->config, err);
-    return rc == PEN_ENOTFOUND ? 0 : rc;
+    if (rc < 0)
+        return rc == PEN_ENOTFOUND ? 0 : rc;
+    static const char *const keys[] = {"endpoint", "profile", "region", NULL};
+    const char *unknown = pen_ini_unknown(search->config, keys);
+    return unknown == NULL ? 0
+                           : pen_fail(err, PEN_EINVAL,
+                                      "%s: there is no '%.64s'; endpoint, profile and region are "
+                                      "set there",
+                                      path, unknown);
 }
 
 static const char *configured(const struct search *search, const char *key)
@@ -139,7 +148,14 @@ static int credentials_take(const struct search *search, struct pen_settings *re
                             "profile '%.64s' in '%s' has no aws_access_key_id and "
                             "aws_secret_access_key",
                             search->profile, search->credentials_path);
-        return 0;
+        ret->credentials_missing =
+            search->credentials == NULL
+                ? pen_strdup_printf("there is no file '%s'", search->credentials_path == NULL
+                                                                 ? "~/.aws/credentials"
+                                                                 : search->credentials_path)
+                : pen_strdup_printf("profile '%s' in '%s' has no access key", search->profile,
+                                    search->credentials_path);
+        return ret->credentials_missing == NULL ? no_memory(err) : 0;
     }
     if (!pen_str_set(&ret->access_key, access_key) || !pen_str_set(&ret->secret_key, secret_key) ||
         !pen_str_set(&ret->session_token, in_profile(search, "aws_session_token")))

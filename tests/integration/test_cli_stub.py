@@ -83,6 +83,13 @@ def test_version_and_help(run):
     (["agent", "token", "--ttl", "5"], "not a duration"),
     (["transition", "disable", "x", "Stage"], "needs --reason"),
     (["resolve", "x", "S", "A", "maybe", "--reason", "r"], "none of failed"),
+    (["start", "x", "--watch", "--timeout", "5"], "not a duration"),
+    (["start", "x", "--watch", "--output", "json"], "no JSON output"),
+    (["start", "x", "--timeout", "5s"], "--timeout means nothing without --watch"),
+    (["start", "x", "--raw"], "--raw means nothing without --watch"),
+    (["stop", "x", "abc"], "'abc' is not the id of an execution"),
+    (["watch", "x", "nonsense"], "'nonsense' is not the id of an execution"),
+    (["logs", "x", "--execution", EXECUTION + "0"], "is not the id of an execution"),
     (["status", "x", "--endpoint", "ftp://h"], "http://"),
     (["status", "x", "--endpoint", "http://u:p@h"], "no user"),
 ])
@@ -110,8 +117,10 @@ def test_credentials_are_searched_in_order(run, stub, environment, tmp_path):
     good, bad = (KEY, SECRET), ("OTHER", "wrong")
     shared, own = tmp_path / ".aws" / "credentials", tmp_path / "own"
     del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
-    assert "no credentials" in run("pipeline", "list", code=4)[1]
+    assert f"no credentials: there is no file '{shared}'" in run("pipeline", "list", code=4)[1]
     credentials(shared, default=good)
+    assert (f"profile 'none' in '{shared}' has no access key"
+            in run("pipeline", "list", AWS_PROFILE="none", code=4)[1])
     run("pipeline", "list")
     credentials(shared, default=bad, penstock=good)
     run("pipeline", "list")
@@ -140,6 +149,9 @@ def test_endpoint_and_region_are_searched_in_order(run, stub, environment, tmp_p
     config.parent.mkdir(parents=True)
     config.write_text(f"endpoint = {stub.url}/\n")
     run("pipeline", "list")
+    for text, word in (("endpont = x\n", "endpont"), ("[penstock]\nendpoint = x\n", "penstock")):
+        config.write_text(text)
+        assert f"{config}: there is no '{word}'; endpoint, profile" in run("status", code=2)[1]
     config.write_text(f"endpoint = {nowhere}\n")
     assert "cannot reach the controller" in run("pipeline", "list", code=7)[1]
     run("pipeline", "list", AWS_ENDPOINT_URL=stub.url)
@@ -161,9 +173,12 @@ def test_a_proxy_is_not_asked_for_loopback(run, stub):
 
 @pytest.mark.parametrize("fault, code", [
     (Fault("PipelineNotFoundException", "no pipeline 'x'"), 3),
+    (Fault("RepositoryDoesNotExistException", "no repository"), 3),
     (Fault("AccessDeniedException", "not yours", 403), 4),
     (Fault("ValidationException", "name: too long"), 2),
     (Fault("ConflictException", "busy"), 1),
+    (Fault("RepositoryNameExistsException", "there is one"), 1),
+    (Fault("PipelineNameInUseException", "there is one"), 1),
     (Fault("InternalFailure", "oops", 500), 7),
 ])
 def test_errors_become_exit_codes(run, stub, fault, code):
@@ -173,6 +188,45 @@ def test_errors_become_exit_codes(run, stub, fault, code):
     err = run("status", "x", code=code)[1]
     assert err == f"penstock: {fault.name}: {fault.message}\n"
     assert len(stub.calls) == 1
+
+
+def test_the_beginning_of_an_id_is_enough(run, stub):
+    other = "11112222" + EXECUTION[8:]
+    stub.operations["ListPipelineExecutions"] = lambda _: {"pipelineExecutionSummaries": [
+        {"pipelineExecutionId": each} for each in (EXECUTION, other)]}
+    for name in ("StopPipelineExecution", "RetryStageExecution", "OverrideStageCondition", "Explain"):
+        stub.operations[name] = lambda _: {}
+    assert EXECUTION in run("stop", "x", EXECUTION[:8])[0]
+    run("retry", "x", "Stage", other[:6])
+    run("override", "x", "Stage", EXECUTION[:10], "on-success")
+    run("why", "x", "--execution", other[:8])
+    assert stub.inputs("StopPipelineExecution")[0]["pipelineExecutionId"] == EXECUTION
+    assert stub.inputs("RetryStageExecution")[0]["pipelineExecutionId"] == other
+    assert stub.inputs("OverrideStageCondition")[0]["pipelineExecutionId"] == EXECUTION
+    assert stub.inputs("Explain")[0]["executionId"] == other
+    assert "2 executions of 'x' begin with '1111'" in run("stop", "x", "1111", code=2)[1]
+    said = run("stop", "x", "2222", code=3)[1]
+    assert "none of the newest 100" in said and "penstock history x" in said
+    asked = len(stub.inputs("ListPipelineExecutions"))
+    run("stop", "x", EXECUTION)
+    assert len(stub.inputs("ListPipelineExecutions")) == asked
+
+
+def test_deleting_what_is_not_there_is_an_error(run, stub):
+    """The API says yes to it; a person has mistyped the name."""
+    def missing(_):
+        raise Fault("PipelineNotFoundException", "no pipeline")
+    stub.operations["GetPipeline"] = missing
+    stub.operations["ListWebhooks"] = lambda data: {"webhooks": [
+        {"definition": {"name": "first"}}], "NextToken": "t"} if "NextToken" not in data else {
+        "webhooks": [{"definition": {"name": "second"}}]}
+    stub.operations["DeletePipeline"] = stub.operations["DeleteWebhook"] = lambda _: {}
+    run("pipeline", "delete", "x", code=3)
+    assert "no webhook 'third'" in run("webhook", "delete", "third", code=3)[1]
+    assert stub.inputs("DeletePipeline") == stub.inputs("DeleteWebhook") == []
+    stub.operations["GetPipeline"] = lambda _: {"pipeline": {"name": "x"}}
+    assert run("pipeline", "delete", "x")[0] == "pipeline 'x' deleted\n"
+    assert run("webhook", "delete", "second")[0] == "webhook 'second' deleted\n"
 
 
 def test_throttling_is_tried_again_with_the_same_token(run, stub):
@@ -312,6 +366,11 @@ def test_secrets_come_from_files(run, stub, tmp_path):
     run("connection", "delete", "hub")
     assert stub.inputs("DeleteConnection") == [{"connectionArn": "arn:aws:hub"}]
     assert "no connection 'other'" in run("connection", "delete", "other", code=3)[1]
+    stub.operations["ListConnections"] = lambda _: {"connections": [
+        {"connectionName": "hub", "connectionArn": f"arn:aws:{number}"} for number in (1, 2)]}
+    assert "several connections are called 'hub'" in run("connection", "delete", "hub", code=2)[1]
+    run("connection", "delete", "arn:aws:2")
+    assert stub.inputs("DeleteConnection")[1:] == [{"connectionArn": "arn:aws:2"}]
 
 
 # ---- logs and watching
@@ -505,10 +564,17 @@ def test_doctor_says_what_to_do(run, stub):
     assert "ok   endpoint: " + stub.url in out and "agrees with the controller" in out
     assert "WARN version: the controller is 9.9" in out and "2.0 MiB" in out
     assert "FAIL agents: no agent takes work" in out and "penstock-agent --controller" in out
-    agents.append({"name": "a", "status": "Enrolled", "connected": True, "slots": 2})
+    agents.append({"name": "gone", "status": "Revoked", "slots": 2})
+    agents.append({"name": "a", "status": "Enrolled", "connected": True, "slots": 2,
+                   "draining": True})
+    out = run("doctor", code=1)[0]
+    assert "WARN agent: a is draining" in out and "penstock agent undrain a" in out
+    assert "no agent takes work. See above" in out and "gone" not in out
+    agents[1]["draining"] = False
     assert "1 of 1 take work, with 2 slots" in run("doctor")[0]
     assert "FAIL credentials: InvalidSignature" in run("doctor", code=4, AWS_ACCESS_KEY_ID="x")[0]
-    assert "FAIL endpoint" in run("doctor", "--endpoint", "http://127.0.0.1:9", code=7)[0]
+    out = run("doctor", "--endpoint", "http://127.0.0.1:9", code=7)[0]
+    assert "FAIL endpoint" in out and "endpoints.json" in out and "doctor" not in out
     findings = json.loads(run("doctor", "--output", "json")[0])
     assert {row["check"] for row in findings} >= {"endpoint", "clock", "credentials", "agents"}
 

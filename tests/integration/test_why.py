@@ -110,6 +110,8 @@ def test_a_held_stage_and_a_closed_transition(system_with_agent):
     show(system, second, [f"stage 'Run' is held by execution {first}",
                           "clears: that execution leaves the stage"])
     show(system, third, ["it is number 2 of 2 in the queue of stage 'Run'"])
+    watched = system.penstock("watch", "held", third[:8], "--timeout", "200ms", check=False)
+    assert "waits at the gate of stage Run\n" in watched.stdout and watched.returncode == 5
     system.penstock("transition", "disable", "held", "Run", "--reason", "the mill is dry")
     show(system, third, ["the transition into stage 'Run' is disabled by arn:aws:iam:",
                          "the mill is dry", "clears: enable it: penstock transition enable"])

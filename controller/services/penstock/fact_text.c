@@ -50,8 +50,7 @@ static void put_execution(const Pen__Fact *fact, struct pen_buf *out)
         put_with(out, "", fact->execution_ended->summary);
         break;
     default: /* EXECUTION_WAITING */
-        pen_buf_printf(out, "waits at the gate of stage number %" PRIu32,
-                       fact->execution_waiting->stage_index + 1);
+        pen_buf_puts(out, "waits at the gate");
         break;
     }
 }

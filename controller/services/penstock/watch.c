@@ -55,8 +55,23 @@ static int find_action(struct pen_call *call, const struct pen_fact_subject *sub
     return id == NULL ? 0 : pen_read_work(call, id, ret_row, err);
 }
 
-static int put_fact(struct pen_call *call, json_t *list, const Pen__Fact *fact,
-                    struct pen_error *err)
+/* The stage at whose gate it waits: by its name, which the fact tells by position only. */
+static int name_gate(struct pen_call *call, const Pen__ExecutionRow *execution,
+                     const Pen__Fact *fact, struct pen_buf *text, struct pen_error *err)
+{
+    if (fact->what_case != PEN__FACT__WHAT_EXECUTION_WAITING)
+        return 0;
+    PEN_CLEANUP(pen_message_destroy) Pen__PipelineVersionRow *version = NULL;
+    int rc =
+        pen_read_version(call, execution->pipeline, execution->pipeline_version, &version, err);
+    uint32_t index = fact->execution_waiting->stage_index;
+    if (rc == 0 && index < version->declaration->n_stages)
+        pen_buf_printf(text, " of stage %s", version->declaration->stages[index]->name);
+    return rc == PEN_ENOTFOUND ? 0 : rc; /* deleted while it is watched */
+}
+
+static int put_fact(struct pen_call *call, json_t *list, const Pen__ExecutionRow *execution,
+                    const Pen__Fact *fact, struct pen_error *err)
 {
     struct pen_fact_subject subject;
     pen_fact_subject(fact, &subject);
@@ -66,6 +81,8 @@ static int put_fact(struct pen_call *call, json_t *list, const Pen__Fact *fact,
         return rc;
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     pen_fact_text(fact, &text);
+    if ((rc = name_gate(call, execution, fact, &text, err)) < 0)
+        return rc;
     if ((rc = pen_buf_ok(&text, err)) < 0)
         return rc;
     json_t *item = pen_add_object(call, list);
@@ -106,7 +123,7 @@ static int put_view(struct pen_call *call, const Pen__ExecutionRow *row, uint64_
     pen_put_integer(call, output, "lastSequence", (int64_t)last);
     json_t *list = pen_put_list(call, output, "facts");
     for (size_t i = 0; i < facts->count; i++) {
-        int rc = put_fact(call, list, facts->items[i], err);
+        int rc = put_fact(call, list, row, facts->items[i], err);
         if (rc < 0)
             return rc;
     }
