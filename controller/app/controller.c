@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "common/base/cleanup.h"
 #include "common/blob/blob.h"
@@ -179,7 +180,15 @@ static int make_core(struct controller *self, struct pen_error *err)
     return pen_core_create(&core, &self->core, err);
 }
 
-/* Programs and scripts find the ports here; its appearance says that the controller serves. */
+/* Programs and scripts find the ports here. It is there while the controller serves: what a killed
+ * one has left goes away before this one binds anything. */
+static void withdraw_endpoints(const struct controller *self)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
+    pen_layout_path(self->settings->dir, "endpoints.json", &path);
+    (void)unlink(pen_buf_text(&path));
+}
+
 static int write_endpoints(const struct controller *self, struct pen_error *err)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
@@ -203,6 +212,7 @@ static int serve(struct controller *self, int stop_fd, struct pen_error *err)
         return rc;
     (void)sd_notify(0, "READY=1");
     rc = pen_core_run(self->core, stop_fd, err);
+    withdraw_endpoints(self);
     (void)sd_notify(0, "STOPPING=1");
     return rc;
 }
@@ -210,7 +220,10 @@ static int serve(struct controller *self, int stop_fd, struct pen_error *err)
 static int run(struct controller *self, int stop_fd, struct pen_error *err)
 {
     int rc = open_store(self, err);
-    if (rc < 0 || (rc = listen_all(self, err)) < 0 || (rc = load(self, err)) < 0 ||
+    if (rc < 0)
+        return rc;
+    withdraw_endpoints(self);
+    if ((rc = listen_all(self, err)) < 0 || (rc = load(self, err)) < 0 ||
         (rc = make_core(self, err)) < 0 || (rc = pen_core_plan(self->core, err)) < 0)
         return rc;
     if (!self->has_access_key) {

@@ -1,7 +1,7 @@
 /* controller/artifacts/layout.h - where things live below the data folder
  *
  *     DIR/penstock.db          rows and facts (controller/store)
- *     DIR/endpoints.json       what is bound, written when serving
+ *     DIR/endpoints.json       what is bound, there while it serves
  *     DIR/admin.credentials    the first administrator's key (0600)
  *     DIR/keys/                curve.key, seal.key (0600)
  *     DIR/blobs/               chunks and manifests

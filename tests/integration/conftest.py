@@ -20,7 +20,7 @@ from harness.system import System, remove_folder  # noqa: E402
 @pytest.fixture(scope="session")
 def programs():
     """Folder of the programs under test."""
-    folder = pathlib.Path(os.environ.get("PEN_BIN", ROOT / "build-asan" / "bin"))
+    folder = pathlib.Path(os.environ.get("PEN_BIN", ROOT / "build-asan" / "bin")).resolve()
     for name in ("penstock-controller", "penstock-agent", "penstock-shim", "penstock"):
         if not (folder / name).exists():
             pytest.fail(f"no {folder / name}; run ./dev build --asan", pytrace=False)

@@ -1,7 +1,48 @@
 """The programs start, join and end."""
+import socket
 import stat
+import subprocess
+
+import pytest
 
 from harness.system import Agent
+
+
+@pytest.mark.parametrize("words, message", [
+    (["penstock-controller"], "give --data DIR"),
+    (["penstock-controller", "--data"], "requires an argument"),
+    (["penstock-controller", "--data", "d", "--nonsense"], "unrecognized option '--nonsense'"),
+    (["penstock-controller", "--data", "d", "nonsense"], "'nonsense' is not an option"),
+    (["penstock-controller", "--data", "d", "--http", "127.0.0.1"], "http: '127.0.0.1' is no address"),
+    (["penstock-controller", "--data", "d", "--bulk", "127.0.0.1:65536"], "the port 0 to 65535"),
+    (["penstock-controller", "--data", "d", "--config", "none.yaml"], "cannot open 'none.yaml'"),
+    (["penstock-agent"], "--data is missing"),
+    (["penstock-agent", "--data", "d", "--nonsense"], "unrecognized option '--nonsense'"),
+    (["penstock-agent", "--data", "d", "--slots", "0"], "--slots is not in 1..1024"),
+    (["penstock-agent", "--data", "d"], "not enrolled: give it --token"),
+    (["penstock-agent", "--data", "d", "--controller", "host:65536"], "is not HOST:PORT"),
+    (["penstock-agent", "--data", "d", "--controller", "h:1", "--token", "x"], "begins with 'pen1_'"),
+])
+def test_wrong_words_are_named(programs, tmp_path, words, message):
+    ended = subprocess.run([programs / words[0], *words[1:]], cwd=tmp_path, timeout=30,
+                           capture_output=True, text=True)
+    assert ended.returncode == 2 and message in ended.stderr, ended
+    assert not (tmp_path / "d" / "penstock.db").exists()
+
+
+def test_both_tell_systemd_when_they_are_ready_and_when_they_end(empty_system):
+    system = empty_system
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notes:
+        notes.bind(str(system.folder / "notes"))
+        notes.settimeout(60)
+        system.environment["NOTIFY_SOCKET"] = str(system.folder / "notes")
+        system.start_controller()
+        assert (notes.recv(100), (system.data / "endpoints.json").exists()) == (b"READY=1", True)
+        agent = system.add_agent("agent")
+        assert notes.recv(100) == b"READY=1"
+        for program in (agent.program, system.controller):
+            program.stop()
+            assert notes.recv(100) == b"STOPPING=1"
 
 
 def test_controller_starts_and_ends(empty_system):
@@ -11,7 +52,19 @@ def test_controller_starts_and_ends(empty_system):
     assert set(system.endpoints) == {"http", "control", "bulk"}
     credentials = system.data / "admin.credentials"
     assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
+    assert (system.data / "endpoints.json").exists()
     system.controller.stop()
+    assert not (system.data / "endpoints.json").exists()
+
+
+def test_endpoints_of_a_killed_controller_are_not_taken_for_those_of_the_next(system):
+    system.controller.kill()
+    endpoints = system.data / "endpoints.json"
+    assert endpoints.exists()
+    elsewhere = [system.programs / "penstock-controller", "--data", system.data, "--http", "192.0.2.1:0"]
+    ended = subprocess.run(elsewhere, timeout=60, capture_output=True, text=True)
+    assert ended.returncode == 1 and "192.0.2.1" in ended.stderr
+    assert not endpoints.exists()
 
 
 def test_restart_keeps_the_keys(empty_system):
