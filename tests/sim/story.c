@@ -112,9 +112,21 @@ static void look_attempt(struct sim *sim, void *message, void *context)
     look->not_begun += ended || began ? 0 : 1;
 }
 
+/* Who dies may have accepted it just now, and is granted it for nothing. */
+static void look_queued(struct sim *sim, void *message, void *context)
+{
+    (void)sim;
+    const Pen__ActionExecutionRow *row = message;
+    struct look *look = context;
+    look->not_begun += row->phase == PEN__ACTION_PHASE__ACTION_QUEUED ? 1 : 0;
+    look->live += row->phase == PEN__ACTION_PHASE__ACTION_QUEUED ? 1 : 0;
+}
+
 uint64_t story_cost(struct sim *sim, enum outcome outcome)
 {
     struct look look = {0};
+    core_each(sim, PEN__ROW_KIND__ROW_ACTION_EXECUTION, &pen__action_execution_row__descriptor,
+              look_queued, &look);
     core_each(sim, PEN__ROW_KIND__ROW_ATTEMPT, &pen__attempt_row__descriptor, look_attempt, &look);
     if (outcome == OUTCOME_SAME)
         return look.not_begun;
