@@ -70,7 +70,7 @@ class Demo:
         self.system.start_controller()
         self.api = self.system.api()
         for name, pool in (("builder", "build"), ("runner", "run")):
-            self.system.add_agent(name, labels={"pool": pool})
+            self.system.add_agent(name, labels={"pool": pool}, arguments=("--name", name))
         print(self.system.penstock("agent", "list").stdout)
 
     def push_this_repository(self):
@@ -241,8 +241,10 @@ class Demo:
                       f"{seconds:6.1f} s")
 
     def look_around(self):
+        heading = "To look around:" if self.options.keep else \
+            "All of it ends now; ./dev demo --keep leaves it running, to look around so:"
         print(f"""
-To look around:
+{heading}
     export PENSTOCK_ENDPOINT={self.system.endpoints["http"]}
     export AWS_SHARED_CREDENTIALS_FILE={self.system.data}/admin.credentials AWS_PROFILE=penstock
     {self.system.programs}/penstock status {PIPELINE}
