@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
+#include "common/base/field.h"
 #include "common/wire/wire_internal.h"
 
 /* One message on its way to JSON: the next field, and where in a list field. */
@@ -33,37 +34,9 @@ static const void *member_at(const ProtobufCMessage *message, unsigned offset)
 /* Elements of the field: 0 or 1 unless it is repeated. */
 static size_t count_of(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
-    const void *member = member_at(message, field->offset);
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return *(const size_t *)member_at(message, field->quantifier_offset);
-    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
-        *(const uint32_t *)member_at(message, field->quantifier_offset) != field->id)
-        return 0;
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_STRING)
-        return *(const void *const *)member ? 1 : 0;
-    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF || field->label != PROTOBUF_C_LABEL_OPTIONAL)
-        return 1;
-    return *(const protobuf_c_boolean *)member_at(message, field->quantifier_offset) ? 1 : 0;
-}
-
-static size_t element_size(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return 8;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    default:
-        return 4;
-    }
+    return pen_field_is_set(field, (const char *)message) ? 1 : 0;
 }
 
 static const void *element_at(const ProtobufCMessage *message,
@@ -72,7 +45,7 @@ static const void *element_at(const ProtobufCMessage *message,
     const void *member = member_at(message, field->offset);
     if (field->label != PROTOBUF_C_LABEL_REPEATED)
         return member;
-    return *(const uint8_t *const *)member + index * element_size(field->type);
+    return *(const uint8_t *const *)member + index * pen_field_value_size(field->type);
 }
 
 static json_t *json_of_bytes(const ProtobufCBinaryData *bytes)

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
+#include "common/base/field.h"
 #include "common/wire/wire_internal.h"
 
 enum { JSON_DEPTH_MAX = 32 };
@@ -175,25 +176,6 @@ static int set_element(struct reader *self, const ProtobufCFieldDescriptor *fiel
     return 0;
 }
 
-static size_t element_size(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_BOOL:
-    case PROTOBUF_C_TYPE_ENUM:
-        return 4;
-    default:
-        return 8;
-    }
-}
-
 static int set_single(struct reader *self, ProtobufCMessage *message,
                       const ProtobufCFieldDescriptor *field, json_t *json, struct pen_error *err)
 {
@@ -252,10 +234,10 @@ static int step_repeated(struct reader *self, struct frame *frame,
     }
     uint8_t **list = member_at(frame->message, field->offset);
     size_t *list_count = member_at(frame->message, field->quantifier_offset);
-    if (!*list && !(*list = calloc(count, element_size(field->type))))
+    if (!*list && !(*list = calloc(count, pen_field_value_size(field->type))))
         return fail_memory(err);
     size_t index = frame->element++;
-    uint8_t *slot = *list + index * element_size(field->type);
+    uint8_t *slot = *list + index * pen_field_value_size(field->type);
     *list_count = index + 1;
     if (map)
         return step_map(self, frame, field, json, slot, err);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "controller/engine/field.h"
+#include "common/base/field.h"
 #include "controller/engine/memory.h"
 
 static void *copy_by_bytes(const ProtobufCMessage *original)
@@ -31,7 +31,7 @@ static void copy_value(ProtobufCType type, const void *from, void *to)
     else if (type == PROTOBUF_C_TYPE_BYTES)
         *(ProtobufCBinaryData *)to = mem_bytes(*(const ProtobufCBinaryData *)from);
     else
-        memcpy(to, from, message_value_size(type));
+        memcpy(to, from, pen_field_value_size(type));
 }
 
 static void copy_repeated(const ProtobufCFieldDescriptor *field, const char *from, char *to)
@@ -39,7 +39,7 @@ static void copy_repeated(const ProtobufCFieldDescriptor *field, const char *fro
     size_t count = *(const size_t *)(const void *)(from + field->quantifier_offset);
     if (count == 0)
         return;
-    size_t size = message_value_size(field->type);
+    size_t size = pen_field_value_size(field->type);
     const char *source = *(const char *const *)(const void *)(from + field->offset);
     char *array = mem_zero(count * size);
     for (size_t i = 0; i < count; i++)
@@ -50,7 +50,7 @@ static void copy_repeated(const ProtobufCFieldDescriptor *field, const char *fro
 
 static void copy_single(const ProtobufCFieldDescriptor *field, const char *from, char *to)
 {
-    if (!message_field_is_set(field, from))
+    if (!pen_field_is_set(field, from))
         return;
     copy_value(field->type, from + field->offset, to + field->offset);
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
@@ -110,7 +110,7 @@ static void free_repeated(const ProtobufCFieldDescriptor *field, char *message)
     if (array == NULL)
         return;
     size_t count = *(const size_t *)(void *)(message + field->quantifier_offset);
-    size_t size = message_value_size(field->type);
+    size_t size = pen_field_value_size(field->type);
     for (size_t i = 0; i < count && owns_memory(field->type); i++)
         free_value(field->type, array + i * size);
     free(array);
@@ -126,7 +126,7 @@ void mem_free_message(void *message)
         if (field->label == PROTOBUF_C_LABEL_REPEATED)
             free_repeated(field, message);
         else if (owns_memory(field->type) &&
-                 (is_plain_bytes(field) || message_field_is_set(field, message)))
+                 (is_plain_bytes(field) || pen_field_is_set(field, message)))
             free_value(field->type, (char *)message + field->offset);
     }
     ProtobufCMessage *base = message;

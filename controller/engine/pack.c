@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "controller/engine/field.h"
+#include "common/base/field.h"
 
 /* SHORT: what a number, a length or a tag takes at most, and a few of them together. */
 enum { FIRST_ROOM = 4096, SHORT = 32, VARINT_MORE = 0x80, VARINT_BITS = 7, WIRE_TYPE_BITS = 3 };
@@ -182,7 +182,7 @@ static void put_repeated(struct packer *self, const ProtobufCFieldDescriptor *fi
 {
     size_t count = *(const size_t *)(const void *)(message + field->quantifier_offset);
     const char *array = *(const char *const *)(const void *)(message + field->offset);
-    size_t size = message_value_size(field->type);
+    size_t size = pen_field_value_size(field->type);
     bool together = (field->flags & PROTOBUF_C_FIELD_FLAG_PACKED) != 0;
     size_t end = used(self);
     for (size_t i = count; i-- > 0;)
@@ -218,7 +218,7 @@ static void put_message(struct packer *self, const ProtobufCMessage *message)
         if (field->label == PROTOBUF_C_LABEL_REPEATED) {
             if (*(const size_t *)(const void *)(bytes + field->quantifier_offset) > 0)
                 put_repeated(self, field, bytes);
-        } else if (message_field_is_set(field, bytes)) {
+        } else if (pen_field_is_set(field, bytes)) {
             put_tagged(self, field, bytes + field->offset);
         }
     }

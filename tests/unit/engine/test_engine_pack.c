@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "common/base/prng.h"
-#include "controller/engine/field.h"
+#include "common/base/field.h"
 #include "controller/engine/memory.h"
 #include "controller/engine/pack.h"
 #include "core.pb-c.h"
@@ -82,7 +82,7 @@ static void random_value(const ProtobufCFieldDescriptor *field, void *value, int
         uint64_t number = random_number();
         if (below(4) == 0)
             number = ~number; /* below zero */
-        memcpy(value, &number, message_value_size(field->type));
+        memcpy(value, &number, pen_field_value_size(field->type));
     }
     }
 }
@@ -92,7 +92,7 @@ static void random_field(const ProtobufCFieldDescriptor *field, char *message, i
     void *quantifier = message + field->quantifier_offset;
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         size_t count = 1 + below(3);
-        size_t size = message_value_size(field->type);
+        size_t size = pen_field_value_size(field->type);
         char *array = mem_zero(count * size);
         for (size_t i = 0; i < count; i++)
             random_value(field, array + i * size, depth);

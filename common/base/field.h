@@ -1,9 +1,9 @@
-/* controller/engine/field.h - the fields of a message, by its descriptor
+/* common/base/field.h - the fields of a protobuf message, by its descriptor
  *
- * What copying, freeing and packing ask of every field of every message: so it is inlined.
+ * What copying, freeing, packing and JSON ask of every field of every message: so it is inlined.
  */
-#ifndef PEN_CONTROLLER_ENGINE_FIELD_H
-#define PEN_CONTROLLER_ENGINE_FIELD_H
+#ifndef PEN_COMMON_BASE_FIELD_H
+#define PEN_COMMON_BASE_FIELD_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* Bytes that one value of the type takes in a message or in an array. */
-static inline size_t message_value_size(ProtobufCType type)
+static inline size_t pen_field_value_size(ProtobufCType type)
 {
     switch (type) {
     case PROTOBUF_C_TYPE_INT64:
@@ -34,7 +34,7 @@ static inline size_t message_value_size(ProtobufCType type)
 }
 
 /* Whether a field that is not repeated has a value. */
-static inline bool message_field_is_set(const ProtobufCFieldDescriptor *field, const char *message)
+static inline bool pen_field_is_set(const ProtobufCFieldDescriptor *field, const char *message)
 {
     const void *value = message + field->offset;
     const void *quantifier = message + field->quantifier_offset;
