@@ -4,23 +4,20 @@
 #include "common/base/check.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 #include "controller/engine/planted.h"
 
 static int find_names(const struct pen_engine *engine, const Pen__PutApproval *request,
                       struct pipeline **ret_pipeline, struct pen_error *err)
 {
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    const Pen__StageDeclaration *stage = NULL;
-    for (size_t i = 0; i < declaration->n_stages && stage == NULL; i++)
-        if (pen_str_equal(declaration->stages[i]->name, request->stage))
-            stage = declaration->stages[i];
-    if (stage == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
+    uint32_t place = 0;
+    if ((rc = named_stage(pipeline, request->stage, &place, err)) < 0)
+        return rc;
+    const Pen__StageDeclaration *stage = pipeline->current->row->declaration->stages[place];
     int index = action_index(stage, request->action);
     if (index < 0 || !pen_str_equal(stage->actions[index]->action_type_id->category, "Approval"))
         return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",

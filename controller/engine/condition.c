@@ -16,6 +16,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 #include "controller/model/regex.h"
 
 /* ---- start */
@@ -332,14 +333,13 @@ int handle_override_condition(struct pen_engine *engine, const Pen__Input *input
 {
     (void)reply;
     const Pen__OverrideCondition *request = input->override_condition;
-    const struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
     const struct stage_state *stage = find_stage(pipeline, request->stage);
     if (stage == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
+        return fail_no_stage(pipeline, request->stage, err);
     struct execution *execution = find_execution(engine, request->execution_id);
     bool parallel = execution != NULL && execution_parallel(execution);
     if (execution == NULL &&
@@ -353,7 +353,7 @@ int handle_override_condition(struct pen_engine *engine, const Pen__Input *input
     struct stage_run *run = execution == NULL || execution->pipeline != pipeline
                                 ? NULL
                                 : find_run(execution, request->stage);
-    int rc = check_override(engine, stage, request, run, err);
+    rc = check_override(engine, stage, request, run, err);
     if (rc < 0)
         return rc;
     bool ended = run->row->status == PEN__STAGE_STATUS__STAGE_FAILED;

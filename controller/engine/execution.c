@@ -9,6 +9,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/named.h"
 #include "controller/engine/planted.h"
 
 void execution_end(struct pen_engine *engine, struct execution *self, Pen__ExecutionStatus status,
@@ -310,10 +311,10 @@ int handle_start_execution(struct pen_engine *engine, const Pen__Input *input, P
                            struct pen_error *err)
 {
     const Pen__StartExecution *request = input->start_execution;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
     bool with_token = !pen_str_empty(request->client_request_token);
     const Pen__RequestTokenRow *former = with_token ? former_request(engine, request) : NULL;
     if (former != NULL) {
@@ -325,7 +326,7 @@ int handle_start_execution(struct pen_engine *engine, const Pen__Input *input, P
         return 0;
     }
     const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    int rc = check_variables(declaration, request, err);
+    rc = check_variables(declaration, request, err);
     if (rc < 0 || (rc = check_overrides(declaration, request, err)) < 0)
         return rc;
     struct start start = {.trigger_type = PEN__TRIGGER_TYPE__TRIGGER_START_PIPELINE_EXECUTION,
@@ -366,10 +367,10 @@ static int find_of_pipeline(struct pen_engine *engine, const char *pipeline_name
                             struct execution **ret_execution, const char *ended_error,
                             struct pen_error *err)
 {
-    struct pipeline *pipeline = find_pipeline(engine, pipeline_name);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            pipeline_name);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, pipeline_name, &pipeline, err);
+    if (rc < 0)
+        return rc;
     struct execution *execution = find_execution(engine, id);
     if (execution == NULL || execution->pipeline != pipeline)
         return pen_fail_api(err, PEN_ECONFLICT, ended_error,

@@ -6,6 +6,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
+#include "controller/engine/named.h"
 #include "controller/engine/planted.h"
 
 void stage_enter(struct pen_engine *engine, struct execution *execution, uint32_t stage_index)
@@ -97,8 +98,7 @@ static int find_transition(const struct pipeline *pipeline, const Pen__ChangeTra
         *ret_stage = request->stage;
         return 0;
     }
-    return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                        "pipeline '%s' has no stage '%s'", pipeline->row->name, request->stage);
+    return fail_no_stage(pipeline, request->stage, err);
 }
 
 int handle_change_transition(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
@@ -106,12 +106,12 @@ int handle_change_transition(struct pen_engine *engine, const Pen__Input *input,
 {
     (void)reply;
     const Pen__ChangeTransition *request = input->change_transition;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
     const char *name = NULL;
-    int rc = find_transition(pipeline, request, &name, err);
+    rc = find_transition(pipeline, request, &name, err);
     if (rc < 0)
         return rc;
     const struct stage_state *stage = find_stage(pipeline, name);

@@ -8,11 +8,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
-
-static int not_found(struct pen_error *err, const char *name)
-{
-    return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'", name);
-}
+#include "controller/engine/named.h"
 
 /* What the engine relies on, whoever has checked the rest. */
 static int check_declaration(const Pen__PipelineDeclaration *declaration, struct pen_error *err)
@@ -84,7 +80,7 @@ int handle_update_pipeline(struct pen_engine *engine, const Pen__Input *input, P
         return rc;
     struct pipeline *pipeline = find_pipeline(engine, declaration->name);
     if (pipeline == NULL)
-        return not_found(err, declaration->name);
+        return fail_no_pipeline(engine, declaration->name, err);
     if ((rc = check_polling(engine, declaration, err)) < 0)
         return rc;
     Pen__PipelineDeclaration *settled = mem_copy(declaration);
@@ -222,7 +218,7 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
     const Pen__ExplainRequest *request = input->explain;
     struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
     if (pipeline == NULL && (request->pipeline != NULL || request->execution_id == NULL))
-        return not_found(err, request->pipeline != NULL ? request->pipeline : "");
+        return fail_no_pipeline(engine, request->pipeline != NULL ? request->pipeline : "", err);
     if (request->execution_id != NULL)
         return explain_one(engine, pipeline, request, reply, err);
     explain_start(engine, pipeline, reply);

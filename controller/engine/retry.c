@@ -11,6 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 
 static int not_retryable(struct pen_error *err, const Pen__RetryStage *request, const char *why)
 {
@@ -169,17 +170,16 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
                        struct pen_error *err)
 {
     const Pen__RetryStage *request = input->retry_stage;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
     const struct stage_state *stage = find_stage(pipeline, request->stage);
     const struct execution *execution = find_execution(engine, request->execution_id);
     bool keeps_stage = is_parallel(pipeline, execution) && find_run(execution, request->stage);
     if (stage == NULL && !keeps_stage)
-        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
-    int rc = check_retry(engine, pipeline, stage, request, err);
+        return fail_no_stage(pipeline, request->stage, err);
+    rc = check_retry(engine, pipeline, stage, request, err);
     if (rc < 0)
         return rc;
     Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);

@@ -8,6 +8,7 @@
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 #include "controller/model/rules.h"
 
 /* Takes target. */
@@ -88,21 +89,16 @@ int handle_rollback(struct pen_engine *engine, const Pen__Input *input, Pen__Rep
                     struct pen_error *err)
 {
     const Pen__Rollback *request = input->rollback;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            request->pipeline);
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    uint32_t index = 0;
-    while (index < declaration->n_stages &&
-           !pen_str_equal(declaration->stages[index]->name, request->stage))
-        index++;
-    if (index == declaration->n_stages)
-        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                            "pipeline '%s' has no stage '%s'", request->pipeline, request->stage);
-    int rc = check_target(pipeline, request, err);
-    if (rc < 0 || (rc = check_stage(engine, pipeline, request, index, err)) < 0)
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
         return rc;
+    uint32_t index = 0;
+    if ((rc = named_stage(pipeline, request->stage, &index, err)) < 0 ||
+        (rc = check_target(pipeline, request, err)) < 0 ||
+        (rc = check_stage(engine, pipeline, request, index, err)) < 0)
+        return rc;
+    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
     char id[PEN_UUID_TEXT_SIZE];
     start_rollback(engine, pipeline, PEN__TRIGGER_TYPE__TRIGGER_MANUAL_ROLLBACK, input->principal,
                    index, rollback_target_from(request, declaration, index), id);

@@ -10,6 +10,7 @@
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 #include "controller/engine/planted.h"
 #include "controller/model/action_types.h"
 
@@ -45,10 +46,10 @@ int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pe
 {
     const Pen__RevisionFound *found = input->revision_found;
     SET(reply, new_revision, 0);
-    struct pipeline *pipeline = find_pipeline(engine, found->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException", "no pipeline '%s'",
-                            found->pipeline);
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, found->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
     if (find_source(pipeline, found->stage, found->action) == NULL ||
         pen_str_empty(found->revision_id))
         return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",
@@ -79,8 +80,7 @@ int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pe
                           .trigger_detail = found->trigger_detail,
                           .origin = found->ref_name != NULL ? &origin : NULL};
     char id[PEN_UUID_TEXT_SIZE];
-    int rc =
-        start_with_revision(engine, pipeline, found->action, found->revision_id, &start, id, err);
+    rc = start_with_revision(engine, pipeline, found->action, found->revision_id, &start, id, err);
     if (rc < 0)
         return rc; /* seen, but lost: at the limit of executions, or a variable has no default */
     reply->execution_id = mem_text(id);

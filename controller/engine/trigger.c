@@ -14,6 +14,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 #include "controller/engine/planted.h"
 #include "controller/model/glob.h"
 #include "controller/model/providers.h"
@@ -382,14 +383,11 @@ const char put_revision_name[] = "PutActionRevision";
 static int check_revision(const struct pipeline *pipeline, const Pen__PutActionRevision *request,
                           const Pen__ActionDeclaration **ret_source, struct pen_error *err)
 {
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    const Pen__StageDeclaration *stage = NULL;
-    for (size_t i = 0; i < declaration->n_stages && stage == NULL; i++)
-        if (pen_str_equal(declaration->stages[i]->name, request->stage))
-            stage = declaration->stages[i];
-    if (stage == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "StageNotFoundException",
-                            "Pipeline '%s' has no stage '%s'", pipeline->row->name, request->stage);
+    uint32_t place = 0;
+    int rc = named_stage(pipeline, request->stage, &place, err);
+    if (rc < 0)
+        return rc;
+    const Pen__StageDeclaration *stage = pipeline->current->row->declaration->stages[place];
     int index = action_index(stage, request->action);
     if (index < 0)
         return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",
@@ -415,18 +413,16 @@ int handle_put_action_revision(struct pen_engine *engine, const Pen__Input *inpu
                                Pen__Reply *reply, struct pen_error *err)
 {
     const Pen__PutActionRevision *request = input->put_action_revision;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL)
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException",
-                            "Account '%s' does not have a pipeline with name '%s'",
-                            engine->setting->row->account,
-                            request->pipeline != NULL ? request->pipeline : "");
+    struct pipeline *pipeline = NULL;
+    int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
+    if (rc < 0)
+        return rc;
     if (pen_str_empty(request->stage) || pen_str_empty(request->action) ||
         pen_str_empty(request->revision_id))
         return pen_fail_api(err, PEN_EINVAL, "ValidationException",
                             "a revision is of a stage's action, and has an id");
     const Pen__ActionDeclaration *source = NULL;
-    int rc = check_revision(pipeline, request, &source, err);
+    rc = check_revision(pipeline, request, &source, err);
     if (rc < 0)
         return rc;
     SET(reply, new_revision, 0);

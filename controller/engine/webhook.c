@@ -12,6 +12,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/named.h"
 #include "controller/engine/planted.h"
 #include "controller/model/webhook.h"
 
@@ -45,19 +46,12 @@ int check_deliveries(size_t count, const ProtobufCBinaryData *given, struct pen_
 
 /* ---- put and delete */
 
-static int no_pipeline(const struct pen_engine *engine, const char *name, struct pen_error *err)
-{
-    return pen_fail_api(err, PEN_ENOTFOUND, "PipelineNotFoundException",
-                        "Account '%s' does not have a pipeline with name '%s'",
-                        engine->setting->row->account, name != NULL ? name : "");
-}
-
 static int check_target(const struct pen_engine *engine, const Pen__WebhookRow *wanted,
                         struct pen_error *err)
 {
     const struct pipeline *pipeline = find_pipeline(engine, wanted->pipeline);
     if (pipeline == NULL)
-        return no_pipeline(engine, wanted->pipeline, err);
+        return fail_no_pipeline(engine, wanted->pipeline, err);
     const Pen__StageDeclaration *first = pipeline->current->row->declaration->stages[0];
     int index = action_index(first, wanted->action);
     if (index < 0)
@@ -172,7 +166,7 @@ int handle_webhook_called(struct pen_engine *engine, const Pen__Input *input, Pe
         return 0;
     struct pipeline *pipeline = find_pipeline(engine, webhook->row->pipeline);
     if (pipeline == NULL)
-        return no_pipeline(engine, webhook->row->pipeline, err);
+        return fail_no_pipeline(engine, webhook->row->pipeline, err);
     char *arn = mem_format("arn:aws:codepipeline:%s:%s:webhook:%s", engine->setting->row->region,
                            engine->setting->row->account, webhook->row->name);
     struct start start = {.trigger_type = PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK,
