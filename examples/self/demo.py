@@ -159,13 +159,10 @@ class Demo:
         try:
             while self.status(execution) not in ENDS:
                 approval = self.waiting_approval()
-                if approval:
-                    if not self.options.yes and sys.stdin.isatty():
-                        watcher.send_signal(signal.SIGTERM)
-                        watcher.wait()
+                if approval:  # what is shown stands still while we ask
+                    watcher.send_signal(signal.SIGSTOP)
                     self.decide(*approval)
-                    if watcher.poll() is not None:
-                        watcher = self.watcher(execution)
+                    watcher.send_signal(signal.SIGCONT)
                 time.sleep(LOOK_S)
             watcher.wait(60)
         finally:
