@@ -1,5 +1,6 @@
-"""The README's ten minutes run as they are written, in a network and process namespace of their own:
-they use the default ports, and everything they start ends with the namespace."""
+"""The README's ten minutes, and the examples of docs/starting.md after them, run as they are written, in
+a network and process namespace of their own: they use the default ports, and everything they start
+ends with the namespace."""
 import os
 import re
 import subprocess
@@ -7,16 +8,20 @@ import subprocess
 from conftest import ROOT
 
 
+def blocks(text):
+    return "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S))
+
+
 def ten_minutes():
     """The shell blocks between the two markers, joined."""
     text = (ROOT / "README.md").read_text()
     part = re.search(r"<!-- ten minutes.*?-->(.*?)<!-- end of the ten minutes -->", text, re.S)
-    return "\n".join(re.findall(r"```sh\n(.*?)```", part.group(1), re.S))
+    return blocks(part.group(1))
 
 
 def test_ten_minutes(programs, tmp_path):
     """Only `./dev build` is left out: its result, the programs under test, is put in its place."""
-    script = ten_minutes()
+    script = ten_minutes() + "\n" + blocks((ROOT / "docs" / "starting.md").read_text())
     assert script.count("./dev build") == 1
     (tmp_path / "dev").write_text("#!/bin/sh\ntest $1 = build\n")
     (tmp_path / "dev").chmod(0o755)
@@ -41,6 +46,7 @@ def test_ten_minutes(programs, tmp_path):
     assert "Hello again" in done.stdout
     assert f"built on {os.uname().nodename}" in done.stdout
     assert '"stageName": "Build"' in done.stdout
+    assert "/hooks/webhook/hello-push/" in done.stdout and '"started"' in done.stdout
     assert not list(tmp_path.glob("sanitizer*"))
 
 

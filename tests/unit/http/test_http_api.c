@@ -253,6 +253,7 @@ static void test_state(void **state)
     Pen__StageStateRow row = PEN__STAGE_STATE_ROW__INIT;
     row.pipeline = (char *)(uintptr_t) "web";
     row.stage = (char *)(uintptr_t) "Gate";
+    row.latest_execution_id = (char *)(uintptr_t)EXECUTION;
     row.has_disabled = row.disabled = true;
     row.disabled_reason = (char *)(uintptr_t) "freeze";
     row.latest_actions = all;
