@@ -8,6 +8,7 @@
  * mode, where others do not matter, until newer ones have failed, PEN_LIMIT_PARALLEL_RETRYABLE of
  * them. A change of the pipeline ends both.
  */
+#include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
@@ -49,6 +50,7 @@ static int check_latest(const struct pen_engine *engine, const struct pipeline *
                         const struct stage_state *stage, const struct execution *execution,
                         const Pen__RetryStage *request, struct pen_error *err)
 {
+    CHECK(stage != NULL); /* only a PARALLEL execution outlives its stage */
     if (pen_str_equal(stage->row->latest_execution_id, request->execution_id))
         return 0;
     if (execution != NULL && pen_str_equal(execution->row->pipeline, request->pipeline) &&
@@ -114,6 +116,7 @@ static const char *why_not_ended(const struct pen_engine *engine, const struct s
         return "it has neither failed nor been stopped there";
     if (execution_parallel(run->execution))
         return NULL;
+    CHECK(stage != NULL); /* as above */
     if (stage->row->holder != NULL)
         return "another execution is in the stage";
     if (rollback_waits(engine, stage))
