@@ -50,16 +50,45 @@ def test_ten_minutes(programs, tmp_path):
     assert not list(tmp_path.glob("sanitizer*"))
 
 
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def commands_named(page):
+    """(words, options) of each call of `penstock` between backticks or in a block."""
+    text = page.read_text().replace("\\\n", " ")
+    spans = re.findall(r"`(penstock [a-z][^`]*)`", text) + \
+        re.findall(r"\bpenstock [a-z][^\n|)]*", blocks(text))
+    for span in spans:
+        words = re.match(r"penstock ((?:[a-z]+ ?)+)", span)[1].split()
+        yield span, words, re.findall(r"(?<![\w-])(--[a-z-]+)", span)
+
+
+def test_every_penstock_command_named_exists(programs):
+    """No page names a command or an option that the program does not have."""
+    def said(*words):
+        done = subprocess.run([programs / "penstock", "help", *words], text=True, capture_output=True)
+        return done.stdout if done.returncode == 0 and "usage: penstock" in done.stdout else ""
+    seen = 0
+    for page in PAGES:
+        for span, words, options in commands_named(page):
+            text = said(*words[:2]) or said(words[0])
+            assert text, f"{page.name}: {span}"
+            for option in options:
+                assert f"{option} " in text.replace("\n", " "), f"{page.name}: {span}"
+            seen += 1
+    assert seen > 30
+
+
 def test_every_dev_command_named_exists():
-    """README and `./dev help` name no command that dev does not have."""
+    """The pages and `./dev help` name no command that dev does not have."""
     shown = subprocess.run([ROOT / "dev", "help"], text=True, capture_output=True, check=True).stdout
     known = set(re.findall(r"^cmd_(\w+)\(\)", (ROOT / "dev").read_text(), re.M))
-    named = set(re.findall(r"\./dev (\w+)", (ROOT / "README.md").read_text()))
+    named = {word for page in PAGES for word in re.findall(r"\./dev ([a-z]+)", page.read_text())}
     assert named <= known
     assert {line.split()[0] for line in shown.splitlines() if re.match(r"  \w", line)} == known
 
 
 def test_links_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in PAGES:
         for target in re.findall(r"\]\(([^):#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
