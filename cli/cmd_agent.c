@@ -17,7 +17,7 @@ static const char *condition(const json_t *agent)
     if (strcmp(status, "Enrolled") != 0)
         return status;
     if (!pen_json_flag(agent, "connected"))
-        return "lost";
+        return "offline";
     if (pen_json_flag(agent, "suspect"))
         return "suspect";
     return pen_json_flag(agent, "draining") ? "draining" : "connected";

@@ -132,8 +132,10 @@ static void on_plane(struct pen_app *self, const struct pen_link_event *event)
 {
     bool up = event->kind == PEN_LINK_UP;
     if (event->kind == PEN_LINK_DENIED)
-        pen_log(PEN_LOG_ERROR, "the controller does not let this agent in",
-                "what=its key is revoked, or unknown there");
+        pen_log(
+            PEN_LOG_ERROR, "the controller does not let this agent in",
+            "what=its key is revoked, or unknown there; to join anew, give it a new token and an "
+            "empty --data");
     if (event->plane == PEN_PLANE_CONTROL) {
         pen_log(PEN_LOG_INFO, up ? "connected" : "disconnected", NULL);
         feed_kind(self, up ? PEN_IN_CONNECTED : PEN_IN_DISCONNECTED, false);

@@ -214,8 +214,9 @@ int pen_session_recover(struct pen_session *self, struct pen_session_out *out,
          node = pen_map_next(node)) {
         struct attempt *attempt = pen_map_value(node);
         recover_one(self, attempt, out);
-        bool result = attempt->state == PEN_ATTEMPT_FINISHED || attempt->state == PEN_ATTEMPT_ACKED;
-        if (!self->once || attempt->fence <= self->once_fence || attempt->state == PEN_ATTEMPT_TOMB)
+        bool result = attempt->state == PEN_ATTEMPT_FINISHED;
+        bool over = attempt->state == PEN_ATTEMPT_ACKED || attempt->state == PEN_ATTEMPT_TOMB;
+        if (!self->once || attempt->fence <= self->once_fence || over)
             continue;
         self->once_fence = attempt->fence; /* the one job goes on after a restart */
         for (size_t i = 0; result && i < attempt->events_count; i++)

@@ -336,7 +336,7 @@ def test_agents(run, stub):
         {"name": "a3", "agentId": "3", "status": "Revoked", "statusReason": "sold"}]}
     rows = [line.split() for line in run("agent", "list")[0].splitlines()]
     assert rows[1][:4] == ["a1", "connected", "1/4", "os=linux,pool=x"]
-    assert rows[2][1] == "lost" and rows[3][1] == "Revoked" and rows[3][-1] == "sold"
+    assert rows[2][1] == "offline" and rows[3][1] == "Revoked" and rows[3][-1] == "sold"
     stub.operations["CreateAgentToken"] = lambda _: {"token": "pen1_abc", "expiresAt": 1700000000}
     out, err = run("agent", "token", "--labels", "pool=x,gpu=", "--slots", "3", "--ttl", "1h")
     assert out == "pen1_abc\n" and "2023-11-14" in err
