@@ -129,7 +129,7 @@ void pen_rows_release(struct pen_rows *self)
     *self = (struct pen_rows){0};
 }
 
-size_t pen_rows_fit(const struct pen_rows *self, size_t limit)
+bool pen_rows_keep_page(struct pen_rows *self, size_t limit)
 {
     size_t bytes = 0;
     size_t count = 0;
@@ -139,7 +139,10 @@ size_t pen_rows_fit(const struct pen_rows *self, size_t limit)
             break;
         count++;
     }
-    return count;
+    bool more = self->count > count;
+    while (self->count > count)
+        pen_message_destroy(&self->rows[--self->count]);
+    return more;
 }
 
 static int keep(void *context, const char *key, const ProtobufCMessage *row, struct pen_error *err)

@@ -49,8 +49,9 @@ struct pen_rows {
 };
 void pen_rows_release(struct pen_rows *self);
 
-/* How many of the rows fit into one page: at most limit, and at least one when there are any. */
-size_t pen_rows_fit(const struct pen_rows *self, size_t limit);
+/* Keeps what fits into one page: at most limit rows, and at least one when there are any. True when
+ * more follow. */
+bool pen_rows_keep_page(struct pen_rows *self, size_t limit);
 
 /* Errors: as pen_reader_list. */
 int pen_read_list(const struct pen_call *call, const struct pen_list_query *query,

@@ -221,13 +221,12 @@ static int read_rows(struct pen_call *call, const Pen__PipelineRow *pipeline,
 }
 
 /* Rows of one page mostly share a version: it is read once. */
-static int put_rows(struct pen_call *call, const struct pen_rows *rows, size_t count,
-                    struct pen_error *err)
+static int put_rows(struct pen_call *call, const struct pen_rows *rows, struct pen_error *err)
 {
     json_t *list = pen_put_list(call, pen_output(call), "actionExecutionDetails");
     PEN_CLEANUP(pen_message_destroy) Pen__PipelineVersionRow *version = NULL;
     int32_t known = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < rows->count; i++) {
         const Pen__ActionExecutionRow *row = (const Pen__ActionExecutionRow *)rows->rows[i];
         if (version == NULL || row->pipeline_version != known) {
             pen_message_destroy(&version);
@@ -256,13 +255,13 @@ static int list_actions(struct pen_call *call, struct asked *asked, struct pen_e
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     if ((rc = read_rows(call, pipeline, asked, &rows, err)) < 0)
         return rc;
-    size_t shown = pen_rows_fit(&rows, asked->size);
-    if ((rc = put_rows(call, &rows, shown, err)) < 0)
+    bool more = pen_rows_keep_page(&rows, asked->size);
+    if ((rc = put_rows(call, &rows, err)) < 0)
         return rc;
-    if (rows.count > shown) {
+    if (more) {
         char place[24];
         (void)snprintf(place, sizeof place, "%" PRIu64,
-                       ((const Pen__ActionExecutionRow *)rows.rows[shown - 1])->order);
+                       ((const Pen__ActionExecutionRow *)rows.rows[rows.count - 1])->order);
         pen_page_put(call, pen_buf_text(&asked->scope), place);
     }
     return 0;

@@ -197,15 +197,15 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
     if ((rc = pen_read_list(call, &query, &rows, err)) < 0 ||
         (only_latest && (rc = keep_latest(call, id, &rows, err)) < 0))
         return rc;
-    size_t shown = pen_rows_fit(&rows, size);
+    bool more = pen_rows_keep_page(&rows, size);
     json_t *list = pen_put_list(call, pen_output(call), "ruleExecutionDetails");
-    for (size_t i = 0; i < shown; i++)
+    for (size_t i = 0; i < rows.count; i++)
         if ((rc = put_detail(call, list, (const Pen__RuleExecutionRow *)rows.rows[i], err)) < 0)
             return rc;
-    if (rows.count > shown) {
+    if (more) {
         char place[24];
         (void)snprintf(place, sizeof place, "%" PRIu64,
-                       ((const Pen__RuleExecutionRow *)rows.rows[shown - 1])->order);
+                       ((const Pen__RuleExecutionRow *)rows.rows[rows.count - 1])->order);
         pen_page_put(call, pen_buf_text(scope), place);
     }
     return 0;
