@@ -165,7 +165,7 @@ void pen_text_status(const char *status, bool color, struct pen_buf *ret_text)
     } colors[] = {
         {"Succeeded", "32"},  {"Enrolled", "32"},    {"connected", "32"},  {"ok", "32"},
         {"Failed", "31"},     {"Abandoned", "31"},   {"Revoked", "31"},    {"Stopped", "31"},
-        {"lost", "31"},       {"FAIL", "31"},        {"InProgress", "33"}, {"Stopping", "33"},
+        {"offline", "31"},    {"FAIL", "31"},        {"InProgress", "33"}, {"Stopping", "33"},
         {"draining", "33"},   {"Quarantined", "33"}, {"suspect", "33"},    {"WARN", "33"},
         {"Superseded", "36"}, {"Cancelled", "36"},   {"Skipped", "36"},    {"Approval", "35"},
     };
