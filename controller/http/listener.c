@@ -67,7 +67,9 @@ int pen_listener_open(const char *address, int *ret_fd, struct pen_buf *ret_endp
     PEN_CLEANUP(free_addresses) struct addrinfo *list = NULL;
     int code = getaddrinfo(host, port, &hints, &list);
     if (code != 0)
-        return pen_fail(err, PEN_EINVAL, "HTTP address '%s': %s", address, gai_strerror(code));
+        return pen_fail(err, PEN_EINVAL,
+                        "HTTP address '%s': %s; it is given in numbers, as 127.0.0.1:7480", address,
+                        gai_strerror(code));
     PEN_CLEANUP(pen_fd_close)
     int fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1;

@@ -61,10 +61,11 @@ def test_endpoints_of_a_killed_controller_are_not_taken_for_those_of_the_next(sy
     system.controller.kill()
     endpoints = system.data / "endpoints.json"
     assert endpoints.exists()
-    elsewhere = [system.programs / "penstock-controller", "--data", system.data, "--http", "192.0.2.1:0"]
-    ended = subprocess.run(elsewhere, timeout=60, capture_output=True, text=True)
-    assert ended.returncode == 1 and "192.0.2.1" in ended.stderr
-    assert not endpoints.exists()
+    for address, message in (("localhost:0", "given in numbers"), ("192.0.2.1:0", "Cannot assign")):
+        ended = subprocess.run([system.programs / "penstock-controller", "--data", system.data,
+                                "--http", address], timeout=60, capture_output=True, text=True)
+        assert ended.returncode == 1 and message in ended.stderr, ended
+        assert not endpoints.exists()
 
 
 def test_restart_keeps_the_keys(empty_system):
