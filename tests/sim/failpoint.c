@@ -76,7 +76,7 @@ const struct failpoint failpoints[] = {
      "the agent has the result / it is journalled"},
     {"A5-sync", PLACE_WRITTEN, RECORD_RESULT, VICTIM_AGENT, OUTCOME_SAME,
      "the result is written / synced"},
-    {"A5-sent", PLACE_SYNCED, RECORD_RESULT, VICTIM_AGENT, OUTCOME_SAME,
+    {"A5-sent", PLACE_SYNCED, RECORD_RESULT, VICTIM_AGENT, OUTCOME_GRANTED,
      "the result is synced / acknowledged"},
     {"A5-acked", PLACE_RECORDING, RECORD(ACKED), VICTIM_AGENT, OUTCOME_SAME,
      "an acknowledgement is received / journalled"},

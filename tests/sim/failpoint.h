@@ -46,6 +46,7 @@ enum victim { VICTIM_CONTROLLER = 1, VICTIM_AGENT, VICTIM_SHIM, VICTIM_HOST };
 /* What has to come of it, of an action that is under way there. */
 enum outcome {
     OUTCOME_SAME = 1, /* it goes on: no attempt more than without the fault */
+    OUTCOME_GRANTED,  /* it goes on; what its result brought may be granted to nobody: one more */
     OUTCOME_AGAIN,    /* each attempt under way there may have to be made once more */
     OUTCOME_BROKEN,   /* interrupted: repeatable made again, once waits for a person */
 };

@@ -130,6 +130,8 @@ uint64_t story_cost(struct sim *sim, enum outcome outcome)
     core_each(sim, PEN__ROW_KIND__ROW_ATTEMPT, &pen__attempt_row__descriptor, look_attempt, &look);
     if (outcome == OUTCOME_SAME)
         return look.not_begun;
+    if (outcome == OUTCOME_GRANTED)
+        return look.not_begun + 1;
     return look.live > 0 ? look.live : 1;
 }
 
