@@ -148,7 +148,7 @@ static void finished(struct pen_engine *engine, struct agent *self, struct attem
                      const Pen__Event *event, bool ready)
 {
     uint64_t fence = event->fence;
-    engine->ready = ready ? self : NULL;
+    engine->ready = ready && engine->now_ms >= engine->unsure_until_ms ? self : NULL;
     Pen__AttemptFinished *body = MAKE(Pen__AttemptFinished, pen__attempt_finished__init);
     SET(body, fence, fence);
     SET(body, seq, event->seq);

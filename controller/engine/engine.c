@@ -285,6 +285,8 @@ int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_o
         }
         if (self->setting == NULL)
             create_database(self);
+    } else {
+        self->unsure_until_ms = now_ms + self->options.suspect_ms;
     }
     arm_timers(self); /* silence counts from here: nobody was listened to before */
     plan_all(self);

@@ -266,6 +266,8 @@ struct pen_engine {
     struct pen_map written_dead; /* kind, key -> 1 + place in `out` of rows whose entity is gone */
     uint64_t written_generation; /* of the `out` that these places are in */
 
+    int64_t unsure_until_ms; /* time has leapt: what agents have said may be old */
+
     /* of the current step */
     int64_t now_ms;
     const char *by;

@@ -75,6 +75,31 @@ static void test_readiness_does_not_last(void **state)
     world_end(&w);
 }
 
+/* The process was stopped, and the result may have waited for it: nobody knows what became of its
+ * agent since. */
+static void test_stopped_controller_asks(void **state)
+{
+    (void)state;
+    for (int stopped = 0; stopped < 2; stopped++) {
+        struct world w;
+        offers = starts = 0;
+        world_begin(&w);
+        w.observes = count;
+        world_add_agent(&w, "a", 1, NULL, NULL);
+        w.agents[0].ready = true;
+        w.holding = "A";
+        char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run,B=run"));
+        if (stopped)
+            world_leap(&w);
+        world_finish(&w, "A", 0);
+        assert_int_equal(starts, 2);
+        assert_int_equal(offers, 1 + stopped);
+        assert_int_equal(world_status(&w, id), SUCCEEDED);
+        free(id);
+        world_end(&w);
+    }
+}
+
 /* A grant while another agent has an offer takes a number above it: that one is granted anew. */
 static void test_grant_beside_an_open_offer(void **state)
 {
@@ -139,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_other_agents_are_asked),
         cmocka_unit_test(test_once_is_always_offered),
         cmocka_unit_test(test_readiness_does_not_last),
+        cmocka_unit_test(test_stopped_controller_asks),
         cmocka_unit_test(test_grant_beside_an_open_offer),
         cmocka_unit_test(test_release_acknowledges),
     };

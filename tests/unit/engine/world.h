@@ -204,6 +204,17 @@ static void world_take_effects(struct world *w)
     }
 }
 
+/* The engine looks at all of it anew: after it was loaded, or when the process was stopped. */
+static UNUSED void world_leap(struct world *w)
+{
+    struct pen_error err;
+    if (pen_engine_plan(w->engine, w->now_ms, &w->out, &err) < 0)
+        fail_msg("plan: %s", err.message);
+    world_commit(w);
+    world_take_effects(w);
+    pen_engine_out_clear(&w->out);
+}
+
 static void world_make_engine(struct world *w)
 {
     struct pen_error err;
@@ -217,11 +228,7 @@ static void world_make_engine(struct world *w)
         if (pen_engine_load(w->engine, row->kind, row->body, row->body_size, &err) < 0)
             fail_msg("load: %s", err.message);
     }
-    if (pen_engine_plan(w->engine, w->now_ms, &w->out, &err) < 0)
-        fail_msg("plan: %s", err.message);
-    world_commit(w);
-    world_take_effects(w);
-    pen_engine_out_clear(&w->out);
+    world_leap(w);
 }
 
 static UNUSED void world_begin(struct world *w)
