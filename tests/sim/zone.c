@@ -9,7 +9,8 @@
 #include "common/base/str.h"
 #include "tests/sim/sim.h"
 
-/* A controller that is stopped before it takes the answer may be a month further on then. */
+/* Changes are told for so long after the answer: a controller that is stopped before it takes it
+ * may be a month further on then. */
 enum { STEP_S = 50 * 60, OFFSET_MAX_S = 14 * 3600, STEPS_TOLD = 33 * 24 * 3600 / STEP_S };
 
 bool zone_named(const char *zone)
@@ -25,8 +26,8 @@ int64_t zone_offset_s(const char *zone, int64_t at_s)
 
 static void fire_loaded(struct sim *sim, struct sim_event *event)
 {
-    if (event->stamp != sim->core.life)
-        return; /* the reading died with the controller */
+    if (event->stamp != sim->core.life || pause_defers_to_core(sim, event))
+        return; /* the reading died with the controller, or is stopped with it */
     Pen__ZoneLoaded *loaded = MAKE(Pen__ZoneLoaded, pen__zone_loaded__init);
     char *rest = event->data; /* three words */
     loaded->execution_id = mem_text(strsep(&rest, " "));
@@ -37,7 +38,9 @@ static void fire_loaded(struct sim *sim, struct sim_event *event)
         loaded->error_message = mem_text("there is no database of zones");
     }
     int64_t first = (int64_t)event->number / STEP_S;
-    for (int64_t step = first; !event->flag && step < first + STEPS_TOLD; step++) {
+    int64_t now_step = (sim->now_ms + sim->core.clock_ahead_ms) / 1000 / STEP_S;
+    int64_t end = (first > now_step ? first : now_step) + STEPS_TOLD;
+    for (int64_t step = first; !event->flag && step < end; step++) {
         Pen__ZoneChange *change = MAKE(Pen__ZoneChange, pen__zone_change__init);
         SET(change, from_ms, step * STEP_S * 1000);
         SET(change, offset_s, (int32_t)zone_offset_s(SIM_ZONE, step * STEP_S));
