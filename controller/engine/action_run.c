@@ -8,6 +8,7 @@
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
 #include "controller/engine/job.h"
+#include "controller/engine/planted.h"
 #include "controller/model/action_types.h"
 #include "controller/model/providers.h"
 #include "controller/model/variables.h"
@@ -234,15 +235,27 @@ static Pen__ActionExecutionRow *new_row(struct pen_engine *engine, const struct 
     return row;
 }
 
-static void prepare_approval(struct pen_engine *engine, const struct execution *execution,
+/* A retry of the whole stage makes its artifacts again: the former ones are none to approve. */
+static bool is_made(const struct stage_run *run, const Pen__ProducedArtifact *artifact)
+{
+    if (!pen_str_equal(artifact->stage, run->row->stage) || PLANTED(APPROVAL_REMADE))
+        return true;
+    int index = action_index(run->declaration, artifact->action);
+    return index < 0 || (run->current[index] != NULL &&
+                         run->current[index]->row->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED);
+}
+
+static void prepare_approval(struct pen_engine *engine, const struct stage_run *run,
                              const Pen__ActionDeclaration *declaration,
                              Pen__ActionExecutionRow *row)
 {
+    const struct execution *execution = run->execution;
     char token[PEN_UUID_TEXT_SIZE];
     pen_uuid(&engine->prng, token);
     row->approval_token = mem_text(token);
     for (size_t i = 0; i < execution->row->n_artifacts; i++)
-        APPEND(row, approves, mem_copy(execution->row->artifacts[i]));
+        if (is_made(run, execution->row->artifacts[i]))
+            APPEND(row, approves, mem_copy(execution->row->artifacts[i]));
     for (size_t i = 0; i < execution->row->n_revisions; i++)
         APPEND(row, approves_revisions, mem_copy(execution->row->revisions[i]));
     if (execution_parallel(execution))
@@ -267,7 +280,7 @@ static void start(struct pen_engine *engine, const struct stage_run *run,
     SET(row, phase,
         rc < 0 ? PEN__ACTION_PHASE__ACTION_ENDED : first_phase(declaration->action_type_id));
     if (row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL)
-        prepare_approval(engine, run->execution, declaration, row);
+        prepare_approval(engine, run, declaration, row);
     else if (row->phase == PEN__ACTION_PHASE__ACTION_SOURCE)
         row->summary = mem_text("Fetching the source");
     else if (row->phase == PEN__ACTION_PHASE__ACTION_JOB)

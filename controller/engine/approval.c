@@ -87,8 +87,9 @@ static int refuse(const struct pen_engine *engine, const struct pipeline *pipeli
                         request->action, request->stage);
 }
 
-/* Whether the execution still has exactly the artifacts that the approval was asked for. One that
- * came since, from beside the approval, changes nothing of them. */
+/* Whether the execution still has exactly the artifacts that the approval was asked for: nothing
+ * that the engine does changes them, somebody with the database could. One that came since, from
+ * beside the approval, is none of them. */
 bool approval_stands(const struct action *action)
 {
     const Pen__ExecutionRow *now = action->run->execution->row;
@@ -127,9 +128,9 @@ int handle_put_approval(struct pen_engine *engine, const Pen__Input *input, Pen_
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
                             "the time to approve '%s' of stage '%s' is over", request->action,
                             request->stage);
-    if (request->approved && !approval_stands(action) && !PLANTED(APPROVAL_REMADE))
+    if (request->approved && !approval_stands(action))
         return pen_fail_api(err, PEN_EINVAL, "InvalidApprovalTokenException",
-                            "what '%s' of stage '%s' was asked for has been made again since",
+                            "what '%s' of stage '%s' was asked for has changed since",
                             request->action, request->stage);
     Pen__ActionEnded *body = action_ended(action,
                                           request->approved ? PEN__ACTION_STATUS__ACTION_SUCCEEDED

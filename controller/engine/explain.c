@@ -264,7 +264,7 @@ static void say_approval(const struct action *action, struct pen_buf *text)
         pen_buf_printf(text, "; when nobody does, it fails at %s", deadline);
     }
     if (!approval_stands(action))
-        pen_buf_puts(text, "; what it was asked for has been made again since, so that it can only "
+        pen_buf_puts(text, "; what it was asked for has changed since, so that it can only "
                            "be rejected, and asked anew by a retry");
 }
 

@@ -21,7 +21,7 @@ enum pen_planted {
     PLANTED_EVENT_GAP,           /* an event counts though the one before is missing */
     PLANTED_LOG_NOT_AWAITED,     /* an action succeeds before its log is stored */
     PLANTED_TOKEN_FORGOTTEN,     /* a start repeated with its token starts again */
-    PLANTED_APPROVAL_REMADE,     /* a yes counts for what was made again since it was asked for */
+    PLANTED_APPROVAL_REMADE,     /* an approval is asked for what is made again beside it */
     PLANTED_ZONE_FORGOTTEN,      /* the zone of a window is not asked for again after a restart */
     PLANTED_DELIVERY_FORGOTTEN,  /* a webhook's call that is repeated starts again */
     PLANTED_REVISION_FORGOTTEN,  /* a revision that is announced again starts again */

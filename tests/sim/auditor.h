@@ -177,7 +177,9 @@ void on_action_requeued(struct sim *sim, const Pen__Fact *fact);
 
 /* ---- auditor_approval.c: what people saw, and said */
 void auditor_made(struct sim *sim, const struct seen_action *action, const Pen__ActionEnded *body);
-/* An action with a token has ended. */
+/* An approval starts, and has ended. */
+void auditor_check_question(struct sim *sim, const struct seen_execution *execution,
+                            const Pen__ActionExecutionRow *row);
 void auditor_check_approval(struct sim *sim, const Pen__Fact *fact,
                             const struct seen_action *action);
 

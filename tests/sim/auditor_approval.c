@@ -87,6 +87,24 @@ static bool saw_it(const struct seen_token *token, const struct seen_view *now)
     return false;
 }
 
+/* An approval is asked for what there is, never for what its stage is about to make again. */
+void auditor_check_question(struct sim *sim, const struct seen_execution *execution,
+                            const Pen__ActionExecutionRow *row)
+{
+    for (size_t i = 0; i < row->n_approves; i++) {
+        const Pen__ProducedArtifact *artifact = row->approves[i];
+        if (!pen_str_equal(artifact->stage, row->stage))
+            continue;
+        int index = auditor_stage_index(sim, execution, row->stage);
+        const Pen__StageDeclaration *stage = execution->declaration->stages[index];
+        for (size_t k = 0; k < stage->n_actions; k++)
+            if (pen_str_equal(stage->actions[k]->name, artifact->action) &&
+                execution->made.of[index][k] == 0)
+                sim_fail(sim, "APPROVAL: action %s is asked for what %s has yet to make", row->id,
+                         artifact->action);
+    }
+}
+
 /* A yes is the word of a person about this very token, in time and for the first time. */
 void auditor_check_approval(struct sim *sim, const Pen__Fact *fact,
                             const struct seen_action *action)

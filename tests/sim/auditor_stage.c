@@ -192,6 +192,7 @@ void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
         if (!body->automatic)
             once->granted = once->begun + 1;
         stage->actions[i] = NULL;
+        execution->made.of[index][i] = 0;
     }
 }
 
@@ -267,6 +268,7 @@ void on_action_started(struct sim *sim, const Pen__Fact *fact)
         action->token = mem_text(row->approval_token);
         action->deadline_ms = row->deadline_ms;
         auditor_view(sim, row->execution_id, &action->asked);
+        auditor_check_question(sim, execution, row);
     }
     if (pen_map_get(&sim->auditor->actions, pen_key_text(row->id)) != NULL)
         sim_fail(sim, "ONE OUTCOME: action %s starts twice", row->id);

@@ -608,7 +608,7 @@ void people_decide_all(struct sim *sim, bool unproven_too)
 {
     static const char *const stages[] = {"Build", "Ok", "Deploy", "After"};
     for (int i = 0; i < sim->pipelines_count; i++) {
-        decide(sim, i, sim_chance(sim, 900), false, 0); /* what was made again cannot be approved */
+        decide(sim, i, true, false, 0);
         if (sim_chance(sim, 100))
             stop_rested(sim, i); /* nobody starts anything that could wake it */
         if (unproven_too)

@@ -26,7 +26,7 @@ const char *planted_name(int number)
         [PLANTED_EVENT_GAP] = "an event counts though the one before is missing",
         [PLANTED_LOG_NOT_AWAITED] = "success before the log is stored",
         [PLANTED_TOKEN_FORGOTTEN] = "a repeated start starts again",
-        [PLANTED_APPROVAL_REMADE] = "a yes counts for what was made again since",
+        [PLANTED_APPROVAL_REMADE] = "an approval is asked for what is made again beside it",
         [PLANTED_ZONE_FORGOTTEN] = "no zone is asked for again after a restart",
         [PLANTED_DELIVERY_FORGOTTEN] = "a delivery that is repeated starts again",
         [PLANTED_REVISION_FORGOTTEN] = "a revision that is announced again starts again",
