@@ -109,17 +109,12 @@ static int make_stop_fd(int *ret_fd, struct pen_error *err)
     return 0;
 }
 
-static int run(const struct pen_config *config, struct pen_error *err)
+static int run(const struct pen_controller_settings *settings, struct pen_error *err)
 {
-    struct pen_controller_settings settings;
-    int rc = pen_settings_from_config(config, &settings, err);
-    if (rc < 0)
-        return rc;
     umask(0077);
     PEN_CLEANUP(pen_fd_close) int stop_fd = -1;
-    if ((rc = make_stop_fd(&stop_fd, err)) < 0)
-        return rc;
-    return pen_controller_run(&settings, stop_fd, err);
+    int rc = make_stop_fd(&stop_fd, err);
+    return rc < 0 ? rc : pen_controller_run(settings, stop_fd, err);
 }
 
 int main(int argc, char **argv)
@@ -131,11 +126,12 @@ int main(int argc, char **argv)
     int rc = pen_config_create(pen_controller_keys, &config, &err);
     if (rc == 0 && (rc = read_options(argc, argv, config, &status, &err)) > 0)
         return status;
+    struct pen_controller_settings settings;
+    if (rc == 0)
+        rc = pen_settings_from_config(config, &settings, &err);
     if (rc < 0)
         return fail_usage(err.message);
-    if (pen_config_text(config, "data")[0] == '\0')
-        return fail_usage("no data folder; give --data DIR");
-    if (run(config, &err) < 0) {
+    if (run(&settings, &err) < 0) {
         pen_log(PEN_LOG_ERROR, "cannot go on", "code=%s reason=%s", pen_code_name(err.code),
                 err.message);
         return EXIT_FAILED;

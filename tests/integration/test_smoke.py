@@ -15,6 +15,8 @@ from harness.system import Agent
     (["penstock-controller", "--data", "d", "nonsense"], "'nonsense' is not an option"),
     (["penstock-controller", "--data", "d", "--http", "127.0.0.1"], "http: '127.0.0.1' is no address"),
     (["penstock-controller", "--data", "d", "--bulk", "127.0.0.1:65536"], "the port 0 to 65535"),
+    (["penstock-controller", "--data", "d", "--agent-lost", "30s"], "have to grow in this order"),
+    (["penstock-controller", "--data", "d", "--account", "12345678901x"], "is not 12 digits"),
     (["penstock-controller", "--data", "d", "--config", "none.yaml"], "cannot open 'none.yaml'"),
     (["penstock-agent"], "--data is missing"),
     (["penstock-agent", "--data", "d", "--nonsense"], "unrecognized option '--nonsense'"),
