@@ -3,6 +3,7 @@
 Everything runs with `podman(...)` of an `Engine`; with a network namespace of the test's own, bridges
 and firewall rules are made in there and go with it.
 """
+import json
 import os
 import pathlib
 import shutil
@@ -11,8 +12,11 @@ import uuid
 
 import pytest
 
+from harness.system import commands_action, commands_pipeline
+
 IMAGES = ("localhost/penstock-controller", "localhost/penstock-agent")
 COMMAND_DEADLINE_S = 180
+GREETING = "hello from a container"
 
 # Where a container cannot raise its limits, or the cgroups are mixed, podman's own defaults fail.
 SETTINGS = """[containers]
@@ -78,3 +82,25 @@ class Namespace:
 
     def __exit__(self, kind, value, trace):
         subprocess.run(["ip", "netns", "delete", self.name], check=True)
+
+
+def delivery(actions, configuration=None):
+    """A script for the controller's container: make the repository and the pipeline `hello`, push to
+    it, and print the log of each of the actions, which say GREETING."""
+    declaration = commands_pipeline("hello", "hello", [
+        ("Build", [commands_action(name, ["cat greeting"], configuration) for name in actions])])
+    return f"""
+        cd /tmp
+        penstock doctor
+        penstock repo create hello
+        cat > hello.json <<'END'
+{json.dumps({"pipeline": declaration})}
+END
+        git init -q -b main hello && cd hello
+        echo '{GREETING}' > greeting
+        git add -A && git -c user.name=T -c user.email=t@example.com commit -q -m greeting
+        git push -q /var/lib/penstock/repos/hello.git main
+        penstock pipeline create ../hello.json
+        penstock watch hello
+        for action in {' '.join(actions)}; do penstock logs hello $action; done
+        """

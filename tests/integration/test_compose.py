@@ -10,8 +10,8 @@ import uuid
 
 import pytest
 
-from harness.containers import Engine, Namespace
-from harness.system import commands_action, commands_pipeline, wait_for
+from harness.containers import GREETING, Engine, Namespace, delivery
+from harness.system import wait_for
 
 FILE = pathlib.Path(__file__).resolve().parents[2] / "docker" / "compose.yaml"
 AGENTS_DEADLINE_S = 120
@@ -65,25 +65,8 @@ def composed(tmp_path):
 def test_up_is_enough(composed):
     composed.compose("up", "-d")
     composed.wait_agents()
-    declaration = commands_pipeline("hello", "hello", [
-        ("Build", [commands_action(name, ["cat greeting"], {"RunsOn": "pool=build"})
-                   for name in ("One", "Two", "Three")])])
-    said = composed.inside(f"""
-        cd /tmp
-        penstock doctor
-        penstock repo create hello
-        cat > hello.json <<'END'
-{json.dumps({"pipeline": declaration})}
-END
-        git init -q -b main hello && cd hello
-        echo 'hello from a container' > greeting
-        git add -A && git -c user.name=T -c user.email=t@example.com commit -q -m greeting
-        git push -q /var/lib/penstock/repos/hello.git main
-        penstock pipeline create ../hello.json
-        penstock watch hello
-        for action in One Two Three; do penstock logs hello $action; done
-        """)
-    assert said.count("hello from a container") >= 3
+    said = composed.inside(delivery(("One", "Two", "Three"), {"RunsOn": "pool=build"}))
+    assert said.count(GREETING) >= 3
     published = composed.engine.run("/usr/bin/python3", "-c",
                                     "import urllib.request as r; "
                                     "print(r.urlopen('http://127.0.0.1:7480/healthz').status)")
