@@ -26,9 +26,9 @@ static void reason_print(const json_t *reason, int64_t now_ms)
     pen_buf_puts(&text, ": ");
     pen_text_clean(pen_json_text(reason, "sentence"), &text);
     if (since_ms != 0) {
-        pen_buf_puts(&text, " (since ");
-        pen_text_age(since_ms, now_ms, &text);
-        pen_buf_putc(&text, ')');
+        char time[PEN_DURATION_TEXT_SIZE];
+        pen_duration_format_brief(now_ms > since_ms ? now_ms - since_ms : 0, time);
+        pen_buf_printf(&text, " (for %s)", time);
     }
     pen_buf_putc(&text, '\n');
     if (pen_json_text(reason, "clears")[0] != 0) {

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 
 import pytest
 
@@ -588,6 +589,10 @@ def test_why(run, stub):
     out = run("why", "x", "--execution", EXECUTION)[0]
     assert out.startswith("Stage/Build: slots full\n    clears: a slot is free\n")
     assert "expected in 1m30s" in out and "does not change by waiting" in out
+    reasons[0]["since"] = time.time() - 7300
+    assert run("why", "x")[0].startswith("Stage/Build: slots full (for 2h1m)\n")
+    reasons[0]["since"] = time.time() + 7300  # its clock is ahead of ours
+    assert "(for 0ms)" in run("why", "x")[0]
     assert stub.inputs("Explain")[1] == {"pipelineName": "x", "executionId": EXECUTION}
 
 
