@@ -380,27 +380,34 @@ static void test_slots_are_filled_in_order(void **state)
     world_end(&w);
 }
 
+/* Its time is over, too, when the controller was stopped and takes the answer before its timers. */
 static void test_unanswered_offer_is_withdrawn(void **state)
 {
     (void)state;
-    struct world w;
-    world_begin(&w);
-    struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
-    a->deaf = true;
-    char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:B=run"));
-    assert_true(world_explains(&w, "p", "being_offered"));
-    world_tick(&w, 11 * 1000);
-    a->deaf = false;
-    Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
-    SET(accept, fence, 1);
-    world_send(&w, a, PEN__FROM_AGENT__BODY_ACCEPT, accept); /* too late */
-    assert_int_equal(last_sent(&w, PEN__TO_AGENT__BODY_REFUSED)->refused->code,
-                     PEN__REFUSED_CODE__FENCED);
-    world_perform(&w);
-    world_tick(&w, 11 * 1000);
-    assert_int_equal(world_status(&w, id), SUCCEEDED);
-    free(id);
-    world_end(&w);
+    for (int stopped = 0; stopped < 2; stopped++) {
+        struct world w;
+        world_begin(&w);
+        struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+        a->deaf = true;
+        char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:B=run"));
+        assert_true(world_explains(&w, "p", "being_offered"));
+        if (stopped)
+            w.now_ms += 11 * 1000;
+        else
+            world_tick(&w, 11 * 1000);
+        a->deaf = false;
+        Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
+        SET(accept, fence, 1);
+        world_send(&w, a, PEN__FROM_AGENT__BODY_ACCEPT, accept); /* too late */
+        assert_int_equal(last_sent(&w, PEN__TO_AGENT__BODY_REFUSED)->refused->code,
+                         PEN__REFUSED_CODE__FENCED);
+        world_perform(&w);
+        world_tick(&w, 11 * 1000);
+        world_tick(&w, 11 * 1000);
+        assert_int_equal(world_status(&w, id), SUCCEEDED);
+        free(id);
+        world_end(&w);
+    }
 }
 
 static void test_accepts_that_overtake_each_other(void **state)
