@@ -341,6 +341,7 @@ static void accept(struct pen_engine *engine, struct agent *self, uint64_t fence
     if (granted != NULL && granted->agent == self)
         return; /* said before; a refusal would end what it was granted for */
     struct action *action = pen_map_get(&engine->offers, pen_key_number(fence));
+    /* A controller that was stopped takes what waited for it before its timers. */
     if (action == NULL || action->offered_to != self || action->timer.entry.at <= engine->now_ms) {
         refuse_fence(engine, self, fence, "the offer was withdrawn");
         return;
