@@ -134,23 +134,6 @@ char *gate_summary(const struct execution *execution, const struct stage_state *
 
 /* ---- reasons, for Explain */
 
-Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, char *subject,
-                        const char *predicate, const struct pen_buf *sentence, int64_t since_ms,
-                        const char *clears, bool never)
-{
-    Pen__Reason *reason = MAKE(Pen__Reason, pen__reason__init);
-    reason->subject = subject;
-    reason->execution_id = mem_text(execution == NULL ? NULL : execution->id);
-    reason->predicate = mem_text(predicate);
-    reason->sentence = mem_text(pen_buf_text(sentence));
-    SET(reason, since_ms, since_ms);
-    reason->clears = mem_text(clears);
-    if (never)
-        SET(reason, never, 1);
-    APPEND(reply, reasons, reason);
-    return reason;
-}
-
 static void estimate(Pen__Reason *reason, int64_t left_ms)
 {
     if (left_ms >= 0)
@@ -485,41 +468,4 @@ void explain_execution(struct explaining *self, const struct pen_engine *engine,
     if (execution->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS &&
         run->rules_count == 0)
         explain_unstarted(run, reply);
-}
-
-/* ---- what is over */
-
-static const char *say_end(Pen__ExecutionStatus status)
-{
-    switch ((int)status) {
-    case PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED:
-        return "has succeeded";
-    case PEN__EXECUTION_STATUS__EXECUTION_FAILED:
-        return "has failed";
-    case PEN__EXECUTION_STATUS__EXECUTION_STOPPED:
-        return "was stopped";
-    case PEN__EXECUTION_STATUS__EXECUTION_SUPERSEDED:
-        return "was superseded";
-    case PEN__EXECUTION_STATUS__EXECUTION_CANCELLED:
-        return "was cancelled";
-    default:
-        return "is over";
-    }
-}
-
-void explain_ended(const struct pen_engine *engine, const Pen__ExecutionRow *row,
-                   const struct execution *execution, Pen__Reply *reply)
-{
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    const char *clears = NULL;
-    if (execution != NULL && condition_may_be_overridden(engine, current_run(execution)))
-        clears = "a person overrides the condition (penstock override), or has the stage run "
-                 "again (penstock retry)";
-    else if (execution != NULL && may_be_retried(engine, execution))
-        clears = "a person has the stage run again: penstock retry";
-    pen_buf_printf(&text, "Execution %s %s", row->id, say_end(row->status));
-    if (!pen_str_empty(row->status_summary))
-        pen_buf_printf(&text, ": %s", row->status_summary);
-    reason_add(reply, row, mem_text(row->pipeline), "execution_ended", &text, row->updated_ms,
-               clears, false);
 }

@@ -36,10 +36,6 @@ void explaining_destroy(struct explaining **self_p);
 void explain_execution(struct explaining *self, const struct pen_engine *engine,
                        const struct execution *execution, Pen__Reply *reply);
 
-/* Say that it is over and how, and what has it go on. `execution`: NULL when it is forgotten. */
-void explain_ended(const struct pen_engine *engine, const Pen__ExecutionRow *row,
-                   const struct execution *execution, Pen__Reply *reply);
-
 /* All reasons why a queued action has no agent. */
 void explain_queued(struct explaining *self, const struct action *action, Pen__Reply *reply);
 

@@ -1,4 +1,4 @@
-/* controller/engine/pipeline.c - requests that create, change and delete pipelines; and Explain */
+/* controller/engine/pipeline.c - requests that create, change and delete pipelines */
 #include <stdlib.h>
 
 #include "common/base/buf.h"
@@ -7,7 +7,6 @@
 #include "common/base/id.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
-#include "controller/engine/explain.h"
 #include "controller/engine/named.h"
 
 /* What the engine relies on, whoever has checked the rest. */
@@ -137,95 +136,5 @@ int handle_delete_pipeline(struct pen_engine *engine, const Pen__Input *input, P
     effect(engine, PEN__EFFECT__WHAT_SOURCE_UNWATCH, unwatch);
     emit(engine, name, NULL, PEN__FACT__WHAT_PIPELINE_DELETED,
          MAKE(Pen__PipelineDeleted, pen__pipeline_deleted__init));
-    return 0;
-}
-
-/* pipeline: NULL for one of any. */
-static int explain_one(const struct pen_engine *engine, const struct pipeline *pipeline,
-                       const Pen__ExplainRequest *request, Pen__Reply *reply, struct pen_error *err)
-{
-    const struct execution *execution = find_execution(engine, request->execution_id);
-    const Pen__ExecutionRow *row = execution != NULL ? execution->row : request->execution;
-    if (row == NULL || !pen_str_equal(row->id, request->execution_id) ||
-        (pipeline != NULL && (!pen_str_equal(row->pipeline, pipeline->row->name) ||
-                              execution_of_former(pipeline, row))))
-        return pen_fail_api(err, PEN_ENOTFOUND, "PipelineExecutionNotFoundException",
-                            "no execution '%s'", request->execution_id);
-    if (execution == NULL || execution_ended(execution)) {
-        explain_ended(engine, row, execution, reply);
-        return 0;
-    }
-    struct explaining *explaining = explaining_create(engine);
-    explain_execution(explaining, engine, execution, reply);
-    explaining_destroy(&explaining);
-    return 0;
-}
-
-/* Pushes, and its own creation, start nothing, and nobody is there to be told. */
-static void explain_variable(const struct pipeline *pipeline, Pen__Reply *reply)
-{
-    const char *variable = variable_without_default(pipeline);
-    if (variable == NULL)
-        return;
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    pen_buf_printf(&text, "No change starts it by itself: variable '%s' has no default", variable);
-    reason_add(reply, NULL, mem_text(pipeline->row->name), "variable_lacking", &text,
-               pipeline->row->updated_ms,
-               "a person starts it and gives a value (penstock start --variable), or an edit gives "
-               "the variable a default",
-               true);
-}
-
-static void explain_polling(const struct pipeline *pipeline, Pen__Reply *reply)
-{
-    if (!pipeline->row->has_polling_disabled_ms)
-        return;
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    pen_buf_puts(&text, "It is not polled for changes any more: nothing has run for 30 days");
-    reason_add(reply, NULL, mem_text(pipeline->row->name), "polling_stopped", &text,
-               pipeline->row->polling_disabled_ms,
-               "an execution starts: penstock start, or a webhook of the server", false);
-}
-
-static void explain_room(const struct pen_engine *engine, const struct pipeline *pipeline,
-                         Pen__Reply *reply)
-{
-    const char *mode = pipeline->current->row->declaration->execution_mode;
-    struct pen_error full = {0};
-    if (mode == NULL || check_room(engine, pipeline, mode, &full) == 0)
-        return;
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    const struct pen_map_node *newest = pen_map_last(&pipeline->executions);
-    const struct execution *execution = newest == NULL ? NULL : pen_map_value(newest);
-    pen_buf_printf(&text, "Changes that come now are lost: %s", full.message);
-    reason_add(reply, NULL, mem_text(pipeline->row->name), "executions_full", &text,
-               execution == NULL ? engine->now_ms : execution->row->started_ms,
-               "an execution ends, or is stopped", false);
-}
-
-/* What keeps changes from starting anything. */
-static void explain_start(const struct pen_engine *engine, const struct pipeline *pipeline,
-                          Pen__Reply *reply)
-{
-    explain_variable(pipeline, reply);
-    explain_polling(pipeline, reply);
-    explain_room(engine, pipeline, reply);
-}
-
-int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
-                   struct pen_error *err)
-{
-    const Pen__ExplainRequest *request = input->explain;
-    struct pipeline *pipeline = find_pipeline(engine, request->pipeline);
-    if (pipeline == NULL && (request->pipeline != NULL || request->execution_id == NULL))
-        return fail_no_pipeline(engine, request->pipeline != NULL ? request->pipeline : "", err);
-    if (request->execution_id != NULL)
-        return explain_one(engine, pipeline, request, reply, err);
-    explain_start(engine, pipeline, reply);
-    struct explaining *explaining = explaining_create(engine);
-    for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
-         node = pen_map_next(node))
-        explain_execution(explaining, engine, pen_map_value(node), reply);
-    explaining_destroy(&explaining);
     return 0;
 }
