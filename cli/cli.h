@@ -63,8 +63,9 @@ struct pen_cli {
     size_t arguments_count;
     struct pen_cli_given *given;
     size_t given_count;
-    bool json;  /* --output json */
-    bool color; /* standard output is a terminal that wants colours */
+    bool json;     /* --output json */
+    bool terminal; /* standard output is a terminal that can move its cursor */
+    bool color;    /* ... and wants colours */
     int exit_code;
     char execution_id[37]; /* what the beginning of an id stood for; see execution_id.h */
     struct pen_settings settings;

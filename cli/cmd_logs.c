@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/feed.h"
 #include "cli/input.h"
+#include "cli/tail.h"
 #include "cli/text.h"
 #include "common/base/cleanup.h"
 #include "common/base/limits.h"
@@ -106,29 +107,54 @@ static int request_make(struct pen_cli *cli, json_t **ret_request, struct pen_er
     return rc;
 }
 
-/* One question and answer. */
-static int step(struct pen_cli *cli, struct pen_feed *feed, int wait_s, struct pen_error *err)
+/* What is shown, and of which log. */
+struct view {
+    struct pen_feed *feed;
+    struct pen_tail tail;
+    bool raw;
+};
+
+static void view_release(struct view *self)
 {
-    PEN_CLEANUP(pen_buf_release) struct pen_buf lines = {0};
-    int rc = pen_feed_ask(feed, cli->client, wait_s, err);
-    while (rc == 0 && !pen_feed_is_ready(feed))
+    pen_feed_destroy(&self->feed);
+    pen_tail_release(&self->tail);
+}
+
+static int write_out(const struct pen_buf *text, struct pen_error *err)
+{
+    if (text->size > 0)
+        (void)fwrite(text->data, 1, text->size, stdout);
+    return fflush(stdout) != 0 ? pen_fail_errno(err, "cannot write the log") : 0;
+}
+
+/* One question and answer. */
+static int step(struct pen_cli *cli, struct view *view, int wait_s, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf part = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf out = {0};
+    int rc = pen_feed_ask(view->feed, cli->client, wait_s, err);
+    while (rc == 0 && !pen_feed_is_ready(view->feed))
         rc = pen_client_wait(cli->client, 60000, err);
     if (rc == 0)
-        rc = pen_feed_take(feed, &lines, err);
-    if (lines.size > 0)
-        (void)fwrite(lines.data, 1, lines.size, stdout);
-    if (fflush(stdout) != 0 && rc == 0)
-        rc = pen_fail_errno(err, "cannot write the log");
-    return rc;
+        rc = pen_feed_take(view->feed, &text, err);
+    if (rc == 0 && view->raw)
+        return write_out(&text, err);
+    if (rc == 0) {
+        pen_feed_part(view->feed, &part);
+        pen_tail_put(&view->tail, view->feed, &text, &part, &out);
+        rc = pen_buf_ok(&out, err);
+    }
+    return rc < 0 ? rc : write_out(&out, err);
 }
 
 /* Follow to the end, over restarts of the controller. */
-static int follow(struct pen_cli *cli, struct pen_feed *feed, struct pen_error *err)
+static int follow(struct pen_cli *cli, struct view *view, struct pen_error *err)
 {
     int64_t last_good_ms = pen_clock_monotonic_ms();
     int rc = 0;
-    while (rc == 0 && !pen_feed_is_complete(feed)) {
-        rc = step(cli, feed, PEN_LIMIT_LONG_POLL_MS / 1000, err);
+    while (rc == 0 && !pen_feed_is_complete(view->feed)) {
+        rc = step(cli, view, PEN_LIMIT_LONG_POLL_MS / 1000, err);
         int64_t now_ms = pen_clock_monotonic_ms();
         if (rc == 0)
             last_good_ms = now_ms;
@@ -139,9 +165,33 @@ static int follow(struct pen_cli *cli, struct pen_feed *feed, struct pen_error *
     return rc;
 }
 
+/* All there is now. */
+static int show(struct pen_cli *cli, struct view *view, struct pen_error *err)
+{
+    int rc;
+    do
+        rc = step(cli, view, 0, err);
+    while (rc == 0 && pen_feed_has_moved(view->feed) && !pen_feed_is_complete(view->feed));
+    return rc;
+}
+
+/* The API's own answer: one page from the beginning. */
+static int show_json(struct pen_cli *cli, json_t *request, struct pen_error *err)
+{
+    (void)json_object_set_new(request, "offset", json_integer(0));
+    json_t *output = NULL;
+    int rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "GetLogs", request, &output, err);
+    if (rc == 0)
+        pen_print_json(output);
+    json_decref(output);
+    return rc;
+}
+
 int pen_cmd_logs(struct pen_cli *cli, struct pen_error *err)
 {
-    PEN_CLEANUP(pen_feed_destroy) struct pen_feed *feed = NULL;
+    PEN_CLEANUP(view_release)
+    struct view view = {.tail.terminal = cli->terminal,
+                        .raw = pen_cli_option(cli, "--raw") != NULL};
     json_t *request = NULL;
     bool following = pen_cli_option(cli, "--follow") != NULL;
     int rc = pen_cli_open(cli, err);
@@ -149,24 +199,16 @@ int pen_cmd_logs(struct pen_cli *cli, struct pen_error *err)
         rc = request_make(cli, &request, err);
     if (rc < 0)
         return rc;
-    if (cli->json) { /* the API's own answer: one page from the beginning */
-        (void)json_object_set_new(request, "offset", json_integer(0));
-        json_t *output = NULL;
-        rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "GetLogs", request, &output, err);
-        if (rc == 0)
-            pen_print_json(output);
-        json_decref(output);
-        return rc;
-    }
-    rc = pen_feed_create(request, pen_cli_option(cli, "--raw") != NULL, &feed, err);
+    if (cli->json)
+        return show_json(cli, request, err);
+    rc = pen_feed_create(request, view.raw ? PEN_FEED_BYTES : PEN_FEED_LINES, &view.feed, err);
     json_decref(request);
-    if (rc == 0 && following) {
+    if (rc == 0 && following)
         rc = pen_client_catch_signals(cli->client, err);
-        return rc < 0 ? rc : follow(cli, feed, err);
-    }
-    do {
-        if (rc == 0)
-            rc = step(cli, feed, 0, err);
-    } while (rc == 0 && pen_feed_has_moved(feed) && !pen_feed_is_complete(feed));
-    return rc;
+    if (rc == 0)
+        rc = following ? follow(cli, &view, err) : show(cli, &view, err);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf end = {0};
+    pen_tail_end(&view.tail, &end);
+    int written = write_out(&end, rc == 0 ? err : NULL);
+    return rc < 0 ? rc : written;
 }

@@ -23,14 +23,14 @@ static const struct pen_cli_option start_options[] = {
     {"--revision", 0, "ACTION=COMMIT", "Commit for a source action; may be repeated."},
     {"--watch", 'w', NULL, "Follow the execution to its end, with its logs."},
     {"--no-logs", 0, NULL, "With --watch: without log lines."},
-    {"--raw", 0, NULL, "With --watch: logs byte for byte, with their escape codes."},
+    {"--raw", 0, NULL, "With --watch: log lines with their escape codes."},
     {"--timeout", 0, "DURATION", "With --watch: stop looking after this time (exit code 5)."},
     {0},
 };
 
 static const struct pen_cli_option watch_options[] = {
     {"--no-logs", 0, NULL, "Without log lines."},
-    {"--raw", 0, NULL, "Logs byte for byte, with their escape codes."},
+    {"--raw", 0, NULL, "Log lines with their escape codes."},
     {"--timeout", 0, "DURATION", "Stop looking after this time (exit code 5)."},
     {0},
 };

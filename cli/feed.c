@@ -10,22 +10,24 @@
 #include "common/base/str.h"
 #include "common/keys/digest.h"
 
-/* A line that is longer comes out in pieces. */
+/* A line that is longer comes out in pieces: a part is cleaned again with each answer. */
 enum { LINE_BYTES_MAX = 64 * 1024 };
 
 struct pen_feed {
     json_t *request;
-    bool raw;
+    enum pen_feed_form form;
     struct pen_call *call;
     int64_t offset;
     int64_t fence;
     bool complete;
     bool moved;
+    bool behind; /* there is more of the log than was taken */
     char *agent;
     struct pen_buf rest; /* the beginning of a line */
+    bool in_line;        /* pieces of that line have come out */
 };
 
-int pen_feed_create(const json_t *request, bool raw, struct pen_feed **ret_feed,
+int pen_feed_create(const json_t *request, enum pen_feed_form form, struct pen_feed **ret_feed,
                     struct pen_error *err)
 {
     PEN_CLEANUP(pen_feed_destroy) struct pen_feed *self = calloc(1, sizeof *self);
@@ -33,7 +35,7 @@ int pen_feed_create(const json_t *request, bool raw, struct pen_feed **ret_feed,
         self->request = json_deep_copy(request);
     if (self == NULL || self->request == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for a log");
-    self->raw = raw;
+    self->form = form;
     *ret_feed = TAKE_PTR(self);
     return 0;
 }
@@ -90,33 +92,57 @@ const char *pen_feed_agent(const struct pen_feed *self)
     return self->agent == NULL ? "" : self->agent;
 }
 
-static void line_put(struct pen_feed *self, const char *bytes, size_t size,
-                     struct pen_buf *ret_lines)
+static void put(const struct pen_feed *self, const char *bytes, size_t size,
+                struct pen_buf *ret_text)
 {
-    if (self->raw)
-        pen_buf_append(ret_lines, bytes, size);
+    if (self->form == PEN_FEED_LINES)
+        pen_text_clean_log(bytes, size, ret_text);
     else
-        pen_text_clean_log(bytes, size, ret_lines);
-    pen_buf_putc(ret_lines, '\n');
+        pen_buf_append(ret_text, bytes, size);
 }
 
-/* Move whole lines from rest to ret_lines; at the end of the log, or of patience, also the rest. */
-static void lines_take(struct pen_feed *self, bool all, struct pen_buf *ret_lines)
+/* Move whole lines from rest to ret_text, and of a line that is too long what can be shown; at the
+ * end of the log all that is left. */
+static void lines_take(struct pen_feed *self, bool all, struct pen_buf *ret_text)
 {
     const char *text = pen_buf_text(&self->rest);
     size_t at = 0;
-    for (;;) {
-        const char *end = memchr(text + at, '\n', self->rest.size - at);
-        if (end == NULL)
-            break;
-        line_put(self, text + at, (size_t)(end - text) - at, ret_lines);
+    const char *end;
+    while ((end = memchr(text + at, '\n', self->rest.size - at)) != NULL) {
+        put(self, text + at, (size_t)(end - text) - at, ret_text);
+        pen_buf_putc(ret_text, '\n');
+        self->in_line = false;
         at = (size_t)(end - text) + 1;
     }
-    if (at < self->rest.size && (all || self->rest.size - at > LINE_BYTES_MAX)) {
-        line_put(self, text + at, self->rest.size - at, ret_lines);
-        at = self->rest.size;
+    size_t left = self->rest.size - at;
+    if (all && (left > 0 || self->in_line)) {
+        put(self, text + at, left, ret_text);
+        pen_buf_putc(ret_text, '\n');
+        self->in_line = false;
+        at += left;
+    } else if (left > LINE_BYTES_MAX) {
+        size_t settled = pen_text_log_settled(text + at, left);
+        if (settled == 0) /* an escape sequence without an end */
+            settled = left;
+        put(self, text + at, settled, ret_text);
+        self->in_line = true;
+        at += settled;
     }
     pen_buf_consume(&self->rest, at);
+}
+
+static void bytes_take(struct pen_feed *self, struct pen_buf *ret_text)
+{
+    pen_buf_append(ret_text, self->rest.data, self->rest.size);
+    pen_buf_clear(&self->rest);
+}
+
+void pen_feed_part(const struct pen_feed *self, struct pen_buf *ret_text)
+{
+    const char *text = pen_buf_text(&self->rest);
+    if (self->behind)
+        return;
+    pen_text_clean_log(text, pen_text_log_settled(text, self->rest.size), ret_text);
 }
 
 /* The newest attempt's number; its agent is remembered. */
@@ -148,7 +174,7 @@ static void request_settle(struct pen_feed *self, const json_t *answer)
         self->fence = pen_json_number(answer, "fence");
 }
 
-int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_error *err)
+int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_text, struct pen_error *err)
 {
     json_t *answer = NULL;
     self->moved = false;
@@ -162,9 +188,12 @@ int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_e
         self->moved = self->rest.size > before;
         if (self->moved)
             self->offset = pen_json_number(answer, "nextOffset");
-        self->complete =
-            pen_json_flag(answer, "complete") && self->offset >= pen_json_number(answer, "size");
-        lines_take(self, self->complete, ret_lines);
+        self->behind = self->offset < pen_json_number(answer, "size");
+        self->complete = pen_json_flag(answer, "complete") && !self->behind;
+        if (self->form == PEN_FEED_BYTES)
+            bytes_take(self, ret_text);
+        else
+            lines_take(self, self->complete, ret_text);
     }
     int64_t newest = newest_attempt(self, answer);
     if (self->complete && newest > self->fence) { /* that attempt is over; go on with the next */
@@ -174,5 +203,5 @@ int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_e
         self->moved = true;
     }
     json_decref(answer);
-    return rc < 0 ? rc : pen_buf_ok(ret_lines, err);
+    return rc < 0 ? rc : pen_buf_ok(ret_text, err);
 }

@@ -1,8 +1,9 @@
 /* cli/feed.h - the log of one action, as it grows
  *
  * Keeps its place (attempt, offset) over answers and lost connections; when the log of one attempt
- * is over and there is a newer one, goes on with that. At most one request is under way. Lines come
- * out whole; what is left of a line is shown when the log is over.
+ * is over and there is a newer one, goes on with that. At most one request is under way. The line
+ * that has no end yet can be looked at (pen_feed_part) before it comes out whole; cli/tail.h shows
+ * it.
  */
 #ifndef PEN_CLI_FEED_H
 #define PEN_CLI_FEED_H
@@ -17,9 +18,14 @@
 
 struct pen_feed;
 
-/* request names the log, as GetLogs takes it (a new reference is kept). raw: lines are not cleaned.
- */
-int pen_feed_create(const json_t *request, bool raw, struct pen_feed **ret_feed,
+enum pen_feed_form {
+    PEN_FEED_LINES,     /* whole lines, cleaned, each with its newline: the last one, too */
+    PEN_FEED_RAW_LINES, /* the same, not cleaned */
+    PEN_FEED_BYTES,     /* the log's bytes as they come, and no other */
+};
+
+/* request names the log, as GetLogs takes it (a new reference is kept). */
+int pen_feed_create(const json_t *request, enum pen_feed_form form, struct pen_feed **ret_feed,
                     struct pen_error *err);
 void pen_feed_destroy(struct pen_feed **self_p);
 
@@ -34,9 +40,15 @@ void pen_feed_reopen(struct pen_feed *self);
 /* An answer is there to be taken. */
 bool pen_feed_is_ready(const struct pen_feed *self);
 
-/* Take the answer; whole lines are appended to ret_lines, cleaned unless raw, each with its
- * newline. Errors: as pen_call_finish; the place is kept. */
-int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_lines, struct pen_error *err);
+/* Take the answer; what came is appended to ret_text in the feed's form. A line of more than 64 KiB
+ * comes out in pieces, of which only the last has a newline. Errors: as pen_call_finish; the place
+ * is kept. */
+int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_text, struct pen_error *err);
+
+/* Append the beginning of the line that has no end yet, cleaned whatever the form is; nothing while
+ * there is more of the log to be taken. The next line that comes out begins with it, unless a '\r'
+ * started it again. */
+void pen_feed_part(const struct pen_feed *self, struct pen_buf *ret_text);
 
 /* All of the log has been taken, and its attempt is over. */
 bool pen_feed_is_complete(const struct pen_feed *self);

@@ -116,8 +116,10 @@ static int output_choose(struct pen_cli *cli, struct pen_error *err)
     const char *no_color = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
     cli->json = output != NULL && strcmp(output, "json") == 0;
-    cli->color = isatty(STDOUT_FILENO) == 1 && pen_str_empty(no_color) && terminal != NULL &&
-                 strcmp(terminal, "dumb") != 0 && pen_cli_option(cli, "--no-color") == NULL;
+    cli->terminal =
+        isatty(STDOUT_FILENO) == 1 && !pen_str_empty(terminal) && strcmp(terminal, "dumb") != 0;
+    cli->color =
+        cli->terminal && pen_str_empty(no_color) && pen_cli_option(cli, "--no-color") == NULL;
     return 0;
 }
 

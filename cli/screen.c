@@ -2,16 +2,13 @@
 
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-void pen_screen_begin(struct pen_screen *self)
+void pen_screen_begin(struct pen_screen *self, bool live)
 {
-    const char *terminal = getenv("TERM");
-    *self = (struct pen_screen){.live = isatty(STDOUT_FILENO) == 1 && terminal != NULL &&
-                                        terminal[0] != 0 && strcmp(terminal, "dumb") != 0};
+    *self = (struct pen_screen){.live = live};
 }
 
 void pen_screen_clear(struct pen_screen *self)

@@ -15,8 +15,8 @@ struct pen_screen {
     size_t drawn_lines; /* of them stand there now */
 };
 
-/* live if standard output is a terminal that can move its cursor. */
-void pen_screen_begin(struct pen_screen *self);
+/* live: standard output is a terminal that can move its cursor. */
+void pen_screen_begin(struct pen_screen *self, bool live);
 
 /* Print text (whole lines) above the changing ones; they are gone until the next draw. */
 void pen_screen_print(struct pen_screen *self, const char *text);

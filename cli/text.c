@@ -82,29 +82,67 @@ void pen_text_clean(const char *text, struct pen_buf *ret_text)
 }
 
 /* Bytes of an escape sequence whose ESC stands before `at`: CSI up to its final byte; OSC and the
- * other strings up to BEL or ESC \; else the intermediate bytes and one final byte. */
-static size_t escape_size(const uint8_t *at, size_t left)
+ * other strings up to BEL or ESC \; else the intermediate bytes and one final byte. *ret_whole is
+ * false when it would be longer if more bytes came. */
+static size_t escape_size(const uint8_t *at, size_t left, bool *ret_whole)
 {
     size_t i = 0;
+    bool csi = left > 0 && at[0] == '[';
+    *ret_whole = false;
     if (left == 0)
         return 0;
-    if (at[0] == '[') {
-        for (i = 1; i < left && at[i] >= 0x20 && at[i] <= 0x3F; i++)
+    if (!csi && at[0] != 0 && strchr("]PX^_", at[0]) != NULL) {
+        for (i = 1; i < left && at[i] != 7 && at[i] != 0x1B; i++)
             ;
-        return i < left && at[i] >= 0x40 && at[i] <= 0x7E ? i + 1 : i;
+        *ret_whole = i < left && (at[i] == 7 || i + 1 < left);
+        if (*ret_whole && (at[i] == 7 || at[i + 1] == '\\'))
+            i += at[i] == 7 ? 1 : 2;
+        return i;
     }
-    if (strchr("]PX^_", at[0]) != NULL && at[0] != 0) {
-        for (i = 1; i < left; i++) {
-            if (at[i] == 7)
-                return i + 1;
-            if (at[i] == 0x1B)
-                return i + 1 < left && at[i + 1] == '\\' ? i + 2 : i;
+    uint8_t middle_end = csi ? 0x3F : 0x2F;
+    uint8_t final_begin = csi ? 0x40 : 0x30;
+    for (i = csi ? 1 : 0; i < left && at[i] >= 0x20 && at[i] <= middle_end; i++)
+        ;
+    *ret_whole = i < left;
+    return i < left && at[i] >= final_begin && at[i] <= 0x7E ? i + 1 : i;
+}
+
+/* Fewer bytes than the character that begins here has, and no wrong one among them. */
+static bool character_is_cut(const uint8_t *at, size_t left)
+{
+    static const uint8_t ends[] = {0x80, 0x90, 0xA0}; /* one of them may follow each beginning */
+    if (left == 0 || left > 3)
+        return false;
+    for (size_t i = 0; i < sizeof ends; i++) {
+        for (size_t more = 1; left + more <= 4; more++) {
+            uint8_t whole[4] = {ends[i], ends[i], ends[i], ends[i]};
+            memcpy(whole, at, left);
+            if (character_size(whole, left + more) > left)
+                return true;
         }
-        return left;
     }
-    while (i < left && at[i] >= 0x20 && at[i] <= 0x2F)
-        i++;
-    return i < left && at[i] >= 0x30 && at[i] <= 0x7E ? i + 1 : i;
+    return false;
+}
+
+size_t pen_text_log_settled(const char *bytes, size_t size)
+{
+    const uint8_t *text = (const uint8_t *)bytes;
+    size_t at = 0;
+    while (at < size) {
+        bool whole = true;
+        size_t step = 1;
+        if (text[at] == 0x1B) {
+            step = 1 + escape_size(text + at + 1, size - at - 1, &whole);
+        } else if (text[at] >= 0x80) {
+            step = character_size(text + at, size - at);
+            whole = step > 0 || !character_is_cut(text + at, size - at);
+            step = step == 0 ? 1 : step;
+        }
+        if (!whole)
+            return at;
+        at += step;
+    }
+    return size;
 }
 
 void pen_text_clean_log(const char *bytes, size_t size, struct pen_buf *ret_text)
@@ -115,8 +153,9 @@ void pen_text_clean_log(const char *bytes, size_t size, struct pen_buf *ret_text
         size--;
     while (size > 0) {
         size_t step = 1;
+        bool whole = true;
         if (*at == 0x1B)
-            step = 1 + escape_size(at + 1, size - 1);
+            step = 1 + escape_size(at + 1, size - 1, &whole);
         else if (*at == '\r' && ret_text->size > begin) {
             ret_text->size = begin;
             ret_text->data[begin] = 0;

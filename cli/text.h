@@ -32,6 +32,10 @@ void pen_text_clean(const char *text, struct pen_buf *ret_text);
  * sequences and control characters are left out, '\r' starts the line anew, tabs stay. */
 void pen_text_clean_log(const char *bytes, size_t size, struct pen_buf *ret_text);
 
+/* How many of the first bytes of a line read the same whatever follows: less than size when it ends
+ * in the middle of a character or of an escape sequence. */
+size_t pen_text_log_settled(const char *bytes, size_t size);
+
 /* Columns that valid UTF-8 text takes, one a character. */
 size_t pen_text_width(const char *text);
 

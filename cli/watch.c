@@ -8,6 +8,7 @@
 #include "cli/feed.h"
 #include "cli/screen.h"
 #include "cli/state.h"
+#include "cli/tail.h"
 #include "cli/text.h"
 #include "common/base/cleanup.h"
 #include "common/base/limits.h"
@@ -22,6 +23,7 @@ enum {
     AWAY_MAX_MS = 60000, /* a controller may be gone for so long */
     AWAY_EVERY_MS = 500,
     LAST_LOGS_MS = 10000, /* for log lines that come after the execution's end */
+    PART_AFTER_MS = 500,  /* a line without its end is shown when none has come for so long */
     ACTIONS_MAX = 500,    /* as many as a pipeline may have */
     FACTS_MANY = 100,     /* an answer with so many may have been cut */
 };
@@ -40,12 +42,15 @@ struct watched {
     bool approval;
     bool shown_over;       /* its last line was printed */
     struct pen_feed *feed; /* NULL: no log, or not wanted */
+    char *part;            /* of the log's last line, what was shown before its end */
+    int64_t part_since_ms; /* 0: every line had an end */
 };
 
 struct watch {
     struct pen_cli *cli;
     const struct pen_watch_options *options;
     struct pen_screen screen;
+    struct pen_tail tail; /* on an output that is no terminal */
     struct pen_call *facts;
     char *execution;
     char *status;
@@ -62,6 +67,7 @@ struct watch {
 static void watch_release(struct watch *self)
 {
     pen_call_destroy(&self->facts);
+    pen_tail_release(&self->tail);
     free(self->execution);
     free(self->status);
     free(self->reason);
@@ -74,6 +80,7 @@ static void watch_release(struct watch *self)
         free(action->note);
         free(action->agent);
         free(action->shown);
+        free(action->part);
         pen_feed_destroy(&action->feed);
     }
     free(self->actions);
@@ -99,13 +106,22 @@ static void put_clock(int64_t at_ms, struct pen_buf *line)
     pen_buf_printf(line, "%.8s ", strchr(time, 'T') + 1);
 }
 
+/* Print whole lines, below a line that was shown before its end. */
+static void print(struct watch *self, const struct pen_buf *lines)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    pen_tail_end(&self->tail, &text);
+    pen_buf_append(&text, lines->data, lines->size);
+    pen_screen_print(&self->screen, pen_buf_text(&text));
+}
+
 static void say_at(struct watch *self, int64_t at_ms, const char *text)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf line = {0};
     put_clock(at_ms, &line);
     pen_text_clean(text, &line);
     pen_buf_putc(&line, '\n');
-    pen_screen_print(&self->screen, pen_buf_text(&line));
+    print(self, &line);
 }
 
 static void say(struct watch *self, const char *text)
@@ -167,26 +183,64 @@ static void show_action(struct watch *self, struct watched *action)
     put_clock(over ? action->end_ms : pen_clock_wall_ms(), &line);
     put_action(self, action, self->cli->color, !is_running(action), &line);
     pen_buf_putc(&line, '\n');
-    pen_screen_print(&self->screen, pen_buf_text(&line));
+    print(self, &line);
 }
 
-static void show_logs(struct watch *self, const struct watched *action, const struct pen_buf *lines)
+/* "NAME | LINE" for each line; the last one may have no end. */
+static void put_log(const struct watched *action, const struct pen_buf *lines, struct pen_buf *text)
 {
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     const char *at = pen_buf_text(lines);
     const char *end = at + lines->size;
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
-        size_t size = stop == NULL ? (size_t)(end - at) : (size_t)(stop - at);
-        pen_text_clean(action->name, &text);
-        pen_buf_puts(&text, " | ");
-        pen_buf_append(&text, at, size);
-        pen_buf_putc(&text, '\n');
-        at += size + 1;
+        size_t size = stop == NULL ? (size_t)(end - at) : (size_t)(stop - at) + 1;
+        pen_text_clean(action->name, text);
+        pen_buf_puts(text, " | ");
+        pen_buf_append(text, at, size);
+        at += size;
     }
+}
+
+static void show_logs(struct watch *self, const struct watched *action, const struct pen_buf *lines,
+                      const struct pen_buf *part)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf rest = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf out = {0};
+    put_log(action, lines, &text);
+    if (text.size > 0 && text.data[text.size - 1] != '\n') /* a piece of a long line */
+        pen_buf_putc(&text, '\n');
+    put_log(action, part, &rest);
+    pen_tail_put(&self->tail, action->feed, &text, &rest, &out);
     pen_screen_clear(&self->screen);
-    (void)fwrite(pen_buf_text(&text), 1, text.size, stdout);
+    (void)fwrite(pen_buf_text(&out), 1, out.size, stdout);
     (void)fflush(stdout);
+}
+
+/* Lines that have no end for a while, such as questions and dots. A terminal has them at its
+ * bottom. */
+static int show_parts(struct watch *self, int64_t now_ms, struct pen_error *err)
+{
+    for (size_t i = 0; i < self->count && !self->screen.live; i++) {
+        struct watched *action = &self->actions[i];
+        PEN_CLEANUP(pen_buf_release) struct pen_buf part = {0};
+        if (action->feed != NULL)
+            pen_feed_part(action->feed, &part);
+        if (part.size == 0) {
+            action->part_since_ms = 0;
+            continue;
+        }
+        if (action->part_since_ms == 0)
+            action->part_since_ms = now_ms;
+        if (now_ms - action->part_since_ms < PART_AFTER_MS ||
+            pen_str_equal(action->part, pen_buf_text(&part)))
+            continue;
+        if (!pen_str_set(&action->part, pen_buf_text(&part)))
+            return pen_fail(err, PEN_ENOMEM, "no memory");
+        show_logs(self, action, &(struct pen_buf){0}, &part);
+        self->quiet_since_ms = now_ms;
+    }
+    return 0;
 }
 
 /* The lines at the bottom: what runs, with its time going on. */
@@ -197,6 +251,11 @@ static void redraw(struct watch *self)
         if (!is_running(&self->actions[i]))
             continue;
         pen_buf_puts(&text, "  ");
+        PEN_CLEANUP(pen_buf_release) struct pen_buf part = {0};
+        if (self->actions[i].feed != NULL)
+            pen_feed_part(self->actions[i].feed, &part);
+        put_log(&self->actions[i], &part, &text);
+        pen_buf_puts(&text, part.size == 0 ? "" : "\n");
         put_action(self, &self->actions[i], false, true, &text);
         pen_buf_putc(&text, '\n');
     }
@@ -244,7 +303,8 @@ static int action_update(struct watch *self, const json_t *row, struct pen_error
     action->end_ms = pen_json_time_ms(row, "lastUpdateTime");
     if (action->feed == NULL && self->options->logs && !action->approval) {
         json_t *request = json_pack("{s:s}", "actionExecutionId", action->id);
-        int rc = pen_feed_create(request, self->options->raw, &action->feed, err);
+        int rc = pen_feed_create(request, self->options->raw ? PEN_FEED_RAW_LINES : PEN_FEED_LINES,
+                                 &action->feed, err);
         json_decref(request);
         return rc;
     }
@@ -400,7 +460,9 @@ static int logs_take(struct watch *self, struct pen_error *err)
             return pen_fail(err, PEN_ENOMEM, "no memory");
         show_action(self, action);
         if (lines.size > 0) {
-            show_logs(self, action, &lines);
+            action->part_since_ms = 0;
+            (void)pen_str_set(&action->part, NULL);
+            show_logs(self, action, &lines, &(struct pen_buf){0});
             self->quiet_since_ms = pen_clock_monotonic_ms();
         }
         /* Finished, but its last bytes are still on their way from the agent: not in a tight loop.
@@ -458,6 +520,8 @@ static int turn(struct watch *self, int64_t now_ms, struct pen_error *err)
         rc = facts_take(self, err);
     if (rc == 0)
         rc = logs_take(self, err);
+    if (rc == 0)
+        rc = show_parts(self, pen_clock_monotonic_ms(), err);
     if (rc == 0 && self->execution != NULL && !is_terminal(self->status) &&
         now_ms - self->quiet_since_ms >= QUIET_MS) {
         self->quiet_since_ms = now_ms;
@@ -500,7 +564,7 @@ static void finish(struct watch *self)
     pen_buf_putc(&text, ' ');
     pen_text_status(status, self->cli->color, &text);
     pen_buf_putc(&text, '\n');
-    pen_screen_print(&self->screen, pen_buf_text(&text));
+    print(self, &text);
 }
 
 static int loop(struct watch *self, struct pen_error *err)
@@ -535,9 +599,9 @@ int pen_watch(struct pen_cli *cli, const struct pen_watch_options *options, stru
         rc = pen_client_catch_signals(cli->client, err);
     if (rc < 0)
         return rc;
-    pen_screen_begin(&self.screen);
+    pen_screen_begin(&self.screen, cli->terminal);
     rc = loop(&self, err);
-    pen_screen_clear(&self.screen);
+    print(&self, &(struct pen_buf){0});
     if (rc < 0 && pen_client_interrupted(cli->client))
         (void)fprintf(stderr, "stopped looking; the execution goes on: penstock watch %s\n",
                       options->pipeline);

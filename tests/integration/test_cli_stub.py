@@ -384,11 +384,27 @@ def test_logs_are_cleaned_unless_raw(run, stub):
     assert run("logs", "x", "Build")[0] == "plain\nred x\n100%\ntab\there?\nno newline\n"
     assert stub.inputs("GetLogs")[0]["actionName"] == "Build"
     assert stub.inputs("GetLogs")[1]["actionExecutionId"] == "a-1"
-    raw = subprocess.run([PROGRAM, "logs", "x", "Build", "--raw"], stdout=subprocess.PIPE,
-                         timeout=60, env={"HOME": "/", "PENSTOCK_ENDPOINT": stub.url,
-                                          "AWS_ACCESS_KEY_ID": KEY,
-                                          "AWS_SECRET_ACCESS_KEY": SECRET}).stdout
-    assert raw == text + b"no newline\n"
+
+
+@pytest.mark.parametrize("text", [
+    b"no newline at end", b"", b"\n", b"\r\n\r", b"\x00\xff\xfe\x1b[1;3", bytes(range(256)) * 700,
+    b"x" * 200_000, b"x" * 70_000 + b"\ny"])
+@pytest.mark.parametrize("words", [[], ["-f"]])
+def test_raw_logs_are_byte_for_byte(stub, environment, text, words):
+    log = Log(piece=60_001)
+    log.add(text, complete=True)
+    stub.operations["GetLogs"] = log.serve
+    done = subprocess.run([PROGRAM, "logs", "x", "Build", "--raw", *words], env=environment,
+                          stdout=subprocess.PIPE, timeout=60)
+    assert done.stdout == text and done.returncode == 0
+
+
+def test_a_long_line_is_not_broken(run, stub):
+    text = "\u20ac" * 100_000 + "\x1b[1mbold\x1b[0m"
+    log = Log(piece=65_537)
+    log.add(text.encode() + b"\nnext\n", complete=True)
+    stub.operations["GetLogs"] = log.serve
+    assert run("logs", "x", "Build")[0] == "\u20ac" * 100_000 + "bold\nnext\n"
 
 
 def test_logs_choose_the_action_that_matters(run, stub):
@@ -423,6 +439,76 @@ def test_logs_follow_as_they_grow_and_over_a_new_attempt(stub, environment):
     log.add(b"end", complete=True)
     out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("end\n", "", 0)
+
+
+def read_bytes(process, wanted):
+    """Read what comes, until it is all that was wanted; readline would wait for a line's end."""
+    seen = b""
+    while len(seen) < len(wanted):
+        part = os.read(process.stdout.fileno(), 4096)
+        assert part, (seen, wanted)
+        seen += part
+    assert seen == wanted
+
+
+def popen_bytes(environment, *words):
+    return subprocess.Popen([PROGRAM, *words], env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("words", [[], ["--raw"]])
+def test_a_line_is_shown_before_its_end(stub, environment, words):
+    log = Log()
+    stub.operations["GetLogs"] = log.serve
+    process = popen_bytes(environment, "logs", "x", "Build", "-f", *words)
+    for _ in range(3):
+        log.add(b".")
+        read_bytes(process, b".")
+    log.add(b"done\n")
+    read_bytes(process, b"done\n")
+    log.add(b"\xe2\x82")
+    log.add(b"\xac", complete=True)
+    out = process.communicate(timeout=30)[0]
+    assert out == "\u20ac".encode() + (b"" if words else b"\n")
+
+
+def test_a_line_that_starts_again_is_not_joined_to_what_was_shown(stub, environment):
+    log = Log()
+    stub.operations["GetLogs"] = log.serve
+    process = popen_bytes(environment, "logs", "x", "Build", "-f")
+    log.add(b"10%\r")
+    read_bytes(process, b"10%")
+    log.add(b"100%\n", complete=True)
+    assert process.communicate(timeout=30)[0] == b"\n100%\n"
+
+
+def test_a_log_that_goes_on_is_shown_with_the_line_that_it_is_in(run, stub):
+    log = Log()
+    log.add(b"one\ntw")
+    stub.operations["GetLogs"] = log.serve
+    assert run("logs", "x", "Build")[0] == "one\ntw\n"
+
+
+def test_watch_shows_a_line_before_its_end(stub, environment):
+    execution = Execution(stub)
+    execution.logs["Build"] = log = Log("a-Build")
+    execution.fact(row=detail("Build", "InProgress"))
+    process = popen_bytes(environment, "watch", "x")
+    while b"InProgress" not in process.stdout.readline():
+        pass
+    log.add(b"Really [y/n]? ")
+    wanted, seen = b"\nBuild | Really [y/n]? ", b"\n"
+    while not seen.endswith(wanted):
+        part = os.read(process.stdout.fileno(), 4096)
+        assert part, seen
+        seen += part
+    execution.fact("something else")
+    while b"something else" not in process.stdout.readline():
+        pass
+    log.add(b"y\n", complete=True)
+    execution.fact(row=detail("Build", "Succeeded"), status="Succeeded")
+    out = process.communicate(timeout=30)[0]
+    assert b"Build | Really [y/n]? y\n" in out
 
 
 def read_until(process, pattern):

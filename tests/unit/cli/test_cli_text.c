@@ -74,6 +74,64 @@ static void log_lines_look_as_on_a_terminal(void **state)
     assert_string_equal(pen_buf_text(&zero), "abc");
 }
 
+static void what_may_go_on_is_not_settled(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in;
+        size_t size;
+    } cases[] = {
+        {"", 0},
+        {"plain", 5},
+        {"caf\xc3", 3},
+        {"caf\xc3\xa9", 5},
+        {"x\xe2", 1},
+        {"x\xe2\x82", 1},
+        {"x\xe2\x82\xac", 4},
+        {"x\xf0\x9f\x98", 1},
+        {"x\xf4\x8f", 1},
+        {"x\xed\x9f", 1},
+        {"x\xed\xa0", 3}, /* a surrogate: never a character */
+        {"x\xf4\x90", 3},
+        {"x\xe0\x80", 3},
+        {"x\xc0", 2},
+        {"x\xff", 2},
+        {"x\x80", 2},
+        {"x\xc2", 1}, /* perhaps a control character */
+        {"x\x1b", 1},
+        {"x\x1b[", 1},
+        {"x\x1b[1;3", 1},
+        {"x\x1b[1;31m", 8},
+        {"x\x1b[1\ny", 6},
+        {"x\x1b]0;title", 1},
+        {"x\x1b]0;title\x1b", 1},
+        {"x\x1b]0;title\x1b\\", 12},
+        {"x\x1b]0;title\x07", 11},
+        {"x\x1b]0;t\x1b[1", 6},
+        {"x\x1b(", 1},
+        {"x\x1b(B", 4},
+        {"10%\r", 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(pen_text_log_settled(cases[i].in, strlen(cases[i].in)), cases[i].size);
+}
+
+/* However a line is cut, what its settled beginning shows is the beginning of what all of it shows,
+ * as long as nothing starts it again. */
+static void a_settled_beginning_shows_the_beginning(void **state)
+{
+    (void)state;
+    static const char line[] = "caf\xc3\xa9 \x1b[1;31mred\x1b[0m \xff\xe2\x82\xac \x1b]0;t\x1b\\ "
+                               "\xf0\x9f\x98\x80 \xc2\x9b \x1b(B end \xe2\x82";
+    PEN_CLEANUP(pen_buf_release) struct pen_buf whole = {0};
+    pen_text_clean_log(line, sizeof line - 1, &whole);
+    for (size_t cut = 0; cut < sizeof line; cut++) {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf part = {0};
+        pen_text_clean_log(line, pen_text_log_settled(line, cut), &part);
+        assert_memory_equal(pen_buf_text(&whole), pen_buf_text(&part), part.size);
+    }
+}
+
 static void times_of_json(void **state)
 {
     (void)state;
@@ -129,6 +187,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_of_outside_stays_in_one_line),
         cmocka_unit_test(log_lines_look_as_on_a_terminal),
+        cmocka_unit_test(what_may_go_on_is_not_settled),
+        cmocka_unit_test(a_settled_beginning_shows_the_beginning),
         cmocka_unit_test(times_of_json),
         cmocka_unit_test(every_row_of_the_table_can_be_called),
     };
