@@ -265,6 +265,12 @@ enum {
     PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };
 
+/* A blob that nothing names is kept for so long after it was written or asked for: an artifact that
+ * is about to be told of is renewed, and told within seconds. Only much older times are renewed, so
+ * that a hot blob's inode is not written each time. */
+#define PEN_LIMIT_BLOB_GRACE_MS (INT64_C(3600) * 1000)
+#define PEN_LIMIT_BLOB_RENEW_MS (INT64_C(600) * 1000)
+
 /* Polling stops after so long without an execution: the API's 30 days. When the last one started is
  * noted at most once in the other time, so that an execution does not write its pipeline's row. */
 #define PEN_LIMIT_POLLING_IDLE_MS (INT64_C(30) * 24 * 3600 * 1000)

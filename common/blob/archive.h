@@ -62,4 +62,11 @@ int pen_manifest_get(const struct pen_blob_store *store,
                      const uint8_t manifest_sha256[PEN_SHA256_SIZE], Pen__Manifest **ret_manifest,
                      struct pen_error *err);
 
+/* Renew a manifest and all of its chunks, so that an artifact may be told of: it is whole, and
+ * nobody drops it before the reference is committed. ret_manifest may be NULL. Errors:
+ * PEN_ENOTFOUND, and then ret_lacking is a blob that is not there; PEN_ECORRUPT, PEN_ENOMEM. */
+int pen_manifest_renew(struct pen_blob_store *store, const uint8_t manifest_sha256[PEN_SHA256_SIZE],
+                       Pen__Manifest **ret_manifest, uint8_t ret_lacking[PEN_SHA256_SIZE],
+                       struct pen_error *err);
+
 #endif

@@ -24,6 +24,7 @@ enum {
     PEN_CHUNK_MAX = 256 * 1024,
     PEN_MANIFEST_MAX =
         16 * 1024 * 1024, /* plain bytes of a packed manifest: about 400,000 chunks */
+    PEN_BLOB_FOLDERS = 256,
 };
 
 struct pen_blob_store;
@@ -41,14 +42,20 @@ void pen_blob_store_close(struct pen_blob_store **self_p);
  * open for writing: once, at the start of the program that owns it. Fine when it is missing. */
 int pen_blob_store_clean(const char *folder, struct pen_error *err);
 
-/* Whether the blob is there, visible or waiting for sync. */
+/* Whether the blob is there, visible or waiting for sync. Who is going to rely on it asks
+ * pen_blob_renew instead. */
 bool pen_blob_has(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE]);
 
-/* Store plain bytes; ret_sha256 is their name. Cheap when they are there already. */
+/* The same, and if it is there its time is now (to within PEN_LIMIT_BLOB_RENEW_MS), so that nobody
+ * drops it as unused while it is about to be used. */
+bool pen_blob_renew(struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE]);
+
+/* Store plain bytes; ret_sha256 is their name. Cheap when they are there already; they are renewed
+ * then. */
 int pen_blob_put(struct pen_blob_store *self, const void *bytes, size_t size,
                  uint8_t ret_sha256[PEN_SHA256_SIZE], struct pen_error *err);
 
-/* Store a blob that came compressed. plain_size_max bounds what it may unpack to.
+/* Store a blob that came compressed, or renew it. plain_size_max bounds what it may unpack to.
  * Errors: PEN_ECORRUPT when it does not hash to sha256, PEN_ELIMIT. */
 int pen_blob_put_compressed(struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
                             const void *bytes, size_t size, size_t plain_size_max,
@@ -66,5 +73,26 @@ int pen_blob_get(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA
 /* Make everything put since the last call durable and visible: one sync for all. After an error it
  * may be called again. Errors: PEN_ENOSPACE, PEN_EIO. */
 int pen_blob_store_sync(struct pen_blob_store *self, struct pen_error *err);
+
+/* ---- dropping what nobody uses; with a read-only store, too */
+
+struct pen_blob_found {
+    uint8_t sha256[PEN_SHA256_SIZE];
+    int64_t modified_ms;  /* written or renewed last */
+    uint64_t stored_size; /* of its file */
+};
+
+/* Return 0 to go on, 1 to stop, or an error. */
+typedef int pen_blob_each(void *context, const struct pen_blob_found *found, struct pen_error *err);
+
+/* Every visible blob of one of the PEN_BLOB_FOLDERS folders, in no order. pen_blob_drop may be
+ * called from within. */
+int pen_blob_list(const struct pen_blob_store *self, unsigned folder, pen_blob_each *each,
+                  void *context, struct pen_error *err);
+
+/* Remove a visible blob that was neither written nor renewed at before_ms or later. ret_dropped:
+ * false when it is younger, or was not there. Errors: PEN_EIO, PEN_EDENIED. */
+int pen_blob_drop(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
+                  int64_t before_ms, bool *ret_dropped, struct pen_error *err);
 
 #endif

@@ -106,7 +106,7 @@ int pen_blob_put(struct pen_blob_store *self, const void *bytes, size_t size,
         return pen_fail(err, PEN_ELIMIT, "a blob of %zu bytes: at most %d", size, PEN_MANIFEST_MAX);
     uint8_t sha256[PEN_SHA256_SIZE];
     pen_sha256(bytes, size, sha256);
-    if (!pen_blob_has(self, sha256)) {
+    if (!pen_blob_renew(self, sha256)) {
         size_t bound = ZSTD_compressBound(size);
         pen_buf_clear(&self->scratch);
         uint8_t *room = pen_buf_reserve(&self->scratch, bound);
@@ -131,7 +131,7 @@ int pen_blob_put_compressed(struct pen_blob_store *self, const uint8_t sha256[PE
     CHECK(self->writable);
     pen_buf_clear(&self->scratch);
     int rc = pen_blob_decompress(self, sha256, bytes, size, plain_size_max, &self->scratch, err);
-    if (rc < 0 || pen_blob_has(self, sha256))
+    if (rc < 0 || pen_blob_renew(self, sha256))
         return rc;
     return pending_add(self, sha256, bytes, size, err);
 }

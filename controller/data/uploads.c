@@ -36,7 +36,7 @@ static int answer_query(struct pen_data *self, const struct pen_link *link,
     for (size_t i = 0; i < query->n_sha256; i++) {
         if (!is_digest(true, &query->sha256[i]))
             return pen_fail(err, PEN_EINVAL, "sha256[%zu] is not 32 bytes", i);
-        if (!pen_blob_has(self->store, query->sha256[i].data))
+        if (!pen_blob_renew(self->store, query->sha256[i].data))
             lacking[count++] = (uint32_t)i;
     }
     Pen__BlobNeed need = PEN__BLOB_NEED__INIT;
@@ -210,33 +210,18 @@ void pen_data_artifact_commit(struct pen_data *self, const struct pen_link *link
     memcpy(output->manifest_sha256, artifact->manifest_sha256.data, PEN_SHA256_SIZE);
 }
 
-/* Every chunk is here, and the sizes add up. ret_lacking is a digest that is not here. */
+/* Every chunk is here and stays, and the sizes add up. ret_lacking is a digest that is not here. */
 static int check_artifact(struct pen_data *self, const struct output *output,
                           uint8_t ret_lacking[PEN_SHA256_SIZE], struct pen_error *err)
 {
-    memcpy(ret_lacking, output->manifest_sha256, PEN_SHA256_SIZE);
     PEN_CLEANUP(pen_message_destroy) Pen__Manifest *manifest = NULL;
-    int rc = pen_manifest_get(self->store, output->manifest_sha256, &manifest, err);
+    int rc = pen_manifest_renew(self->store, output->manifest_sha256, &manifest, ret_lacking, err);
     if (rc < 0)
         return rc;
-    uint64_t size = 0;
-    for (size_t i = 0; i < manifest->n_chunks; i++) {
-        const Pen__ManifestChunk *chunk = manifest->chunks[i];
-        if (!is_digest(chunk->has_sha256, &chunk->sha256) || chunk->size > PEN_CHUNK_MAX)
-            return pen_fail(err, PEN_ECORRUPT, "chunk %zu of the manifest is malformed", i);
-        if (!pen_blob_has(self->store, chunk->sha256.data)) {
-            memcpy(ret_lacking, chunk->sha256.data, PEN_SHA256_SIZE);
-            return pen_fail(err, PEN_ENOTFOUND,
-                            "chunk %zu of %zu is lacking; ask which ones are, and send them", i,
-                            manifest->n_chunks);
-        }
-        size += chunk->size;
-    }
-    if (size != manifest->size || size != output->size)
+    if (manifest->size != output->size) /* the manifest's is that of its chunks */
         return pen_fail(err, PEN_ECORRUPT,
-                        "the sizes differ: chunks %" PRIu64 ", manifest %" PRIu64
-                        ", artifact %" PRIu64,
-                        size, manifest->size, output->size);
+                        "the sizes differ: manifest %" PRIu64 ", artifact %" PRIu64, manifest->size,
+                        output->size);
     return 0;
 }
 

@@ -87,11 +87,18 @@ static int run_fail(struct pen_sources_state *self, struct pen_run *run, const c
 
 /* ---- the artifact */
 
+/* All of the artifact is there, and stays until the core has told of it. */
+static bool is_kept(struct pen_sources_state *self, const uint8_t manifest_sha256[PEN_SHA256_SIZE])
+{
+    uint8_t lacking[PEN_SHA256_SIZE];
+    return pen_manifest_renew(self->store, manifest_sha256, NULL, lacking, NULL) == 0;
+}
+
 static struct pen_packed *packed_find(struct pen_sources_state *self, const char *key)
 {
     for (size_t i = 0; i < PEN_PACKED_MAX; i++)
         if (self->packed[i].key && strcmp(self->packed[i].key, key) == 0 &&
-            pen_blob_has(self->store, self->packed[i].manifest_sha256))
+            is_kept(self, self->packed[i].manifest_sha256))
             return &self->packed[i];
     return NULL;
 }
@@ -121,6 +128,9 @@ static int artifact_make(struct pen_sources_state *self, const char *path, const
     int rc = pen_git_commit_pack(path, id, self->store, ref, err);
     if (rc < 0)
         return rc;
+    if (!is_kept(self, ref->manifest_sha256.data)) /* the host slept for longer than its grace */
+        return pen_fail(err, PEN_EUNAVAILABLE,
+                        "parts of the artifact were dropped while it was packed; try again");
     struct pen_packed *slot = &self->packed[self->packed_next];
     self->packed_next = (self->packed_next + 1) % PEN_PACKED_MAX;
     free(slot->key);

@@ -11,13 +11,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zstd.h>
 
 #include "common/base/cleanup.h"
+#include "common/blob/archive.h"
 #include "common/blob/blob.h"
 #include "common/blob/chunker.h"
+#include "common/io/clock.h"
 #include "common/io/file.h"
+#include "common/wire/wire.h"
 
 static char *root;
 
@@ -263,6 +267,99 @@ static void test_cuts(void **state)
     assert_int_equal(pen_chunker_cut(&chunker, bytes, 0), 0);
 }
 
+/* ---- keeping and dropping */
+
+static void set_age(const uint8_t sha256[PEN_SHA256_SIZE], int64_t age_s)
+{
+    char hex[PEN_SHA256_HEX];
+    char path[512];
+    pen_hex_encode(sha256, PEN_SHA256_SIZE, hex);
+    (void)snprintf(path, sizeof path, "%s/%.2s/%s", root, hex, hex + 2);
+    struct timespec times[2] = {{.tv_sec = time(NULL) - age_s}, {.tv_sec = time(NULL) - age_s}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool drop_older(const struct pen_blob_store *store, const uint8_t sha256[PEN_SHA256_SIZE],
+                       int64_t age_s)
+{
+    bool dropped = false;
+    int64_t before_ms = pen_clock_wall_ms() - age_s * 1000;
+    assert_int_equal(pen_blob_drop(store, sha256, before_ms, &dropped, NULL), 0);
+    return dropped;
+}
+
+static int note_found(void *context, const struct pen_blob_found *found, struct pen_error *err)
+{
+    (void)err;
+    *(struct pen_blob_found *)context = *found;
+    return 0;
+}
+
+static void test_old_blobs_are_dropped(void **state)
+{
+    (void)state;
+    PEN_CLEANUP(pen_blob_store_close) struct pen_blob_store *writer = NULL;
+    PEN_CLEANUP(pen_blob_store_close) struct pen_blob_store *collector = NULL;
+    assert_int_equal(pen_blob_store_open(root, &writer, NULL), 0);
+    assert_int_equal(pen_blob_store_open_readonly(root, &collector, NULL), 0);
+    uint8_t name[PEN_SHA256_SIZE];
+    assert_int_equal(pen_blob_put(writer, "seldom", 6, name, NULL), 0);
+    assert_true(pen_blob_renew(writer, name)); /* it waits for the sync */
+    assert_false(drop_older(collector, name, 0));
+    assert_int_equal(pen_blob_store_sync(writer, NULL), 0);
+
+    struct pen_blob_found found = {.stored_size = 0};
+    assert_int_equal(pen_blob_list(collector, name[0], note_found, &found, NULL), 0);
+    assert_memory_equal(found.sha256, name, sizeof name);
+    assert_true(found.stored_size > 0);
+    assert_false(drop_older(collector, name, 3600)); /* too young */
+    set_age(name, 7200);
+    assert_true(pen_blob_renew(writer, name));
+    assert_false(drop_older(collector, name, 3600)); /* somebody is about to use it */
+    set_age(name, 7200);
+    assert_int_equal(pen_blob_put(writer, "seldom", 6, name, NULL), 0);
+    assert_false(drop_older(collector, name, 3600)); /* put again */
+    set_age(name, 7200);
+    assert_true(pen_blob_has(writer, name)); /* to look at it is not to use it */
+    assert_true(drop_older(collector, name, 3600));
+    assert_false(pen_blob_has(writer, name));
+    assert_false(pen_blob_renew(writer, name));
+    assert_false(drop_older(collector, name, 3600)); /* gone: fine */
+    assert_int_equal(pen_blob_put(writer, "seldom", 6, name, NULL), 0);
+    assert_int_equal(pen_blob_store_sync(writer, NULL), 0);
+    assert_true(pen_blob_has(collector, name));
+}
+
+static void test_renewing_an_artifact_finds_what_lacks(void **state)
+{
+    (void)state;
+    PEN_CLEANUP(pen_blob_store_close) struct pen_blob_store *store = NULL;
+    assert_int_equal(pen_blob_store_open(root, &store, NULL), 0);
+    PEN_CLEANUP(pen_packer_destroy) struct pen_packer *packer = NULL;
+    assert_int_equal(pen_packer_create(store, &packer, NULL), 0);
+    static uint8_t bytes[4 * PEN_CHUNK_MAX];
+    fill(bytes, sizeof bytes, 7);
+    assert_int_equal(pen_packer_add_bytes(packer, "big", false, bytes, sizeof bytes, NULL), 0);
+    Pen__ArtifactRef ref = PEN__ARTIFACT_REF__INIT;
+    assert_int_equal(pen_packer_finish(packer, &ref, NULL), 0);
+
+    uint8_t lacking[PEN_SHA256_SIZE];
+    PEN_CLEANUP(pen_message_destroy) Pen__Manifest *manifest = NULL;
+    assert_int_equal(pen_manifest_renew(store, ref.manifest_sha256.data, &manifest, lacking, NULL),
+                     0);
+    assert_true(manifest->n_chunks > 2);
+    const uint8_t *chunk = manifest->chunks[1]->sha256.data;
+    set_age(chunk, 7200);
+    assert_int_equal(pen_manifest_renew(store, ref.manifest_sha256.data, NULL, lacking, NULL), 0);
+    assert_false(drop_older(store, chunk, 3600));
+    set_age(chunk, 7200);
+    assert_true(drop_older(store, chunk, 3600));
+    assert_int_equal(pen_manifest_renew(store, ref.manifest_sha256.data, NULL, lacking, NULL),
+                     PEN_ENOTFOUND);
+    assert_memory_equal(lacking, chunk, PEN_SHA256_SIZE);
+    free(ref.manifest_sha256.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +369,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_corruption, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_compressed_from_outside, set_up, tear_down),
         cmocka_unit_test(test_cuts),
+        cmocka_unit_test_setup_teardown(test_old_blobs_are_dropped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_renewing_an_artifact_finds_what_lacks, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
