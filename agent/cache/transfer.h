@@ -14,13 +14,14 @@
 
 #include "agent/cache/worker.h"
 #include "common/base/error.h"
+#include "common/base/limits.h"
 #include "agent.pb-c.h"
 #include "capsule.pb-c.h"
 
 enum {
-    PEN_TRANSFER_GETS_MAX = 8,       /* blobs asked for at a time */
-    PEN_TRANSFER_CREDIT_DEFAULT = 8, /* blobs sent and not acknowledged */
-    PEN_TRANSFER_QUERY_MAX = 2000,   /* digests in one question */
+    PEN_TRANSFER_GETS_MAX = 8,                           /* blobs asked for at a time */
+    PEN_TRANSFER_CREDIT_DEFAULT = PEN_LIMIT_BLOB_CREDIT, /* blobs sent and not acknowledged */
+    PEN_TRANSFER_QUERY_MAX = 2000,                       /* digests in one question */
     PEN_TRANSFER_PIECE_BYTES = 256 * 1024,
     PEN_TRANSFER_FAILURES_MAX = 20, /* of one download before its attempt fails */
     PEN_TRANSFER_RETRY_FIRST_MS = 200,

@@ -4,6 +4,11 @@
  * never delays a heartbeat. Nothing is queued while a plane is down: pen_link_send() says so, and
  * what is to be sent again follows from the session's state.
  *
+ * Whether the controller answers is the session's question, by its own heartbeats; whether its host
+ * is there is the kernel's, by TCP. ZMTP's heartbeats are off: they end the connection of a
+ * controller that only stands still, and its libzmq dies of what is left of it
+ * (controller/dispatch/plane.h).
+ *
  *     pen_link_wait(link, fds, count, timeout_ms, ready);
  *     while (pen_link_next(link, &event))
  *         ...

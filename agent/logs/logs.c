@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/limits.h"
 #include "common/base/map.h"
 #include "common/base/str.h"
 #include "common/io/clock.h"
@@ -38,6 +39,9 @@ struct pen_logs {
     void *context;
     struct pen_map logs; /* fence to log */
     uint64_t credit;
+    uint64_t in_flight; /* of all logs: sent - acked */
+    uint64_t turn;      /* the fence that goes first when there is room again */
+    bool starved;       /* a log waits for room on the link */
     int64_t deadline_ms;
     uint8_t bytes[PEN_LOG_PIECE_BYTES];
 };
@@ -62,6 +66,7 @@ int pen_logs_open(const char *folder, pen_logs_send_f send, void *context,
 static void log_remove(struct pen_logs *self, struct log *log)
 {
     (void)pen_map_remove(&self->logs, pen_key_number(log->fence));
+    self->in_flight -= log->sent - log->acked;
     pen_fd_close(&log->fd);
     free(log);
 }
@@ -104,17 +109,43 @@ static void wake_at(struct pen_logs *self, int64_t at_ms)
         self->deadline_ms = at_ms;
 }
 
+/* The only writer of acked and sent. */
+static void mark(struct pen_logs *self, struct log *log, uint64_t acked, uint64_t sent)
+{
+    self->in_flight -= log->sent - log->acked;
+    log->acked = acked;
+    log->sent = sent;
+    self->in_flight += log->sent - log->acked;
+}
+
+static uint64_t left(uint64_t limit, uint64_t used)
+{
+    return limit > used ? limit - used : 0;
+}
+
+/* How much this log may send now. One that waits for the others is the first to be asked again. */
+static uint64_t room_of(struct pen_logs *self, const struct log *log)
+{
+    uint64_t own = left(log->credit, log->sent - log->acked);
+    uint64_t link = left(PEN_LIMIT_LOG_LINK_BYTES, self->in_flight);
+    if (own > 0 && link == 0 && !self->starved) {
+        self->starved = true;
+        self->turn = log->fence;
+    }
+    return own < link ? own : link;
+}
+
 static void pump(struct pen_logs *self, struct log *log)
 {
     while (log->sent < log->captured && log->paused_until_ms == 0) {
         uint64_t in_flight = log->sent - log->acked;
-        uint64_t room = log->credit > in_flight ? log->credit - in_flight : 0;
         uint64_t wanted = log->captured - log->sent;
         size_t size = wanted < sizeof self->bytes ? (size_t)wanted : sizeof self->bytes;
-        if (size > room)
-            size = (size_t)room;
         if (log->probing && in_flight > 0)
             return;
+        uint64_t room = room_of(self, log);
+        if (size > room)
+            size = (size_t)room;
         if (size == 0 || !open_log(self, log))
             return;
         ssize_t got = pread(log->fd, self->bytes, size, (off_t)log->sent);
@@ -125,10 +156,36 @@ static void pump(struct pen_logs *self, struct log *log)
             wake_at(self, pen_clock_monotonic_ms() + SEND_RETRY_MS);
             return;
         }
-        log->sent += (uint64_t)got;
+        mark(self, log, log->acked, log->sent + (uint64_t)got);
         log->acked_by_ms = pen_clock_monotonic_ms() + ACK_TIMEOUT_MS;
         wake_at(self, log->acked_by_ms);
     }
+}
+
+/* There may be room on the link again: for those that wait, in turns. */
+static void pump_starved(struct pen_logs *self)
+{
+    self->starved = false;
+    uint64_t first = self->turn;
+    struct pen_map_node *node = pen_map_from(&self->logs, pen_key_number(first));
+    for (; node != NULL && !self->starved; node = pen_map_next(node))
+        pump(self, pen_map_value(node));
+    node = pen_map_first(&self->logs);
+    for (; node != NULL && !self->starved; node = pen_map_next(node)) {
+        struct log *log = pen_map_value(node);
+        if (log->fence >= first)
+            return;
+        pump(self, log);
+    }
+}
+
+/* This log may have more to send, or has left room to others, who are first then. */
+static void pump_in_turn(struct pen_logs *self, struct log *log)
+{
+    if (self->starved)
+        pump_starved(self);
+    else
+        pump(self, log);
 }
 
 int pen_logs_captured(struct pen_logs *self, uint64_t fence, uint64_t size, bool complete,
@@ -172,17 +229,17 @@ void pen_logs_acked(struct pen_logs *self, uint64_t fence, uint64_t offset, uint
     log->pause_ms = 0;
     if (credit_bytes > 0)
         log->credit = credit_bytes;
-    if (offset > log->acked) {
-        log->acked = offset;
+    uint64_t acked = log->acked;
+    if (offset > acked) {
+        acked = offset;
         log->acked_by_ms = pen_clock_monotonic_ms() + ACK_TIMEOUT_MS;
     }
     /* The controller drops a message that begins below what it has, with all that is in it. */
-    if (log->sent < log->acked || log->probing)
-        log->sent = log->acked;
+    mark(self, log, acked, log->sent < acked || log->probing ? acked : log->sent);
     log->probing = false;
     if (log->complete && log->acked == log->captured)
         pen_fd_close(&log->fd);
-    pump(self, log);
+    pump_in_turn(self, log);
 }
 
 void pen_logs_resend(struct pen_logs *self, uint64_t fence, uint64_t offset)
@@ -192,10 +249,9 @@ void pen_logs_resend(struct pen_logs *self, uint64_t fence, uint64_t offset)
         return;
     log->pause_ms = 0;
     log->probing = false;
-    log->sent = offset;
-    if (log->acked > offset) /* the controller was restored to an earlier time */
-        log->acked = offset;
-    pump(self, log);
+    /* Below acked: the controller was restored to an earlier time. */
+    mark(self, log, log->acked > offset ? offset : log->acked, offset);
+    pump_in_turn(self, log);
 }
 
 void pen_logs_refused(struct pen_logs *self, uint64_t fence)
@@ -206,20 +262,25 @@ void pen_logs_refused(struct pen_logs *self, uint64_t fence)
     log->pause_ms = log->pause_ms == 0 ? PEN_LOG_REFUSED_FIRST_MS : 2 * log->pause_ms;
     if (log->pause_ms > PEN_LOG_REFUSED_LAST_MS)
         log->pause_ms = PEN_LOG_REFUSED_LAST_MS;
-    log->sent = log->acked;
+    mark(self, log, log->acked, log->acked);
     log->paused_until_ms = pen_clock_monotonic_ms() + log->pause_ms;
     wake_at(self, log->paused_until_ms);
+    if (self->starved)
+        pump_starved(self);
 }
 
 void pen_logs_connected(struct pen_logs *self, uint64_t credit_bytes)
 {
     if (credit_bytes > 0)
         self->credit = credit_bytes;
-    for (struct pen_map_node *node = pen_map_first(&self->logs); node != NULL;
-         node = pen_map_next(node)) {
+    struct pen_map_node *node = pen_map_first(&self->logs);
+    for (; node != NULL; node = pen_map_next(node)) { /* nothing is under way any more */
+        struct log *log = pen_map_value(node);
+        mark(self, log, log->acked, log->acked);
+    }
+    for (node = pen_map_first(&self->logs); node != NULL; node = pen_map_next(node)) {
         struct log *log = pen_map_value(node);
         log->credit = self->credit;
-        log->sent = log->acked;
         log->probing = true;
         log->paused_until_ms = log->pause_ms = 0;
         pump(self, log);
@@ -241,7 +302,7 @@ void pen_logs_on_time(struct pen_logs *self)
         }
         log->paused_until_ms = 0;
         if (log->sent > log->acked && log->acked_by_ms <= now)
-            log->sent = log->acked; /* lost on the way, or its answer was */
+            mark(self, log, log->acked, log->acked); /* lost on the way, or its answer was */
         pump(self, log);
         if (log->sent > log->acked)
             wake_at(self, log->acked_by_ms);
@@ -265,6 +326,8 @@ void pen_logs_release(struct pen_logs *self, uint64_t fence)
     if (log == NULL)
         return;
     log_remove(self, log);
+    if (self->starved)
+        pump_starved(self);
     PEN_CLEANUP(pen_free) char *path = pen_logs_path(self, fence);
     if (path != NULL)
         (void)unlink(path);

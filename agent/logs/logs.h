@@ -5,6 +5,9 @@
  *
  *     acknowledged <= sent <= captured,  sent - acknowledged <= credit
  *
+ * All logs together have at most PEN_LIMIT_LOG_LINK_BYTES under way; those that wait for room get
+ * it in turns.
+ *
  * Nothing of them is stored: the controller's answer to what is sent after a (re)connection tells
  * where it really is.
  */

@@ -42,19 +42,14 @@ enum {
     /* A piece of log or of a blob is 256 KiB; a question for 2,000 blobs 70 KiB. */
     PEN_LIMIT_DATA_MESSAGE_BYTES = 1024 * 1024,
 
-    /* Messages of one peer that wait in libzmq to be read: what one turn of the thread leaves over.
-     */
-    PEN_LIMIT_CONTROL_RECEIVE_QUEUE = 16,
-    PEN_LIMIT_DATA_RECEIVE_QUEUE = 16,
-
     /* Messages to one peer that wait to be sent. On the control plane what is not sent is sent
      * again by reconciliation; on the data plane it waits in the thread. */
     PEN_LIMIT_CONTROL_SEND_QUEUE = 256,
     PEN_LIMIT_DATA_SEND_QUEUE = 16,
 
-    /* Bytes of one connection that the kernel has received and libzmq has not delivered: full
-     * receive queues, both buffers, and the message that is coming in. More is a message without
-     * end. */
+    /* Bytes of one connection that the kernel has received and the thread has not read: all that an
+     * agent may have under way, and the message that is coming in. More is a flood, or a message
+     * without end. */
     PEN_LIMIT_CONTROL_UNDELIVERED_BYTES = 8 * 1024 * 1024,
     PEN_LIMIT_DATA_UNDELIVERED_BYTES = 32 * 1024 * 1024,
 
@@ -67,6 +62,12 @@ enum {
     /* Unacknowledged bytes of log for each attempt: 4 pieces under way keep a link of 100 ms busy
      * at 10 MB/s. */
     PEN_LIMIT_LOG_CREDIT_BYTES = 1024 * 1024,
+
+    /* The same for all attempts of one agent together. */
+    PEN_LIMIT_LOG_LINK_BYTES = 8 * 1024 * 1024,
+
+    /* Blobs of one agent on their way to the controller. */
+    PEN_LIMIT_BLOB_CREDIT = 8,
 
     /* Bytes of a piece of log or of a blob. */
     PEN_LIMIT_PIECE_BYTES = 256 * 1024,
@@ -276,10 +277,8 @@ enum {
 #define PEN_LIMIT_POLLING_IDLE_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define PEN_LIMIT_STARTED_NOTE_MS (INT64_C(24) * 3600 * 1000)
 
-_Static_assert(PEN_LIMIT_CONTROL_RECEIVE_QUEUE *PEN_LIMIT_CONTROL_MESSAGE_BYTES + 3 * 1024 * 1024 <=
-                   PEN_LIMIT_CONTROL_UNDELIVERED_BYTES,
-               "a peer that keeps the rules must not be cut");
-_Static_assert(PEN_LIMIT_DATA_RECEIVE_QUEUE *PEN_LIMIT_DATA_MESSAGE_BYTES + 3 * 1024 * 1024 <=
+_Static_assert(PEN_LIMIT_LOG_LINK_BYTES + PEN_LIMIT_BLOB_CREDIT * PEN_LIMIT_PIECE_BYTES +
+                       3 * PEN_LIMIT_DATA_MESSAGE_BYTES <=
                    PEN_LIMIT_DATA_UNDELIVERED_BYTES,
                "a peer that keeps the rules must not be cut");
 _Static_assert(PEN_LIMIT_LOG_PAGE_BYTES / 3 * 4 + 65536 <= PEN_LIMIT_HTTP_ANSWER_BYTES,

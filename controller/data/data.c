@@ -283,7 +283,6 @@ static int open_plane(struct pen_data *self, const struct pen_data_options *opti
         .keys = self->keys,
         .tokens = false,
         .message_bytes_max = PEN_LIMIT_DATA_MESSAGE_BYTES,
-        .receive_queue_max = PEN_LIMIT_DATA_RECEIVE_QUEUE,
         .send_queue_max = PEN_LIMIT_DATA_SEND_QUEUE,
         .undelivered_bytes_max = PEN_LIMIT_DATA_UNDELIVERED_BYTES,
         .links_per_identity_max = PEN_LIMIT_LINKS_PER_IDENTITY,

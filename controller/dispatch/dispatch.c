@@ -293,7 +293,6 @@ static int open_sockets(struct pen_dispatch *self, const struct pen_dispatch_opt
         .keys = self->keys,
         .tokens = true,
         .message_bytes_max = PEN_LIMIT_CONTROL_MESSAGE_BYTES,
-        .receive_queue_max = PEN_LIMIT_CONTROL_RECEIVE_QUEUE,
         .send_queue_max = PEN_LIMIT_CONTROL_SEND_QUEUE,
         .undelivered_bytes_max = PEN_LIMIT_CONTROL_UNDELIVERED_BYTES,
         .links_per_identity_max = PEN_LIMIT_LINKS_PER_IDENTITY,

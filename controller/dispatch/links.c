@@ -12,7 +12,6 @@ enum {
     DESCRIPTORS_MAX = 1 << 20,
     FRAME_OVERHEAD = 128, /* a frame's ZMTP and CURVE wrapping, rounded up */
     DEAD_KEPT_MS = 5000,  /* stragglers of a closed connection come within this */
-    BUSY_BYTES = 65536,   /* between two sweeps; an idle agent's heartbeats are some hundreds */
 };
 
 struct pen_connection {
@@ -268,6 +267,7 @@ void pen_links_disconnected(struct pen_links *self, int fd, int64_t now_ms)
 
 void pen_links_delivered(struct pen_links *self, int fd, size_t size)
 {
+    self->unswept_bytes += size + FRAME_OVERHEAD;
     if (fd >= 0 && (size_t)fd < self->connections_size && self->connections[fd].open)
         self->connections[fd].delivered_bytes += size + FRAME_OVERHEAD;
 }
@@ -382,6 +382,7 @@ static size_t sweep_connections(struct pen_links *self, uint64_t undelivered_max
 {
     size_t cut = 0;
     *ret_busy = false;
+    self->unswept_bytes = 0;
     for (size_t fd = 0; fd < self->connections_size && self->open_count > 0; fd++) {
         struct pen_connection *slot = &self->connections[fd];
         if (!slot->open)
@@ -390,7 +391,7 @@ static size_t sweep_connections(struct pen_links *self, uint64_t undelivered_max
         socklen_t size = sizeof info;
         if (getsockopt((int)fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
             continue;
-        *ret_busy |= info.tcpi_bytes_received > slot->received_bytes + BUSY_BYTES;
+        *ret_busy |= info.tcpi_bytes_received > slot->received_bytes + PEN_LINKS_BUSY_BYTES;
         slot->received_bytes = info.tcpi_bytes_received;
         if (slot->received_bytes <= slot->delivered_bytes + undelivered_max)
             continue;

@@ -24,6 +24,9 @@
 #include "common/base/map.h"
 #include "controller/dispatch/keyring.h"
 
+/* So much between two sweeps is more than heartbeats: some hundreds an agent. */
+enum { PEN_LINKS_BUSY_BYTES = 65536 };
+
 enum pen_link_state { PEN_LINK_LIVE = 1, PEN_LINK_CLOSING, PEN_LINK_CUT, PEN_LINK_DEAD };
 
 struct pen_link {
@@ -55,6 +58,7 @@ struct pen_links {
     size_t untold_count;  /* links that ended and were not yet handed out by next_gone */
     int64_t cut_due_ms;   /* of the first condemned link, 0: there is none */
     uint64_t last_number;
+    uint64_t unswept_bytes; /* delivered since the last sweep */
 };
 
 void pen_links_release(struct pen_links *self);
@@ -96,9 +100,9 @@ struct pen_link *pen_links_next_gone(struct pen_links *self);
 void pen_links_told(struct pen_links *self, struct pen_link *link);
 
 /* Forget links that died some seconds ago. Cut connections whose kernel has received more than
- * undelivered_max bytes beyond those delivered: an endless multi-part message fills libzmq's
- * memory and is never delivered. Returns how many were cut; ret_busy says whether much has come
- * since the last sweep, so that the next one should be soon. */
+ * undelivered_max bytes beyond those delivered: a flood, or an endless multi-part message, which
+ * is never delivered, would fill libzmq's memory. Returns how many were cut; ret_busy says whether
+ * much has come since the last sweep, so that the next one should be soon. */
 size_t pen_links_sweep(struct pen_links *self, uint64_t undelivered_max, int64_t now_ms,
                        bool *ret_busy);
 

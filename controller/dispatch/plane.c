@@ -38,7 +38,8 @@ struct pen_plane {
     size_t links_per_identity_max;
     struct pen_links links;
     zmq_msg_t body; /* of the message handed out last */
-    int64_t next_sweep_ms;
+    int64_t last_sweep_ms;
+    bool busy; /* much had come at the last sweep */
 };
 
 static int fail_zmq(const struct pen_plane *self, struct pen_error *err, const char *what)
@@ -66,7 +67,7 @@ static int set_options(struct pen_plane *self, const struct pen_plane_options *o
         {ZMQ_ROUTER_MANDATORY, 1}, /* a message to nobody is an error, not silence */
         {ZMQ_ROUTER_HANDOVER, 0},  /* or any peer could take another's routing id */
         {ZMQ_LINGER, 0},
-        {ZMQ_RCVHWM, options->receive_queue_max},
+        {ZMQ_RCVHWM, 0}, /* a connection must never stand still: plane.h says why */
         {ZMQ_SNDHWM, options->send_queue_max},
         {ZMQ_RCVBUF, RECEIVE_BUFFER_BYTES},
         {ZMQ_BACKLOG, BACKLOG},
@@ -164,11 +165,18 @@ void pen_plane_sockets(struct pen_plane *self, struct pen_socket *ret_sockets[PE
     ret_sockets[1] = &self->messages;
 }
 
+/* When to sweep next: soon while somebody sends much. */
+static int64_t sweep_due_ms(const struct pen_plane *self)
+{
+    bool busy = self->busy || self->links.unswept_bytes > PEN_LINKS_BUSY_BYTES;
+    return self->last_sweep_ms + (busy ? BUSY_SWEEP_MS : SWEEP_MS);
+}
+
 long pen_plane_timeout_ms(const struct pen_plane *self)
 {
     if (self->links.open_count == 0 && self->links.by_routing.count == 0)
         return -1;
-    int64_t due_ms = self->next_sweep_ms;
+    int64_t due_ms = sweep_due_ms(self);
     if (self->links.cut_due_ms != 0 && self->links.cut_due_ms < due_ms)
         due_ms = self->links.cut_due_ms;
     int64_t left_ms = due_ms - pen_clock_monotonic_ms();
@@ -227,14 +235,13 @@ int pen_plane_watch(struct pen_plane *self, struct pen_error *err)
         }
     }
     pen_links_cut_condemned(&self->links, now_ms);
-    if (now_ms < self->next_sweep_ms)
+    if (now_ms < sweep_due_ms(self))
         return 0;
-    bool busy = false;
-    size_t cut = pen_links_sweep(&self->links, self->undelivered_bytes_max, now_ms, &busy);
+    size_t cut = pen_links_sweep(&self->links, self->undelivered_bytes_max, now_ms, &self->busy);
     if (cut > 0)
         pen_log(PEN_LOG_WARNING, "connections cut", "plane=%s count=%zu reason=\"%s\"", self->name,
-                cut, "more bytes received than one message may have");
-    self->next_sweep_ms = now_ms + (busy ? BUSY_SWEEP_MS : SWEEP_MS);
+                cut, "more bytes are under way than a peer may send");
+    self->last_sweep_ms = now_ms;
     return 0;
 }
 

@@ -13,6 +13,12 @@
  * is the CURVE key of its connection, which has to be on the key ring at that very moment. A peer
  * that breaks one of these rules, or that has chosen a routing id of its own, is cut. Cuts are
  * logged.
+ *
+ * What a peer sends is always taken, and counted in bytes (undelivered_bytes_max); there is no
+ * limit in messages. libzmq 4.3 stops to read a connection whose queue is full, and when such a
+ * connection is lost and its queue is then read, a heartbeat in what is left ends the process
+ * (zeromq/libzmq#4364). So the queue is never full; a peer that keeps to its credits has little
+ * under way, and one that does not is cut.
  */
 #ifndef PEN_CONTROLLER_DISPATCH_PLANE_H
 #define PEN_CONTROLLER_DISPATCH_PLANE_H
@@ -40,8 +46,7 @@ struct pen_plane_options {
     struct pen_keyring *keys;                 /* borrowed; who may speak */
     bool tokens;                              /* whether tokens may speak, too */
     size_t message_bytes_max;
-    int receive_queue_max; /* messages of one peer that wait to be read */
-    int send_queue_max;    /* messages to one peer that wait to be sent */
+    int send_queue_max; /* messages to one peer that wait to be sent */
     uint64_t undelivered_bytes_max;
     size_t links_per_identity_max;
 };

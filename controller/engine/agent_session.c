@@ -188,7 +188,7 @@ static void send_welcome(struct pen_engine *engine, struct agent *self)
     SET(body, heartbeat_ms, (uint32_t)engine->options.heartbeat_ms);
     SET(body, lease_ms, (uint32_t)engine->options.lost_ms);
     SET(body, log_credit_bytes, PEN_LIMIT_LOG_CREDIT_BYTES);
-    SET(body, blob_credit, 8);
+    SET(body, blob_credit, PEN_LIMIT_BLOB_CREDIT);
     SET(body, gc_below, agent_gc_below(engine, self));
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
          node = pen_map_next(node)) {

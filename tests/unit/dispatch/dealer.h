@@ -30,11 +30,13 @@ struct dealer {
     void *monitor;
 };
 
-static inline void dealer_open(struct dealer *self, const char *endpoint,
-                               const uint8_t *server_public_key, const struct pen_curve_pair *keys,
-                               const char *routing_id)
+/* heartbeat_ms: of ZMTP's own heartbeats, 0: none. */
+static inline void dealer_open_with(struct dealer *self, const char *endpoint,
+                                    const uint8_t *server_public_key,
+                                    const struct pen_curve_pair *keys, const char *routing_id,
+                                    int heartbeat_ms)
 {
-    const int zero = 0;
+    const int zero = 0, patience_ms = PATIENCE_MS;
     const int receive_buffer_bytes = 65536; /* so that not reading is soon felt */
     self->context = zmq_ctx_new();
     self->socket = zmq_socket(self->context, ZMQ_DEALER);
@@ -50,6 +52,10 @@ static inline void dealer_open(struct dealer *self, const char *endpoint,
         zmq_setsockopt(self->socket, ZMQ_CURVE_PUBLICKEY, keys->public_key, PEN_CURVE_KEY_SIZE), 0);
     assert_return_code(
         zmq_setsockopt(self->socket, ZMQ_CURVE_SECRETKEY, keys->secret_key, PEN_CURVE_KEY_SIZE), 0);
+    assert_return_code(
+        zmq_setsockopt(self->socket, ZMQ_HEARTBEAT_IVL, &heartbeat_ms, sizeof heartbeat_ms), 0);
+    assert_return_code(
+        zmq_setsockopt(self->socket, ZMQ_HEARTBEAT_TIMEOUT, &patience_ms, sizeof patience_ms), 0);
     if (routing_id != NULL)
         assert_return_code(
             zmq_setsockopt(self->socket, ZMQ_ROUTING_ID, routing_id, strlen(routing_id)), 0);
@@ -60,6 +66,13 @@ static inline void dealer_open(struct dealer *self, const char *endpoint,
                        0);
     assert_return_code(zmq_connect(self->monitor, "inproc://monitor"), 0);
     assert_return_code(zmq_connect(self->socket, endpoint), 0);
+}
+
+static inline void dealer_open(struct dealer *self, const char *endpoint,
+                               const uint8_t *server_public_key, const struct pen_curve_pair *keys,
+                               const char *routing_id)
+{
+    dealer_open_with(self, endpoint, server_public_key, keys, routing_id, 0);
 }
 
 static inline void dealer_close(struct dealer *self)
