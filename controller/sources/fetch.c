@@ -1,82 +1,25 @@
 #include "controller/sources/fetch.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/io/file.h"
-#include "common/io/proc.h"
 #include "common/io/random.h"
 #include "common/keys/digest.h"
 
 enum {
-    WORDS_SIZE_MAX = 16 * 1024,
     REASON_SIZE_MAX = 300,
-    ENVIRONMENT_MAX = 64,
+    LINE_SIZE_MAX = 4096,             /* of a line about a ref: names have at most 1,024 bytes */
+    TOLD_SIZE_MAX = 64 * 1024 * 1024, /* a million refs; what has more is no source */
 };
 
 #define LOW_SPEED_LIMIT "1000" /* bytes a second, */
 #define LOW_SPEED_TIME  "60"   /* for so many seconds: then git gives up by itself */
-
-/* A growing environment whose strings it owns. */
-struct environment {
-    char *entries[ENVIRONMENT_MAX];
-    size_t count;
-    unsigned configuration; /* GIT_CONFIG_COUNT */
-    bool failed;
-};
-
-static void environment_release(struct environment *self)
-{
-    for (size_t i = 0; i < self->count; i++) {
-        explicit_bzero(self->entries[i], strlen(self->entries[i]));
-        free(self->entries[i]);
-    }
-    self->count = 0;
-}
-
-static void set(struct environment *self, const char *name, const char *value)
-{
-    char *entry =
-        self->count + 1 < ENVIRONMENT_MAX ? pen_strdup_printf("%s=%s", name, value) : NULL;
-    self->failed = self->failed || !entry;
-    if (entry)
-        self->entries[self->count++] = entry;
-}
-
-/* Configuration that outranks every file. */
-static void configure(struct environment *self, const char *key, const char *value)
-{
-    char name[32];
-    (void)snprintf(name, sizeof name, "GIT_CONFIG_KEY_%u", self->configuration);
-    set(self, name, key);
-    (void)snprintf(name, sizeof name, "GIT_CONFIG_VALUE_%u", self->configuration);
-    set(self, name, value);
-    self->configuration++;
-}
-
-/* What the machine's administrator may have set for all programs. */
-static void inherit(struct environment *self)
-{
-    static const char *const names[] = {
-        "PATH",     "https_proxy",   "http_proxy",   "HTTPS_PROXY",    "HTTP_PROXY", "no_proxy",
-        "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "TZ"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = getenv(names[i]);
-        if (value)
-            set(self, names[i], value);
-    }
-    if (!getenv("PATH"))
-        set(self, "PATH", "/usr/local/bin:/usr/bin:/bin");
-}
 
 static const char *protocol_of(enum pen_git_scheme scheme)
 {
@@ -95,34 +38,23 @@ static const char *protocol_of(enum pen_git_scheme scheme)
     return "none";
 }
 
-static void fill_common(struct environment *self, const struct pen_fetch_order *order)
+static void fill_common(struct pen_git_environment *self, const struct pen_fetch_order *order)
 {
-    inherit(self);
-    char *home = pen_strdup_printf("%s/.home", order->mirrors);
-    set(self, "HOME", home ? home : "/nonexistent");
-    free(home);
-    set(self, "LC_ALL", "C");
-    set(self, "GIT_CONFIG_NOSYSTEM", "1");
-    set(self, "GIT_CONFIG_GLOBAL", "/dev/null");
-    set(self, "GIT_TERMINAL_PROMPT", "0");
-    set(self, "GIT_ALLOW_PROTOCOL", protocol_of(order->url->scheme));
-    set(self, "GIT_PROTOCOL_FROM_USER", "0");
-    configure(self, "protocol.version", "2");
-    configure(self, "http.followRedirects", "false");
-    configure(self, "http.lowSpeedLimit", LOW_SPEED_LIMIT);
-    configure(self, "http.lowSpeedTime", LOW_SPEED_TIME);
-    configure(self, "credential.helper", "");
-    configure(self, "core.hooksPath", "/dev/null");
-    configure(self, "core.fsmonitor", "false");
-    configure(self, "core.askPass", "");
-    configure(self, "gc.auto", "0");
-    configure(self, "maintenance.auto", "false");
-    configure(self, "fetch.unpackLimit", "1"); /* one pack a fetch, not thousands of files */
-    configure(self, "fetch.recurseSubmodules", "false");
+    pen_git_environment_fill(self, order->mirrors);
+    pen_git_environment_set(self, "GIT_ALLOW_PROTOCOL", protocol_of(order->url->scheme));
+    pen_git_environment_configure(self, "protocol.version", "2");
+    pen_git_environment_configure(self, "http.followRedirects", "false");
+    pen_git_environment_configure(self, "http.lowSpeedLimit", LOW_SPEED_LIMIT);
+    pen_git_environment_configure(self, "http.lowSpeedTime", LOW_SPEED_TIME);
+    pen_git_environment_configure(self, "advice.fetchShowForcedUpdates", "false");
+    pen_git_environment_configure(self, "fetch.output", "full");
+    /* one pack a fetch, not thousands of files: upkeep.c merges them */
+    pen_git_environment_configure(self, "fetch.unpackLimit", "1");
+    pen_git_environment_configure(self, "fetch.recurseSubmodules", "false");
 }
 
 /* The header goes to this URL and what is below it, only. */
-static int fill_http(struct environment *self, const struct pen_fetch_order *order,
+static int fill_http(struct pen_git_environment *self, const struct pen_fetch_order *order,
                      struct pen_error *err)
 {
     if (!order->secret)
@@ -138,7 +70,7 @@ static int fill_http(struct environment *self, const struct pen_fetch_order *ord
     pen_buf_puts(&header, "Authorization: Basic ");
     pen_base64_encode(pair.data, pair.size, &header);
     pen_buf_printf(&key, "http.%s.extraHeader", order->url->text);
-    configure(self, pen_buf_text(&key), pen_buf_text(&header));
+    pen_git_environment_configure(self, pen_buf_text(&key), pen_buf_text(&header));
     self->failed = self->failed || pair.failed || header.failed || key.failed;
     explicit_bzero(pair.data, pair.size);
     explicit_bzero(header.data, header.size);
@@ -172,7 +104,7 @@ static int keep_key(const struct pen_fetch_order *order, struct pen_fetch *fetch
     return rc;
 }
 
-static int fill_ssh(struct environment *self, const struct pen_fetch_order *order,
+static int fill_ssh(struct pen_git_environment *self, const struct pen_fetch_order *order,
                     struct pen_fetch *fetch, struct pen_error *err)
 {
     const char *user = order->username;
@@ -200,13 +132,13 @@ static int fill_ssh(struct environment *self, const struct pen_fetch_order *orde
         pen_buf_printf(&command, " -i .keys/%s", key);
     if (user && !order->url->has_user)
         pen_buf_printf(&command, " -l %s", user);
-    set(self, "GIT_SSH_COMMAND", pen_buf_text(&command));
-    set(self, "GIT_SSH_VARIANT", "ssh");
+    pen_git_environment_set(self, "GIT_SSH_COMMAND", pen_buf_text(&command));
+    pen_git_environment_set(self, "GIT_SSH_VARIANT", "ssh");
     self->failed = self->failed || command.failed;
     return 0;
 }
 
-static int fill(struct environment *self, const struct pen_fetch_order *order,
+static int fill(struct pen_git_environment *self, const struct pen_fetch_order *order,
                 struct pen_fetch *fetch, struct pen_error *err)
 {
     fill_common(self, order);
@@ -226,63 +158,49 @@ static int fill(struct environment *self, const struct pen_fetch_order *order,
     case PEN_GIT_LOCAL:
         break;
     }
-    char count[16];
-    (void)snprintf(count, sizeof count, "%u", self->configuration);
-    set(self, "GIT_CONFIG_COUNT", count);
-    if (rc == 0 && self->failed)
-        rc = pen_fail(err, PEN_ENOMEM, "no memory for the environment of git");
     return rc;
 }
 
-static int spawn(const struct pen_fetch_order *order, const struct environment *environment,
+static int spawn(const struct pen_fetch_order *order, struct pen_git_environment *environment,
                  struct pen_fetch *fetch, struct pen_error *err)
 {
+    static const char *const options[] = {
+        "fetch",
+        "--no-progress",
+        "--verbose", /* every ref is reported, also one that has not changed */
+        "--prune",
+        "--force",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+        "--no-write-fetch-head",
+        "--no-show-forced-updates",
+        "--update-shallow",
+    };
+    enum { OPTIONS = sizeof options / sizeof options[0], OTHERS = 8 };
     PEN_CLEANUP(pen_free) char *git_dir = pen_strdup_printf("--git-dir=%s", order->name);
     if (!git_dir)
         return pen_fail(err, PEN_ENOMEM, "no memory to start git");
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return pen_fail_errno(err, "no pipe for git");
-    fetch->words_fd = fds[0];
-    PEN_CLEANUP(pen_fd_close) int write_fd = fds[1];
-    if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
-        return pen_fail_errno(err, "no pipe for git");
-    const char *argv[PEN_FETCH_REFSPECS_MAX + 16] = {"git",
-                                                     git_dir,
-                                                     "fetch",
-                                                     "--quiet",
-                                                     "--prune",
-                                                     "--force",
-                                                     "--no-recurse-submodules",
-                                                     "--no-auto-maintenance",
-                                                     "--no-write-fetch-head",
-                                                     "--no-show-forced-updates",
-                                                     "--end-of-options",
-                                                     order->url->text,
-                                                     "+refs/heads/*:refs/heads/*",
-                                                     "+refs/tags/*:refs/tags/*"};
-    size_t count = 0;
-    while (argv[count] != NULL)
-        count++;
+    const char *argv[OPTIONS + OTHERS + PEN_FETCH_REFSPECS_MAX] = {"git", git_dir};
+    size_t count = 2;
+    for (size_t i = 0; i < OPTIONS; i++)
+        argv[count++] = options[i];
+    if (order->shallow)
+        argv[count++] = "--unshallow";
+    argv[count++] = "--end-of-options";
+    argv[count++] = order->url->text;
+    argv[count++] = "+refs/heads/*:refs/heads/*";
+    argv[count++] = "+refs/tags/*:refs/tags/*";
     CHECK(order->refspecs_count <= PEN_FETCH_REFSPECS_MAX);
     for (size_t i = 0; i < order->refspecs_count; i++)
-        argv[count + i] = order->refspecs[i];
-    const struct pen_proc_spec spec = {
-        .argv = argv,
-        .environment = (const char *const *)environment->entries,
-        .directory = order->mirrors,
-        .stdin_fd = -1,
-        .stdout_fd = -1,
-        .stderr_fd = write_fd,
-    };
-    return pen_proc_spawn(&spec, &fetch->pid, &fetch->pidfd, err);
+        argv[count++] = order->refspecs[i];
+    return pen_git_child_spawn(argv, environment, order->mirrors, &fetch->child, err);
 }
 
 int pen_fetch_start(const struct pen_fetch_order *order, struct pen_fetch *ret_fetch,
                     struct pen_error *err)
 {
-    PEN_CLEANUP(environment_release) struct environment environment = {0};
-    struct pen_fetch fetch = {.pid = -1, .pidfd = -1, .words_fd = -1};
+    PEN_CLEANUP(pen_git_environment_release) struct pen_git_environment environment = {0};
+    struct pen_fetch fetch = PEN_FETCH_NONE;
     int rc = fill(&environment, order, &fetch, err);
     if (rc == 0)
         rc = spawn(order, &environment, &fetch, err);
@@ -294,28 +212,53 @@ int pen_fetch_start(const struct pen_fetch_order *order, struct pen_fetch *ret_f
     return 0;
 }
 
-void pen_fetch_listen(struct pen_fetch *self)
+/* ---- what it says */
+
+/* A line about a ref: " * [new tag]         v1         -> v1", with a reason in parentheses if it
+ * was rejected. NULL: the line is about something else. */
+static const char *ref_of_line(const char *line, size_t *ret_size)
 {
-    char bytes[4096];
-    while (self->words_fd >= 0) {
-        ssize_t got = read(self->words_fd, bytes, sizeof bytes);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0 && errno == EAGAIN)
-            return;
-        if (got <= 0) {
-            pen_fd_close(&self->words_fd);
-            return;
-        }
-        size_t room = WORDS_SIZE_MAX - self->words.size;
-        pen_buf_append(&self->words, bytes, (size_t)got < room ? (size_t)got : room);
+    static const char flags[] = " +-t*!=";
+    const char *arrow = strstr(line, " -> ");
+    if (line[0] != ' ' || line[1] == '\0' || !strchr(flags, line[1]) || line[2] != ' ' || !arrow)
+        return NULL;
+    *ret_size = strcspn(arrow + 4, " ");
+    return arrow + 4;
+}
+
+static void take_line(struct pen_fetch *self)
+{
+    const char *line = pen_buf_text(&self->line);
+    size_t size = 0;
+    const char *name = ref_of_line(line, &size);
+    bool passed = name ? line[1] == '!' : pen_str_starts_with(line, "warning: rejected ");
+    if (passed && self->passed.size == 0)
+        pen_buf_puts(&self->passed, line);
+    if (name && line[1] != '!' && line[1] != '-' && self->told.size < TOLD_SIZE_MAX) {
+        pen_buf_append(&self->told, name, size);
+        pen_buf_putc(&self->told, '\0');
+    }
+    if ((!name || passed) && !pen_str_starts_with(line, "From ")) {
+        pen_git_child_keep(&self->child, line, strlen(line));
+        pen_git_child_keep(&self->child, "\n", 1);
+    }
+    pen_buf_clear(&self->line);
+}
+
+static void take_bytes(void *context, const char *bytes, size_t size)
+{
+    struct pen_fetch *self = context;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] == '\n')
+            take_line(self);
+        else if (bytes[i] != '\0' && self->line.size < LINE_SIZE_MAX)
+            pen_buf_putc(&self->line, bytes[i]);
     }
 }
 
-void pen_fetch_kill(struct pen_fetch *self, int signal_number)
+void pen_fetch_listen(struct pen_fetch *self)
 {
-    if (self->pidfd >= 0)
-        pen_proc_kill_group(self->pid, signal_number);
+    pen_git_child_listen(&self->child, take_bytes, self);
 }
 
 static void forget_key(struct pen_fetch *self)
@@ -329,20 +272,19 @@ static void forget_key(struct pen_fetch *self)
 int pen_fetch_finish(struct pen_fetch *self, int *ret_status, struct pen_error *err)
 {
     pen_fetch_listen(self);
-    pen_proc_kill_group(self->pid,
-                        SIGKILL); /* helpers that outlived it; not reaped yet: still ours */
-    int rc = pen_proc_wait(self->pid, self->pidfd, -1, ret_status, err);
-    pen_fd_close(&self->pidfd);
-    pen_fd_close(&self->words_fd);
+    if (self->line.size > 0)
+        take_line(self);
+    int rc = pen_git_child_finish(&self->child, ret_status, err);
     forget_key(self);
     return rc;
 }
 
 void pen_fetch_release(struct pen_fetch *self)
 {
-    pen_fd_close(&self->pidfd);
-    pen_fd_close(&self->words_fd);
-    pen_buf_release(&self->words);
+    pen_git_child_release(&self->child);
+    pen_buf_release(&self->line);
+    pen_buf_release(&self->told);
+    pen_buf_release(&self->passed);
     forget_key(self);
 }
 
@@ -352,22 +294,31 @@ static bool is_idle(const char *line)
     return pen_str_starts_with(line, "fatal: Could not read from remote repository");
 }
 
-/* The line that tells most: the first that begins with "fatal:", else the first. */
+/* How much a line tells: the first of those that tell most is shown. */
+static unsigned weight(const char *line)
+{
+    if (*line == '\n')
+        return 0;
+    if (pen_str_starts_with(line, "fatal:") && !is_idle(line))
+        return 4;
+    if (pen_str_starts_with(line, "error:"))
+        return 3;
+    return pen_str_starts_with(line, "warning:") ? 1 : 2;
+}
+
 static void best_line(const char *words, struct pen_buf *ret_line)
 {
     const char *best = "";
-    size_t best_size = 0;
+    unsigned best_weight = 0;
     for (const char *line = words; *line;) {
-        size_t size = strcspn(line, "\n");
-        bool fatal = pen_str_starts_with(line, "fatal:") && !is_idle(line);
-        if (size > 0 && (fatal || best_size == 0)) {
+        if (weight(line) > best_weight) {
             best = line;
-            best_size = size;
+            best_weight = weight(line);
         }
-        if (fatal)
-            break;
+        size_t size = strcspn(line, "\n");
         line += size + (line[size] == '\n');
     }
+    size_t best_size = strcspn(best, "\n");
     best_size = best_size < REASON_SIZE_MAX ? best_size : REASON_SIZE_MAX;
     for (size_t i = 0; i < best_size; i++) {
         unsigned char c = (unsigned char)best[i];
@@ -399,7 +350,7 @@ const char *pen_fetch_judge(const struct pen_fetch *self, struct pen_buf *ret_re
         {"does not exist", "ConfigurationError"},
         {"access denied or repository not exported", "ConfigurationError"},
     };
-    const char *words = pen_buf_text(&self->words);
+    const char *words = pen_buf_text(&self->child.words);
     best_line(words, ret_reason);
     if (ret_reason->size == 0)
         pen_buf_puts(ret_reason, "git ended without a reason");

@@ -12,6 +12,7 @@
 #include "common/io/file.h"
 #include "common/log/log.h"
 #include "controller/post/post.h"
+#include "controller/sources/check.h"
 #include "controller/sources/state.h"
 
 struct pen_connection *pen_connection_find(struct pen_sources_state *self, const char *arn_or_id)
@@ -58,7 +59,7 @@ static int mirror_make(struct pen_sources_state *self, const Pen__ConnectionRow 
     PEN_CLEANUP(pen_free) char *key = pen_strdup_printf("%s\n%s", row->id, url->text);
     if (!mirror || !key)
         return pen_fail(err, PEN_ENOMEM, "no memory for a mirror");
-    mirror->fetch = (struct pen_fetch){.pid = -1, .pidfd = -1, .words_fd = -1};
+    mirror->fetch = PEN_FETCH_NONE;
     uint8_t digest[PEN_SHA256_SIZE];
     pen_sha256(key, strlen(key), digest);
     pen_hex_encode(digest, sizeof digest, mirror->name);
@@ -135,6 +136,7 @@ static int fetch_start(struct pen_sources_state *self, struct pen_mirror *mirror
         .name = mirror->name,
         .url = &mirror->url,
         .username = pen_str_empty(connection->row->username) ? NULL : connection->row->username,
+        .shallow = pen_git_is_shallow(mirror->path),
         .secret = secret.size > 0 ? pen_buf_text(&secret) : NULL,
     };
     rc = pen_fetch_start(&order, &mirror->fetch, err);
@@ -202,7 +204,7 @@ enum { LOCKED_MAX = 3 };
  * True: the fetch met a lock, and is worth another try. */
 static bool renew_when_broken(struct pen_mirror *mirror)
 {
-    bool locked = strstr(pen_buf_text(&mirror->fetch.words), ".lock") != NULL;
+    bool locked = strstr(pen_buf_text(&mirror->fetch.child.words), ".lock") != NULL;
     mirror->locked = locked ? mirror->locked + 1 : 0;
     if (mirror->killed || mirror->locked == LOCKED_MAX) {
         struct pen_error err;
@@ -215,6 +217,30 @@ static bool renew_when_broken(struct pen_mirror *mirror)
     return mirror->locked > 0;
 }
 
+/* What the fetch has come to; NULL: the mirror has what the other side has. */
+static const char *judge(const struct pen_sources_state *self, const struct pen_mirror *mirror,
+                         int status, struct pen_buf *ret_reason)
+{
+    struct pen_error why = {0};
+    if (mirror->timed_out) {
+        pen_buf_printf(ret_reason, "git did not end within %" PRId64 " s and was killed",
+                       (self->fetch_timeout_ms + 999) / 1000);
+        return "SystemUnavailable";
+    }
+    if (status != 0)
+        return pen_fetch_judge(&mirror->fetch, ret_reason);
+    if (mirror->fetch.passed.size > 0) {
+        pen_buf_printf(ret_reason, "git has passed over a ref: %.300s",
+                       pen_buf_text(&mirror->fetch.passed));
+        return "SystemUnavailable";
+    }
+    if (pen_git_check_told(mirror->path, &mirror->fetch.told, &why) < 0) {
+        pen_buf_puts(ret_reason, why.message);
+        return "SystemUnavailable";
+    }
+    return NULL;
+}
+
 int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror,
                        struct pen_error *err)
 {
@@ -223,17 +249,10 @@ int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror
     int rc = pen_fetch_finish(&mirror->fetch, &status, err);
     mirror->fetching = false;
     PEN_CLEANUP(pen_buf_release) struct pen_buf reason = {0};
-    const char *error_code = NULL;
-    if (mirror->timed_out) {
-        error_code = "SystemUnavailable";
-        pen_buf_printf(&reason, "git did not end within %" PRId64 " s and was killed",
-                       (self->fetch_timeout_ms + 999) / 1000);
-    } else if (rc == 0 && status != 0) {
-        error_code = pen_fetch_judge(&mirror->fetch, &reason);
-    }
+    const char *error_code = rc == 0 ? judge(self, mirror, status, &reason) : NULL;
     bool again = renew_when_broken(mirror) && error_code && !mirror->timed_out;
     pen_fetch_release(&mirror->fetch);
-    mirror->fetch = (struct pen_fetch){.pid = -1, .pidfd = -1, .words_fd = -1};
+    mirror->fetch = PEN_FETCH_NONE;
     if (rc < 0)
         return rc;
     if (again && !mirror->unwanted) {
@@ -253,11 +272,11 @@ void pen_mirrors_check(struct pen_sources_state *self, int64_t now_ms)
             continue;
         if (!at->timed_out && !at->unwanted) {
             at->timed_out = true;
-            pen_fetch_kill(&at->fetch, SIGTERM);
+            pen_git_child_kill(&at->fetch.child, SIGTERM);
             at->deadline_ms = now_ms + PEN_FETCH_GRACE_MS;
         } else {
             at->killed = true;
-            pen_fetch_kill(&at->fetch, SIGKILL);
+            pen_git_child_kill(&at->fetch.child, SIGKILL);
             at->deadline_ms = now_ms + PEN_FETCH_GRACE_MS;
         }
     }

@@ -421,6 +421,6 @@ int pen_run_cancel(struct pen_sources_state *self, const char *action_execution_
         return rc;
     mirror->unwanted = true;
     mirror->deadline_ms = pen_clock_monotonic_ms() + PEN_FETCH_GRACE_MS;
-    pen_fetch_kill(&mirror->fetch, SIGTERM);
+    pen_git_child_kill(&mirror->fetch.child, SIGTERM);
     return 0;
 }

@@ -198,8 +198,8 @@ static void watch_fds(const struct pen_sources *self, struct watch_set *set)
         if (!at->fetching)
             continue;
         CHECK(set->count + 2 <= sizeof set->fds / sizeof set->fds[0]);
-        set->fds[set->count++] = (struct pollfd){.fd = at->fetch.pidfd, .events = POLLIN};
-        set->fds[set->count++] = (struct pollfd){.fd = at->fetch.words_fd, .events = POLLIN};
+        set->fds[set->count++] = (struct pollfd){.fd = at->fetch.child.pidfd, .events = POLLIN};
+        set->fds[set->count++] = (struct pollfd){.fd = at->fetch.child.words_fd, .events = POLLIN};
     }
 }
 
@@ -213,7 +213,7 @@ static int take_children(struct pen_sources_state *self, const struct watch_set 
         if (!at->fetching)
             continue;
         for (nfds_t i = 2; i < set->count; i += 2)
-            ended = ended || (set->fds[i].fd == at->fetch.pidfd && set->fds[i].revents);
+            ended = ended || (set->fds[i].fd == at->fetch.child.pidfd && set->fds[i].revents);
         pen_fetch_listen(&at->fetch);
         if (ended)
             rc = pen_mirror_fetched(self, at, err);
@@ -261,15 +261,15 @@ static void end_children(void *context)
     struct pen_sources_state *self = &((struct pen_sources *)context)->state;
     for (struct pen_mirror *at = self->mirrors; at; at = at->next)
         if (at->fetching)
-            pen_fetch_kill(&at->fetch, SIGTERM);
+            pen_git_child_kill(&at->fetch.child, SIGTERM);
     int64_t deadline_ms = pen_clock_monotonic_ms() + STOP_GRACE_MS;
     for (struct pen_mirror *at = self->mirrors; at; at = at->next) {
         if (!at->fetching)
             continue;
-        struct pollfd watch = {.fd = at->fetch.pidfd, .events = POLLIN};
+        struct pollfd watch = {.fd = at->fetch.child.pidfd, .events = POLLIN};
         int64_t left_ms = deadline_ms - pen_clock_monotonic_ms();
         if (poll(&watch, 1, left_ms > 0 ? (int)left_ms : 0) <= 0)
-            pen_fetch_kill(&at->fetch, SIGKILL);
+            pen_git_child_kill(&at->fetch.child, SIGKILL);
         int status;
         (void)pen_fetch_finish(&at->fetch, &status, NULL);
         at->fetching = false;

@@ -217,13 +217,19 @@ static inline void run_hosted(const char *id, const char *branch, const char *re
          id, branch, revision);
 }
 
-static inline void run_connection(const char *id, const char *repository)
+/* Of one commit; "": of the newest. */
+static inline void run_connection_at(const char *id, const char *repository, const char *revision)
 {
     post("{\"sourceRun\":{\"actionExecutionId\":\"%s\",\"pipeline\":\"p\",\"stage\":\"s\","
          "\"action\":\"a\",\"provider\":\"CodeStarSourceConnection\",\"artifact\":\"out\","
          "\"configuration\":{\"ConnectionArn\":\"arn:c\",\"FullRepositoryId\":\"%s\","
-         "\"BranchName\":\"main\"}}}",
-         id, repository);
+         "\"BranchName\":\"main\"},\"revisionId\":\"%s\"}}",
+         id, repository, revision);
+}
+
+static inline void run_connection(const char *id, const char *repository)
+{
+    run_connection_at(id, repository, "");
 }
 
 static inline void connect_to(const char *base_url, const char *secret)
@@ -324,6 +330,20 @@ static inline void assert_file(const char *path, const char *text)
     PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
     assert_int_equal(pen_file_read(at(path), 65536, &bytes, NULL), 0);
     assert_string_equal(pen_buf_text(&bytes), text);
+}
+
+/* The path of the only mirror, below the root. */
+static inline const char *mirror_path(void)
+{
+    static char path[300];
+    DIR *stream = opendir(at("data/mirrors"));
+    assert_non_null(stream);
+    const struct dirent *entry;
+    while ((entry = readdir(stream)))
+        if (pen_str_ends_with(entry->d_name, ".git"))
+            (void)snprintf(path, sizeof path, "data/mirrors/%.250s", entry->d_name);
+    (void)closedir(stream);
+    return path;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

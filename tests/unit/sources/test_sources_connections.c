@@ -62,20 +62,6 @@ static void test_a_poke_looks_at_once(void **state)
     expect_found(head_of("work/.git", "main"), PEN__TRIGGER_TYPE__TRIGGER_WEBHOOK_V2, WAIT_MS);
 }
 
-/* The path of the only mirror, below the root. */
-static const char *mirror_path(void)
-{
-    static char path[300];
-    DIR *stream = opendir(at("data/mirrors"));
-    assert_non_null(stream);
-    const struct dirent *entry;
-    while ((entry = readdir(stream)))
-        if (pen_str_ends_with(entry->d_name, ".git"))
-            (void)snprintf(path, sizeof path, "data/mirrors/%.250s", entry->d_name);
-    (void)closedir(stream);
-    return path;
-}
-
 /* A lock that a killed git has left does not stop a source for ever. */
 static void test_a_stale_lock_is_overcome(void **state)
 {
