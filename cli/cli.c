@@ -37,6 +37,16 @@ const char *pen_cli_argument(const struct pen_cli *cli, size_t index)
     return index < cli->arguments_count ? cli->arguments[index] : NULL;
 }
 
+const char *pen_cli_keep(struct pen_cli *cli, const char *word, size_t size, struct pen_error *err)
+{
+    char *copy = cli->kept_count == PEN_CLI_KEPT_MAX ? NULL : strndup(word, size);
+    if (copy == NULL)
+        pen_fail(err, PEN_ENOMEM, "no memory for one word more");
+    else
+        cli->kept[cli->kept_count++] = copy;
+    return copy;
+}
+
 /* ---- calls */
 
 int pen_cli_open(struct pen_cli *cli, struct pen_error *err)

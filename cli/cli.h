@@ -57,6 +57,9 @@ struct pen_cli_given {
     const char *value;
 };
 
+/* How many words one command may have made of others; see pen_cli_keep. */
+enum { PEN_CLI_KEPT_MAX = 128 };
+
 struct pen_cli {
     const struct pen_cli_command *command;
     const char **arguments; /* words that are no options, behind the command's name */
@@ -68,6 +71,8 @@ struct pen_cli {
     bool color;    /* ... and wants colours */
     int exit_code;
     char execution_id[37]; /* what the beginning of an id stood for; see execution_id.h */
+    char *kept[PEN_CLI_KEPT_MAX];
+    size_t kept_count;
     struct pen_settings settings;
     struct pen_client *client;
 };
@@ -82,6 +87,9 @@ const char *pen_cli_option_at(const struct pen_cli *cli, const char *name, size_
 
 /* The index-th argument, NULL when there are fewer. */
 const char *pen_cli_argument(const struct pen_cli *cli, size_t index);
+
+/* A copy of a word that lives as long as the program runs. NULL: PEN_ENOMEM is in err. */
+const char *pen_cli_keep(struct pen_cli *cli, const char *word, size_t size, struct pen_error *err);
 
 /* Find the settings and make the client, once; the calls below do it by themselves. */
 int pen_cli_open(struct pen_cli *cli, struct pen_error *err);

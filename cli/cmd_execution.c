@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/meant.h"
 #include "cli/show.h"
 #include "cli/state.h"
 #include "cli/text.h"
@@ -35,7 +36,32 @@ static int pairs_take(const struct pen_cli *cli, const char *option, const char 
     return 0;
 }
 
-static int start_input(const struct pen_cli *cli, json_t **ret_input, struct pen_error *err)
+/* Make the commits of --revision whole, and their actions those of STAGE/ACTION. */
+static int revisions_complete(struct pen_cli *cli, json_t *revisions, struct pen_error *err)
+{
+    int rc = 0;
+    size_t index;
+    json_t *each;
+    json_array_foreach(revisions, index, each)
+    {
+        const char *action = pen_json_text(each, "actionName");
+        const char *slash = strchr(action, '/');
+        const char *commit = NULL;
+        action = slash == NULL ? action : pen_cli_keep(cli, slash + 1, strlen(slash + 1), err);
+        rc = action == NULL ? PEN_ENOMEM
+                            : pen_meant_revision(cli, action, pen_json_text(each, "revisionValue"),
+                                                 &commit, err);
+        if (rc < 0) {
+            pen_error_prefix(err, "--revision");
+            return rc;
+        }
+        pen_input_set(each, "actionName", action);
+        pen_input_set(each, "revisionValue", commit);
+    }
+    return rc;
+}
+
+static int start_input(struct pen_cli *cli, json_t **ret_input, struct pen_error *err)
 {
     char token[37];
     json_t *variables = json_array();
@@ -46,6 +72,8 @@ static int start_input(const struct pen_cli *cli, json_t **ret_input, struct pen
     if (rc == 0)
         rc = pairs_take(cli, "--revision", "actionName", "revisionValue", "COMMIT_ID", revisions,
                         err);
+    if (rc == 0)
+        rc = revisions_complete(cli, revisions, err);
     if (rc == 0) {
         json_t *input =
             json_pack("{s:s, s:s}", "name", pen_cli_argument(cli, 0), "clientRequestToken", token);

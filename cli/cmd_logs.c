@@ -87,6 +87,18 @@ static int action_choose(struct pen_cli *cli, json_t *request, struct pen_error 
     return rc;
 }
 
+/* ACTION, or STAGE/ACTION as `penstock watch` prints it. */
+static void action_set(const struct pen_cli *cli, json_t *request)
+{
+    const char *action = pen_cli_argument(cli, 1);
+    const char *slash = strchr(action, '/');
+    pen_input_set(request, "stageName", pen_cli_option(cli, "--stage"));
+    if (slash != NULL)
+        (void)json_object_set_new(request, "stageName",
+                                  json_stringn(action, (size_t)(slash - action)));
+    pen_input_set(request, "actionName", slash == NULL ? action : slash + 1);
+}
+
 /* What GetLogs is asked for. */
 static int request_make(struct pen_cli *cli, json_t **ret_request, struct pen_error *err)
 {
@@ -97,8 +109,7 @@ static int request_make(struct pen_cli *cli, json_t **ret_request, struct pen_er
     } else {
         pen_input_set(request, "pipelineName", pen_cli_argument(cli, 0));
         pen_input_set(request, "executionId", pen_cli_option(cli, "--execution"));
-        pen_input_set(request, "stageName", pen_cli_option(cli, "--stage"));
-        pen_input_set(request, "actionName", pen_cli_argument(cli, 1));
+        action_set(cli, request);
     }
     if (rc < 0)
         json_decref(request);

@@ -54,8 +54,10 @@ int pen_cmd_webhook_put(struct pen_cli *cli, struct pen_error *err)
     const char *action = pen_cli_option(cli, "--action");
     if (pipeline == NULL || action == NULL)
         return pen_fail(err, PEN_EINVAL, "webhook put needs --pipeline and --action");
-    json_t *definition = json_pack("{s:s, s:s, s:s}", "name", pen_cli_argument(cli, 0),
-                                   "targetPipeline", pipeline, "targetAction", action);
+    const char *slash = strchr(action, '/'); /* of STAGE/ACTION; no two actions share a name */
+    json_t *definition =
+        json_pack("{s:s, s:s, s:s}", "name", pen_cli_argument(cli, 0), "targetPipeline", pipeline,
+                  "targetAction", slash == NULL ? action : slash + 1);
     json_t *input = json_pack("{s:o}", "webhook", definition);
     int rc = filters_set(cli, definition, err);
     if (rc == 0)

@@ -20,7 +20,8 @@ static const struct pen_cli_option version_options[] = {
 
 static const struct pen_cli_option start_options[] = {
     {"--variable", 0, "NAME=VALUE", "A pipeline variable; may be repeated."},
-    {"--revision", 0, "ACTION=COMMIT", "Commit for a source action; may be repeated."},
+    {"--revision", 0, "ACTION=COMMIT",
+     "Commit for a source action, whole or as 'penstock history' shows it; may be repeated."},
     {"--watch", 'w', NULL, "Follow the execution to its end, with its logs."},
     {"--no-logs", 0, NULL, "With --watch: without log lines."},
     {"--raw", 0, NULL, "With --watch: log lines with their escape codes."},
@@ -141,26 +142,31 @@ const struct pen_cli_command pen_cli_commands[] = {
 
     {"start", "NAME", "Start an execution of a pipeline",
      "Prints the execution's id. With --watch the exit code says how it ended.",
-     "penstock start site --watch\npenstock start site --revision Source=0f3a1c... --variable "
+     "penstock start site --watch\npenstock start site --revision Source=3774639351 --variable "
      "TARGET=staging",
      1, 1, start_options, pen_cmd_start},
-    {"stop", "NAME EXECUTION", "Stop an execution",
-     "What runs may end first; with --abandon it is broken off. A second stop with --abandon cuts "
+    {"stop", "NAME [EXECUTION]", "Stop an execution",
+     "Without EXECUTION: the latest that is running. What runs may end first; with --abandon it is "
+     "broken off. A second stop with --abandon cuts "
      "the waiting short.",
-     "penstock stop site 4f1c... --reason 'wrong branch'", 2, 2, stop_options, pen_cmd_stop},
-    {"retry", "NAME STAGE EXECUTION", "Run a failed or stopped stage of an execution again",
-     "Actions that succeeded are not repeated, unless --all-actions is given.",
-     "penstock retry site Deploy 4f1c...", 3, 3, retry_options, pen_cmd_retry},
-    {"rollback", "NAME STAGE EXECUTION", "Run a stage again as an earlier execution ran it",
+     "penstock stop site --reason 'wrong branch'", 1, 2, stop_options, pen_cmd_stop},
+    {"retry", "NAME [STAGE [EXECUTION]]", "Run a failed or stopped stage of an execution again",
+     "Without EXECUTION: the latest that failed or was stopped. Actions that succeeded are not "
+     "repeated, unless --all-actions is given.",
+     "penstock retry site\npenstock retry site Deploy 4f1cb2aa", 1, 3, retry_options,
+     pen_cmd_retry},
+    {"rollback", "NAME STAGE [EXECUTION]", "Run a stage again as an earlier execution ran it",
+     "Without EXECUTION: the latest that succeeded in the stage before the one that is there now. "
      "With the revisions, variables and artifacts of EXECUTION, which has to have succeeded in the "
      "stage by the pipeline's current version. Prints the id of the rollback, which ends with the "
      "stage.",
-     "penstock rollback site Deploy 4f1c...", 3, 3, NULL, pen_cmd_rollback},
-    {"override", "NAME STAGE EXECUTION [before-entry|on-success]",
+     "penstock rollback site Deploy", 2, 3, NULL, pen_cmd_rollback},
+    {"override", "NAME [STAGE [EXECUTION]] [before-entry|on-success]",
      "Let an execution pass a condition of a stage",
-     "While its rules are checked, or after it has failed with the result FAIL. Without the last "
-     "word: the condition before entry.",
-     "penstock override site Deploy 4f1c...", 3, 4, NULL, pen_cmd_override},
+     "While its rules are checked, or after it has failed with the result FAIL. Without EXECUTION: "
+     "the latest for which this is so. Without the last word: the condition before entry, unless "
+     "only the other one is being checked or has failed.",
+     "penstock override site Deploy", 1, 4, NULL, pen_cmd_override},
     {"status", "[NAME]", "Show the stages and actions of a pipeline, or all pipelines", NULL,
      "penstock status site", 0, 1, NULL, pen_cmd_status},
     {"watch", "NAME [EXECUTION]", "Follow an execution, the latest unless named, to its end",
@@ -248,8 +254,8 @@ const struct pen_cli_command pen_cli_commands[] = {
     {"revision put", "NAME STAGE ACTION REVISION", "Announce a revision that a source action has",
      "Starts the pipeline with it, and prints the execution's id. A revision that is known already "
      "starts nothing.",
-     "penstock revision put site Source Code 0f3a1c...", 4, 4, revision_options,
-     pen_cmd_revision_put},
+     "penstock revision put site Source Code 3774639351b10d56f22c6e9a5c5a2e3c4c7c1f9e", 4, 4,
+     revision_options, pen_cmd_revision_put},
 
     {"doctor", "", "Check endpoint, credentials, clock and agents, and say what to do", NULL,
      "penstock doctor", 0, 0, NULL, pen_cmd_doctor},

@@ -6,7 +6,8 @@
 #include "common/base/error.h"
 
 /* Make the command's EXECUTION, or the value of its --execution, a whole id. The beginning that
- * `penstock status` shows is looked for among the pipeline's newest executions. Errors: PEN_EINVAL
+ * `penstock status` shows is looked for among the pipeline's newest executions; of NAME|EXECUTION,
+ * when no pipeline is called so, among those of all pipelines. Errors: PEN_EINVAL
  * (no id, or several begin so), PEN_ENOTFOUND, as pen_cli_call. */
 int pen_execution_id_complete(struct pen_cli *cli, struct pen_error *err);
 

@@ -99,6 +99,8 @@ void pen_cli_help_command(const struct pen_cli_command *command)
         (void)putchar('\n');
         print_wrapped(command->details, 0, 0);
     }
+    if (strstr(command->arguments, "ACTION") != NULL)
+        (void)printf("\nAn action can be named STAGE/ACTION, as 'penstock watch' prints it.\n");
     if (command->options != NULL) {
         (void)printf("\nOptions:\n");
         print_options(command->options);

@@ -9,7 +9,11 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/execution_id.h"
+#include "cli/meant.h"
 #include "common/base/str.h"
+
+/* Room for what meant.h adds to the words of argv. */
+enum { ARGUMENTS_ADDED = 8 };
 
 /* ---- words */
 
@@ -153,12 +157,16 @@ static int run(struct pen_cli *cli, int argc, char **argv, struct pen_error *err
         pen_cli_help_command(cli->command);
         return 0;
     }
+    if ((rc = pen_meant_split(cli, err)) < 0)
+        return rc;
     if (cli->arguments_count < cli->command->arguments_min)
         return usage_error(cli, err, "%s needs %s", cli->command->name, cli->command->arguments);
     if (cli->arguments_count > cli->command->arguments_max)
         return usage_error(cli, err, "'%.64s' is one word too many",
                            cli->arguments[cli->command->arguments_max]);
     rc = output_choose(cli, err);
+    if (rc == 0)
+        rc = pen_meant_complete(cli, err);
     if (rc == 0)
         rc = pen_execution_id_complete(cli, err);
     if (rc == 0)
@@ -174,7 +182,7 @@ int pen_cli_main(int argc, char **argv)
     }
     struct pen_cli cli = {0};
     struct pen_error err = {0};
-    cli.arguments = calloc((size_t)argc + 1, sizeof *cli.arguments);
+    cli.arguments = calloc((size_t)argc + ARGUMENTS_ADDED, sizeof *cli.arguments);
     cli.given = calloc((size_t)argc + 1, sizeof *cli.given);
     int rc = cli.arguments == NULL || cli.given == NULL ? pen_fail(&err, PEN_ENOMEM, "no memory")
                                                         : run(&cli, argc, argv, &err);
@@ -185,6 +193,8 @@ int pen_cli_main(int argc, char **argv)
         (void)fprintf(stderr, "penstock: %s\n", err.message);
     pen_client_destroy(&cli.client);
     pen_settings_release(&cli.settings);
+    for (size_t i = 0; i < cli.kept_count; i++)
+        free(cli.kept[i]);
     free(cli.arguments);
     free(cli.given);
     if (was_interrupted)

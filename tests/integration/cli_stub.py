@@ -1,18 +1,27 @@
 """A stand-in for the controller, by script: for tests of its clients.
 
 It checks every signature by its own code. Stub.operations[NAME] is a function from input to output
-that may raise Fault; Log and Execution serve what GetLogs, WatchExecution and the lists give.
+that may raise Fault; Log and Execution serve what GetLogs, WatchExecution and the lists give. The
+fixtures are for the test files that import them. PEN_BIN names the folder of the program.
 """
 import base64
 import hashlib
 import hmac
 import http.server
 import json
+import os
+import pathlib
 import re
+import subprocess
 import threading
 
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = str(pathlib.Path(os.environ.get("PEN_BIN", ROOT / "build-asan" / "bin")) / "penstock")
 KEY, SECRET = "PENAKIDEXAMPLE", "s3cr3t/with+signs"
 EXECUTION = "11111111-2222-4333-8444-555555555555"
+COMMIT = "3774639351b10d56f22c6e9a5c5a2e3c4c7c1f9e"
 
 
 class Fault(Exception):
@@ -200,3 +209,63 @@ class Execution:
             self.condition.wait_for(lambda: len(self.facts) > after, data["waitSeconds"])
             return {"executionId": EXECUTION, "status": self.status,
                     "lastSequence": len(self.facts), "facts": self.facts[after:]}
+
+
+def approval(stage, action, token="tok"):
+    return {"stageName": stage, "actionStates": [{"actionName": action, "latestExecution": {
+        "actionExecutionId": "id-" + action, "status": "InProgress", "token": token,
+        "lastStatusChange": 1700000000}}]}
+
+
+@pytest.fixture
+def stub():
+    made = Stub()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def environment(stub, tmp_path):
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PENSTOCK_ENDPOINT": stub.url,
+            "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+@pytest.fixture
+def run(environment):
+    def call(*words, code=0, stdin="", **variables):
+        result = subprocess.run([PROGRAM, *words], env={**environment, **variables}, timeout=60,
+                                input=stdin.encode(), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        out, err = result.stdout.decode(), result.stderr.decode()
+        assert result.returncode == code, (out, err)
+        assert "Sanitizer" not in err, err
+        return out, err
+    return call
+
+
+def popen(environment, *words):
+    return subprocess.Popen([PROGRAM, *words], env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def read_bytes(process, wanted):
+    """Read what comes, until it is all that was wanted; readline would wait for a line's end."""
+    seen = b""
+    while len(seen) < len(wanted):
+        part = os.read(process.stdout.fileno(), 4096)
+        assert part, (seen, wanted)
+        seen += part
+    assert seen == wanted
+
+
+def popen_bytes(environment, *words):
+    return subprocess.Popen([PROGRAM, *words], env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def read_until(process, pattern):
+    for line in process.stdout:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"no {pattern}: {process.stderr.read()}")

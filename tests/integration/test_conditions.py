@@ -73,7 +73,7 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     text = system.penstock("status", "mill").stdout
     assert re.search("stage Build: condition beforeEntry InProgress, [0-9.]+s ago\n", text), text
     assert "    rule Hours: Waiting for the window: it opens at " in text
-    system.penstock("override", "mill", "Build", identity)
+    system.penstock("override", "mill")
     system.wait_execution("mill", identity)
     assert "statusSummary" not in api.call("GetPipelineExecution", {
         "pipelineName": "mill", "pipelineExecutionId": identity})["pipelineExecution"]
@@ -134,7 +134,7 @@ def test_success_fails_then_is_overridden(system_with_agent):
     assert "Rule 'No' failed: 'a' is not EQ 'b'" in text
     text = system.penstock("why", identity).stdout
     assert "clears: a person overrides the condition (penstock override)" in text
-    system.penstock("override", "mill", "Build", identity, "on-success")
+    system.penstock("override", "mill", "Build")
     system.wait_execution("mill", identity)
 
 
