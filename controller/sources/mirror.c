@@ -262,6 +262,8 @@ int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror
     }
     if (mirror->unwanted)
         return pen_looks_mirror(self, mirror, false, err);
+    if (!error_code)
+        pen_upkeep_consider(mirror);
     return tell(self, mirror, error_code, pen_buf_text(&reason), err);
 }
 
@@ -301,6 +303,7 @@ void pen_mirrors_drop(struct pen_sources_state *self, const char *connection_id)
             continue;
         }
         *at = mirror->next;
+        pen_upkeep_stop(self, mirror);
         (void)pen_dir_remove_tree(mirror->path, NULL);
         pen_mirror_destroy(&mirror);
     }

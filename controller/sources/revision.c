@@ -10,7 +10,11 @@
 #include "common/base/str.h"
 #include "controller/sources/git2_internal.h"
 
-enum { MESSAGE_SIZE_MAX = 4096, SUMMARY_SIZE_MAX = 1024 };
+enum {
+    MESSAGE_SIZE_MAX = 4096,
+    SUMMARY_SIZE_MAX = 1024,
+    OPEN_PACKS_MAX = 32, /* descriptors of packs at one time, however many packs there are */
+};
 
 int pen_git_fail(struct pen_error *err, int code, const char *what, const char *path)
 {
@@ -28,6 +32,8 @@ int pen_git_library_start(struct pen_error *err)
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
         if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") < 0)
             return pen_git_fail(err, PEN_EIO, "libgit2", "");
+    if (git_libgit2_opts(GIT_OPT_SET_MWINDOW_FILE_LIMIT, (size_t)OPEN_PACKS_MAX) < 0)
+        return pen_git_fail(err, PEN_EIO, "libgit2", "");
     return 0;
 }
 

@@ -184,9 +184,24 @@ static int take_pushes(struct pen_sources *self, struct pen_error *err)
 /* ---- the loop */
 
 struct watch_set {
-    struct pollfd fds[2 + 2 * PEN_FETCHES_MAX];
+    struct pollfd fds[2 + 2 * (PEN_FETCHES_MAX + 1)];
     nfds_t count;
 };
+
+static void watch_child(struct watch_set *set, const struct pen_git_child *child)
+{
+    CHECK(set->count + 2 <= sizeof set->fds / sizeof set->fds[0]);
+    set->fds[set->count++] = (struct pollfd){.fd = child->pidfd, .events = POLLIN};
+    set->fds[set->count++] = (struct pollfd){.fd = child->words_fd, .events = POLLIN};
+}
+
+static bool has_ended(const struct watch_set *set, const struct pen_git_child *child)
+{
+    for (nfds_t i = 2; i < set->count; i += 2)
+        if (set->fds[i].fd == child->pidfd && set->fds[i].revents)
+            return true;
+    return false;
+}
 
 static void watch_fds(const struct pen_sources *self, struct watch_set *set)
 {
@@ -195,12 +210,11 @@ static void watch_fds(const struct pen_sources *self, struct watch_set *set)
         (struct pollfd){.fd = pen_inbox_fd(self->actor.inbox), .events = POLLIN};
     set->fds[set->count++] = (struct pollfd){.fd = self->inotify_fd, .events = POLLIN};
     for (const struct pen_mirror *at = self->state.mirrors; at; at = at->next) {
-        if (!at->fetching)
-            continue;
-        CHECK(set->count + 2 <= sizeof set->fds / sizeof set->fds[0]);
-        set->fds[set->count++] = (struct pollfd){.fd = at->fetch.child.pidfd, .events = POLLIN};
-        set->fds[set->count++] = (struct pollfd){.fd = at->fetch.child.words_fd, .events = POLLIN};
+        if (at->fetching)
+            watch_child(set, &at->fetch.child);
     }
+    if (self->state.upkeep.mirror)
+        watch_child(set, &self->state.upkeep.child);
 }
 
 /* Hear the children, and finish those that have ended. */
@@ -208,15 +222,17 @@ static int take_children(struct pen_sources_state *self, const struct watch_set 
                          struct pen_error *err)
 {
     int rc = 0;
+    if (self->upkeep.mirror) {
+        bool ended = has_ended(set, &self->upkeep.child);
+        pen_upkeep_listen(&self->upkeep);
+        rc = ended ? pen_upkeep_ended(self, err) : 0;
+    }
     for (struct pen_mirror *at = self->mirrors; rc == 0 && at; at = at->next) {
-        bool ended = false;
         if (!at->fetching)
             continue;
-        for (nfds_t i = 2; i < set->count; i += 2)
-            ended = ended || (set->fds[i].fd == at->fetch.child.pidfd && set->fds[i].revents);
+        bool ended = has_ended(set, &at->fetch.child);
         pen_fetch_listen(&at->fetch);
-        if (ended)
-            rc = pen_mirror_fetched(self, at, err);
+        rc = ended ? pen_mirror_fetched(self, at, err) : 0;
     }
     return rc;
 }
@@ -225,6 +241,8 @@ static int timeout_of(const struct pen_sources_state *self, int64_t now_ms)
 {
     int64_t next_ms = self->next_poll_ms;
     int64_t deadline_ms = pen_mirrors_deadline_ms(self);
+    if (self->upkeep.mirror && self->upkeep.deadline_ms < deadline_ms)
+        deadline_ms = self->upkeep.deadline_ms;
     next_ms = deadline_ms < next_ms ? deadline_ms : next_ms;
     if (self->outgoing && now_ms + OUTGOING_RETRY_MS < next_ms)
         next_ms = now_ms + OUTGOING_RETRY_MS;
@@ -250,8 +268,10 @@ static int turn(void *context, struct pen_error *err)
             return rc;
     }
     pen_mirrors_check(state, now_ms);
+    pen_upkeep_check(&state->upkeep, now_ms);
     if ((rc = pen_mirrors_start(state, now_ms, err)) < 0)
         return rc;
+    pen_upkeep_start(state, now_ms);
     return pen_report_flush(state, err);
 }
 
@@ -259,6 +279,7 @@ static int turn(void *context, struct pen_error *err)
 static void end_children(void *context)
 {
     struct pen_sources_state *self = &((struct pen_sources *)context)->state;
+    pen_upkeep_stop(self, NULL);
     for (struct pen_mirror *at = self->mirrors; at; at = at->next)
         if (at->fetching)
             pen_git_child_kill(&at->fetch.child, SIGTERM);
@@ -324,6 +345,7 @@ static int state_init(struct pen_sources_state *self, const struct pen_sources_o
     self->mirrors_path = pen_strdup_printf("%s/mirrors", self->dir);
     self->pushes_path = pen_strdup_printf("%s/pushes", self->dir);
     self->outgoing_end = &self->outgoing;
+    self->upkeep.child = PEN_GIT_CHILD_NONE;
     self->poll_interval_ms = options->poll_interval_ms;
     self->fetch_timeout_ms = options->fetch_timeout_ms;
     self->sealer = options->sealer;

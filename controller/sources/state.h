@@ -18,6 +18,7 @@
 
 #include "common/blob/blob.h"
 #include "common/io/inbox.h"
+#include "controller/sources/child.h"
 #include "controller/sources/fetch.h"
 #include "controller/sources/revision.h"
 #include "controller/sources/sources.h"
@@ -48,6 +49,19 @@ struct pen_mirror {
     bool killed;     /* KILL was needed: what it left behind is not to be trusted */
     unsigned locked; /* fetches in a row that met the lock of another git */
     bool failing;    /* the last one failed: says so once */
+
+    bool upkeep_due;         /* its packs are to be merged */
+    int64_t upkeep_after_ms; /* not before: the last merge failed */
+    size_t packs_left;       /* by the last merge */
+};
+
+/* The one child that merges packs. */
+struct pen_upkeep {
+    struct pen_mirror *mirror; /* whose; NULL: no child */
+    struct pen_git_child child;
+    int64_t deadline_ms;
+    bool late;  /* it was told to end */
+    bool whole; /* it merges everything */
 };
 
 struct pen_watch {
@@ -122,6 +136,7 @@ struct pen_sources_state {
     struct pen_look *looks;
     struct pen_connection *connections;
     struct pen_mirror *mirrors;
+    struct pen_upkeep upkeep;
     struct pen_packed packed[PEN_PACKED_MAX];
     size_t packed_next;
     struct pen_outgoing *outgoing;
@@ -188,6 +203,20 @@ void pen_mirrors_check(struct pen_sources_state *self, int64_t now_ms);
 int64_t pen_mirrors_deadline_ms(const struct pen_sources_state *self);
 void pen_mirrors_drop(struct pen_sources_state *self, const char *connection_id);
 void pen_mirror_destroy(struct pen_mirror **mirror_p);
+
+/* ---- upkeep.c: merging the packs of mirrors, in the background */
+
+/* A fetch has ended well: see whether a merge is due. */
+void pen_upkeep_consider(struct pen_mirror *mirror);
+/* Start what is due, when no child is there. A failure is logged, and tried again later. */
+void pen_upkeep_start(struct pen_sources_state *self, int64_t now_ms);
+void pen_upkeep_listen(struct pen_upkeep *self);
+/* Its child has ended. */
+int pen_upkeep_ended(struct pen_sources_state *self, struct pen_error *err);
+/* End what takes too long. */
+void pen_upkeep_check(struct pen_upkeep *self, int64_t now_ms);
+/* End the child at once: the mirror is about to go (NULL: all are). */
+void pen_upkeep_stop(struct pen_sources_state *self, const struct pen_mirror *mirror);
 
 /* ---- watch.c */
 

@@ -1,6 +1,8 @@
 /* controller/sources: the copies that are kept of repositories behind connections. */
 #include "tests/unit/sources/fixture.h"
 
+#include <sys/resource.h>
+
 #include "controller/sources/check.h"
 #include "controller/sources/revision.h"
 
@@ -153,13 +155,220 @@ static void test_every_ref_has_to_be_reported(void **state)
     pen_git_library_stop();
 }
 
+/* ---- any number of pushes */
+
+enum { PUSHES = 40, FDS_MAX = 44, PACKS_BOUND = 25 };
+
+/* One more file, in a commit of its own. The work is the upstream here: a push less to wait for. */
+static void push_file(int number)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "work/many-%d", number);
+    put(name, name, 0644);
+    git("-C", at("work"), "add", "-A", NULL);
+    git("-C", at("work"), "commit", "-q", "-m", name, NULL);
+}
+
+static void push_and_run(int number)
+{
+    char id[32];
+    (void)snprintf(id, sizeof id, "run-%d", number);
+    push_file(number);
+    run_connection(id, "work");
+    expect_run(id, head_of("work/.git", "main"));
+}
+
+/* Files in the mirror's folder of packs whose name begins and ends so. */
+static size_t packs(const char *begin, const char *end)
+{
+    char path[400];
+    (void)snprintf(path, sizeof path, "%s/objects/pack", mirror_path());
+    DIR *stream = opendir(at(path));
+    assert_non_null(stream);
+    size_t count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(stream)))
+        count += pen_str_starts_with(entry->d_name, begin) && pen_str_ends_with(entry->d_name, end);
+    (void)closedir(stream);
+    return count;
+}
+
+static void wait_for_packs(size_t at_most)
+{
+    int64_t deadline_ms = pen_clock_monotonic_ms() + WAIT_MS;
+    while (packs("pack-", ".pack") > at_most) {
+        if (pen_clock_monotonic_ms() > deadline_ms)
+            fail_msg("%zu packs", packs("pack-", ".pack"));
+        (void)poll(NULL, 0, 10);
+    }
+}
+
+/* Each push leaves a pack; with more packs than a process may have descriptors all goes on. */
+static void test_any_number_of_pushes(void **state)
+{
+    (void)state;
+    work_make();
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit few = {.rlim_cur = FDS_MAX, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    char first[64];
+    (void)snprintf(first, sizeof first, "%s", head_of("work/.git", "main"));
+    for (int i = 0; i < PUSHES; i++)
+        push_and_run(i);
+    wait_for_packs(PACKS_BOUND);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    /* what is old is still there */
+    run_connection_at("first", "work", first);
+    expect_run("first", first);
+}
+
+static char *path_with_bin(void)
+{
+    const char *path = getenv("PATH");
+    char *longer = pen_strdup_printf("%s:%s", at("bin"), path ? path : "/usr/bin:/bin");
+    assert_non_null(longer);
+    return longer;
+}
+
+/* Packs that nothing has merged, more than there may be descriptors: they can be read. */
+static void test_packs_beyond_the_descriptors(void **state)
+{
+    (void)state;
+    static const char script[] = "#!/bin/sh\n"
+                                 "case \"$*\" in *repack*) exit 1 ;; esac\n"
+                                 "exec /usr/bin/git \"$@\"\n";
+    PEN_CLEANUP(pen_free) char *before = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    PEN_CLEANUP(pen_free) char *path = path_with_bin();
+    assert_int_equal(mkdir(at("bin"), 0755), 0);
+    put("bin/git", script, 0755);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    work_make();
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit few = {.rlim_cur = FDS_MAX, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < PUSHES; i++)
+        push_and_run(i);
+    assert_true(packs("pack-", ".pack") >= PUSHES);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(setenv("PATH", before, 1), 0);
+}
+
+/* A merge that never ends holds up no fetch, and ends with the controller. */
+static void test_a_merge_holds_nothing_up(void **state)
+{
+    (void)state;
+    static const char script[] =
+        "#!/bin/sh\n"
+        "case \"$*\" in *repack*) : >../../merging; while :; do sleep 1; done ;; esac\n"
+        "exec /usr/bin/git \"$@\"\n";
+    PEN_CLEANUP(pen_free) char *before = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    PEN_CLEANUP(pen_free) char *path = path_with_bin();
+    assert_int_equal(mkdir(at("bin"), 0755), 0);
+    put("bin/git", script, 0755);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    work_make();
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    int number = 0;
+    while (!pen_file_exists(at("merging")) && number < PUSHES)
+        push_and_run(number++);
+    assert_true(pen_file_exists(at("merging")));
+    push_and_run(number++);
+    /* the mirror goes, and the merge with it */
+    post("{\"connectionDropped\":{\"id\":\"c\"}}");
+    run_connection("gone", "work");
+    expect_failure("ConfigurationError", "no connection");
+    connect_to(it.root, NULL);
+    push_and_run(number++);
+    pen_sources_stop(&it.sources);
+    assert_int_equal(setenv("PATH", before, 1), 0);
+}
+
+/* A merge that dies leaves a mirror that can be used; what it left is removed in time. */
+static void test_a_merge_that_dies(void **state)
+{
+    (void)state;
+    static const char script[] =
+        "#!/bin/sh\n"
+        "for a; do case $a in --git-dir=*) dir=${a#--git-dir=} ;; esac; done\n"
+        "case \"$*\" in *repack*) : >$dir/objects/pack/.tmp-1-pack-1.pack\n"
+        ": >$dir/objects/pack/tmp_pack_1; : >$dir/objects/pack/tmp_pack_2\n"
+        "touch -d '2 days ago' $dir/objects/pack/tmp_pack_1 $dir/objects/pack/.tmp*\n"
+        ": >../../died; kill -9 $$ ;; esac\n"
+        "exec /usr/bin/git \"$@\"\n";
+    PEN_CLEANUP(pen_free) char *before = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    PEN_CLEANUP(pen_free) char *path = path_with_bin();
+    assert_int_equal(mkdir(at("bin"), 0755), 0);
+    put("bin/git", script, 0755);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    work_make();
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    int number = 0;
+    while (!pen_file_exists(at("died")) && number < PUSHES)
+        push_and_run(number++);
+    assert_true(pen_file_exists(at("died")));
+    push_and_run(number++);
+    assert_int_equal(packs("tmp_", ""), 1); /* of a child that may still run */
+    assert_int_equal(packs(".tmp-", ""), 0);
+    assert_int_equal(setenv("PATH", before, 1), 0);
+    /* not again at once; after a restart it is done */
+    pen_sources_stop(&it.sources);
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    push_and_run(number++);
+    wait_for_packs(10);
+}
+
+/* What no ref leads to goes in the end, or forced pushes would fill the disk. */
+static void test_what_no_ref_leads_to(void **state)
+{
+    (void)state;
+    work_make();
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    push_and_run(1);
+    char old[64];
+    (void)snprintf(old, sizeof old, "%s", head_of("work/.git", "main"));
+    PEN_CLEANUP(pen_free)
+    char *touch =
+        pen_strdup_printf("cd %s && touch -d '1 month ago' objects/pack/* && : >penstock-merged && "
+                          "touch -d '8 days ago' penstock-merged",
+                          at(mirror_path()));
+    const char *const argv[] = {"sh", "-c", touch, NULL};
+    const struct pen_proc_spec spec = {
+        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+    int status = -1;
+    assert_int_equal(pen_proc_run(&spec, WAIT_MS, 65536, NULL, NULL, &status, NULL), 0);
+    assert_int_equal(status, 0);
+    git("-C", at("work"), "commit", "-q", "--amend", "-m", "other", NULL);
+    char recent[64];
+    (void)snprintf(recent, sizeof recent, "%s", head_of("work/.git", "main"));
+    push_and_run(2);
+    git("-C", at("work"), "commit", "-q", "--amend", "-m", "another", NULL);
+    for (int i = 3; i < 24; i++)
+        push_and_run(i);
+    wait_for_packs(5);
+    run_connection_at("recent", "work", recent);
+    expect_run("recent", recent);
+    run_connection_at("old", "work", old);
+    expect_failure("RevisionUnavailable", "no commit");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_source_becomes_shallow),
-        TEST(test_a_shallow_source_is_taken),
-        TEST(test_a_ref_that_was_passed_over),
-        TEST(test_every_ref_has_to_be_reported),
+        TEST(test_a_source_becomes_shallow),   TEST(test_a_shallow_source_is_taken),
+        TEST(test_a_ref_that_was_passed_over), TEST(test_every_ref_has_to_be_reported),
+        TEST(test_any_number_of_pushes),       TEST(test_packs_beyond_the_descriptors),
+        TEST(test_a_merge_holds_nothing_up),   TEST(test_a_merge_that_dies),
+        TEST(test_what_no_ref_leads_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
