@@ -1,44 +1,72 @@
 /* penstock pipeline ... */
+#include <stdio.h>
+#include <string.h>
+
 #include "cli/commands.h"
 #include "cli/input.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "common/base/cleanup.h"
 #include "common/base/units.h"
 
-#include "common/base/cleanup.h"
-
-static const char *name_in(const json_t *input)
+/* The controller lists the members that it does not know; a person has mistyped them. */
+static int members_check(struct pen_cli *cli, const struct pen_pipeline_file *file,
+                         struct pen_error *err)
 {
-    return pen_json_text(json_object_get(input, "pipeline"), "name");
+    json_t *input = json_copy(file->input);
+    json_t *output = NULL;
+    (void)json_object_set_new(input, "strict", json_true());
+    int rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "ValidatePipeline", input, &output, err);
+    const json_t *unknown = pen_json_list(output, "unknownMembers");
+    if (rc == 0 && json_array_size(unknown) > 0)
+        rc = pen_input_unknown_members(file, unknown, err);
+    json_decref(output);
+    return rc;
+}
+
+/* Read the file, and have the controller check it. */
+static int file_take(struct pen_cli *cli, struct pen_pipeline_file *ret_file, struct pen_error *err)
+{
+    int rc = pen_input_pipeline(pen_cli_argument(cli, 0), ret_file, err);
+    return rc < 0 ? rc : members_check(cli, ret_file, err);
 }
 
 /* Read the file, call the operation, say what was done. */
-static int send_file(struct pen_cli *cli, enum pen_service service, const char *operation,
-                     const char *done, struct pen_error *err)
+static int send_file(struct pen_cli *cli, const char *operation, const char *done,
+                     struct pen_error *err)
 {
-    json_t *input = NULL;
-    int rc = pen_input_pipeline(pen_cli_argument(cli, 0), &input, err);
+    PEN_CLEANUP(pen_pipeline_file_release) struct pen_pipeline_file file = {0};
+    int rc = file_take(cli, &file, err);
     if (rc < 0)
         return rc;
-    rc = pen_cli_call_done(cli, service, operation, json_incref(input), err, "pipeline '%s' %s",
-                           name_in(input), done);
-    json_decref(input);
-    return rc;
+    if (strcmp(operation, "UpdatePipeline") == 0 && json_object_get(file.input, "tags") != NULL)
+        return pen_fail(err, PEN_EINVAL, "%s: an update takes no 'tags', only 'pipeline'",
+                        file.path);
+    const json_t *pipeline = json_object_get(file.input, "pipeline");
+    return pen_cli_call_done(cli, PEN_SERVICE_CODEPIPELINE, operation, json_incref(file.input), err,
+                             "pipeline '%s' %s", pen_json_text(pipeline, "name"), done);
 }
 
 int pen_cmd_pipeline_create(struct pen_cli *cli, struct pen_error *err)
 {
-    return send_file(cli, PEN_SERVICE_CODEPIPELINE, "CreatePipeline", "created", err);
+    return send_file(cli, "CreatePipeline", "created", err);
 }
 
 int pen_cmd_pipeline_update(struct pen_cli *cli, struct pen_error *err)
 {
-    return send_file(cli, PEN_SERVICE_CODEPIPELINE, "UpdatePipeline", "updated", err);
+    return send_file(cli, "UpdatePipeline", "updated", err);
 }
 
 int pen_cmd_pipeline_validate(struct pen_cli *cli, struct pen_error *err)
 {
-    return send_file(cli, PEN_SERVICE_PENSTOCK, "ValidatePipeline", "is valid", err);
+    PEN_CLEANUP(pen_pipeline_file_release) struct pen_pipeline_file file = {0};
+    int rc = file_take(cli, &file, err);
+    if (rc < 0)
+        return rc;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf name = {0};
+    pen_text_clean(pen_json_text(json_object_get(file.input, "pipeline"), "name"), &name);
+    (void)printf(cli->json ? "{}\n" : "pipeline '%s' is valid\n", pen_buf_text(&name));
+    return 0;
 }
 
 int pen_cmd_pipeline_get(struct pen_cli *cli, struct pen_error *err)

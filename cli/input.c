@@ -4,6 +4,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "cli/json_place.h"
+#include "cli/text.h"
 #include "common/base/cleanup.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
@@ -17,26 +19,74 @@ static const char *real_path(const char *path)
     return strcmp(path, "-") == 0 ? "/dev/stdin" : path;
 }
 
-int pen_input_pipeline(const char *path, json_t **ret_input, struct pen_error *err)
+void pen_pipeline_file_release(struct pen_pipeline_file *self)
 {
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    int rc = pen_file_read(real_path(path), PEN_LIMIT_HTTP_BODY_BYTES, &text, err);
+    pen_buf_release(&self->text);
+    json_decref(self->input);
+    self->input = NULL;
+}
+
+int pen_input_pipeline(const char *path, struct pen_pipeline_file *ret_file, struct pen_error *err)
+{
+    struct pen_buf *text = &ret_file->text;
+    ret_file->path = path;
+    int rc = pen_file_read(real_path(path), PEN_LIMIT_HTTP_BODY_BYTES, text, err);
     if (rc < 0)
         return rc;
     json_error_t problem;
-    json_t *json = json_loadb(pen_buf_text(&text), text.size, JSON_REJECT_DUPLICATES, &problem);
+    json_t *json = json_loadb(pen_buf_text(text), text->size, JSON_REJECT_DUPLICATES, &problem);
     if (json == NULL)
         return pen_fail(err, PEN_EINVAL, "%s:%d:%d: %s", path, problem.line, problem.column,
                         problem.text);
     json_t *pipeline = json_object_get(json, "pipeline");
-    if (pipeline == NULL)
-        pipeline = json;
-    json_t *input = json_is_object(pipeline) ? json_pack("{s:O}", "pipeline", pipeline) : NULL;
+    ret_file->bare = pipeline == NULL;
+    if (ret_file->bare && json_is_object(json))
+        ret_file->input = json_pack("{s:O}", "pipeline", json);
+    else if (json_is_object(pipeline))
+        ret_file->input = json_incref(json);
     json_decref(json);
-    if (input == NULL)
+    if (ret_file->input == NULL)
         return pen_fail(err, PEN_EINVAL, "%s: expected a JSON object, the pipeline", path);
-    *ret_input = input;
+    (void)json_object_del(ret_file->input, "metadata");
     return 0;
+}
+
+/* One line for a member: where it is, and what was probably meant. */
+static void put_unknown(const struct pen_pipeline_file *file, const json_t *member,
+                        struct pen_buf *text)
+{
+    static const char outer[] = "/pipeline";
+    const char *pointer = pen_json_text(member, "pointer");
+    const char *nearest = pen_json_text(member, "nearest");
+    const char *inner = pointer;
+    if (file->bare && pen_str_starts_with(pointer, outer))
+        inner += sizeof outer - 1;
+    struct pen_json_place place = {0};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf name = {0};
+    (void)pen_json_place_find(pen_buf_text(&file->text), file->text.size, inner, &place, &name);
+    pen_buf_printf(text, "%s:%d:%d: there is no member '", file->path, place.line, place.column);
+    pen_text_clean(pen_buf_text(&name), text);
+    pen_buf_puts(text, nearest[0] == 0 ? "'" : "'; did you mean '");
+    pen_text_clean(nearest, text);
+    pen_buf_puts(text, nearest[0] == 0 ? "" : "'?");
+}
+
+int pen_input_unknown_members(const struct pen_pipeline_file *file, const json_t *unknown,
+                              struct pen_error *err)
+{
+    enum { TEXT_MAX = PEN_ERROR_MESSAGE_MAX - 32 };
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    size_t count = json_array_size(unknown);
+    for (size_t i = 0; i < count; i++) {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf line = {0};
+        put_unknown(file, json_array_get(unknown, i), &line);
+        if (i > 0 && text.size + line.size > TEXT_MAX) {
+            pen_buf_printf(&text, "\nand %zu more", count - i);
+            break;
+        }
+        pen_buf_printf(&text, "%s%s", i == 0 ? "" : "\n", pen_buf_text(&line));
+    }
+    return pen_fail(err, PEN_EINVAL, "%s", pen_buf_text(&text));
 }
 
 /* Turn the terminal's echo off, if standard input is one; false when nothing was changed. */

@@ -8,10 +8,21 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 
-/* A pipeline's JSON from a file ("-": standard input), bare or as {"pipeline": {...}}; a new
- * reference to {"pipeline": {...}}. Errors: PEN_EINVAL (with line and column), PEN_ELIMIT, as
- * pen_file_read. */
-int pen_input_pipeline(const char *path, json_t **ret_input, struct pen_error *err);
+/* A pipeline's JSON from a file. */
+struct pen_pipeline_file {
+    const char *path;    /* borrowed; "-": standard input */
+    struct pen_buf text; /* as it was read */
+    bool bare;           /* the pipeline itself, not {"pipeline": {...}} */
+    json_t *input;       /* {"pipeline": {...}, ...} without "metadata", which GetPipeline adds */
+};
+
+/* Errors: PEN_EINVAL (with line and column), PEN_ELIMIT, as pen_file_read. */
+int pen_input_pipeline(const char *path, struct pen_pipeline_file *ret_file, struct pen_error *err);
+void pen_pipeline_file_release(struct pen_pipeline_file *self);
+
+/* Fail with the places of the members that ValidatePipeline has found to be unknown. */
+int pen_input_unknown_members(const struct pen_pipeline_file *file, const json_t *unknown,
+                              struct pen_error *err);
 
 /* The first line of a file, or all of it when it is a private key ("-----BEGIN "). "-": standard
  * input, without echo when that is a terminal. Errors: as pen_file_read, PEN_EINVAL (nothing in

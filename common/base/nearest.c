@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+enum { BEGINNING_MIN = 3 };
+
 static uint8_t lower(char byte)
 {
     return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte - 'A' + 'a') : (uint8_t)byte;
@@ -11,6 +13,13 @@ static uint8_t lower(char byte)
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
+}
+
+static int begins_with(const char *known, const char *word)
+{
+    for (; *word != 0 && lower(*word) == lower(*known); word++)
+        known++;
+    return *word == 0;
 }
 
 /* How many changes make one word of the other: the rows of the usual table, of which three are
@@ -45,6 +54,8 @@ void pen_nearest_try(struct pen_nearest *self, const char *known)
         return;
     size_t found = distance(self->word, size, known, known_size);
     size_t longer = size > known_size ? size : known_size;
+    if (size >= BEGINNING_MIN && begins_with(known, self->word))
+        found = least(found, longer / 3);
     if (found > 0 && found > longer / 3)
         return;
     if (self->best == NULL || found < self->distance) {

@@ -5,7 +5,8 @@
  *     nearest.best -> "executionMode", or NULL: nothing is near
  *
  * Near is what becomes the word by few changes: a byte more, less or another, two that are swapped;
- * at most one for every three bytes. Upper and lower case are the same.
+ * at most one for every three bytes. So is what begins with the word, from three bytes on. Upper
+ * and lower case are the same.
  */
 #ifndef PEN_COMMON_BASE_NEAREST_H
 #define PEN_COMMON_BASE_NEAREST_H

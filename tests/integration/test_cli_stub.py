@@ -212,7 +212,7 @@ def test_lists_are_read_page_by_page(run, stub):
 def test_pipeline_files(run, stub, tmp_path):
     seen = []
     for name in ("CreatePipeline", "UpdatePipeline", "ValidatePipeline"):
-        stub.operations[name] = lambda data: seen.append(data) or {"pipeline": data["pipeline"]}
+        stub.operations[name] = lambda data: seen.append(data) or {}
     pipeline = {"name": "site", "stages": []}
     file = tmp_path / "p.json"
     file.write_text(json.dumps(pipeline))
@@ -220,11 +220,12 @@ def test_pipeline_files(run, stub, tmp_path):
     file.write_text(json.dumps({"pipeline": pipeline, "metadata": {}}))
     run("pipeline", "update", str(file))
     run("pipeline", "validate", "-", stdin=json.dumps(pipeline))
-    assert seen == [{"pipeline": pipeline}] * 3
+    plain, strict = {"pipeline": pipeline}, {"pipeline": pipeline, "strict": True}
+    assert seen == [strict, plain, strict, plain, strict]
     file.write_text('{"name": "site",\n "name": 2}')
     assert f"{file}:2:" in run("pipeline", "create", str(file), code=2)[1]
     assert "cannot open" in run("pipeline", "create", str(tmp_path / "none"), code=3)[1]
-    assert len(seen) == 3
+    assert len(seen) == 5
 
 
 def test_approve_finds_what_waits(run, stub):

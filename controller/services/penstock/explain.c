@@ -8,6 +8,7 @@
 #include "controller/services/output.h"
 #include "controller/services/penstock/penstock.h"
 #include "controller/services/read.h"
+#include "controller/services/unknown_members.h"
 
 static int explained(struct pen_call *call, const Pen__Reply *reply, struct pen_error *err)
 {
@@ -75,12 +76,36 @@ int pen_resolve_action(struct pen_call *call, struct pen_error *err)
     return pen_call_post(call, input, pen_reply_nothing, err);
 }
 
-/* All that CreatePipeline checks before it asks the core. */
+/* Misspelt members, of which CreatePipeline would know nothing: a list in the answer. */
+static int list_unknown(struct pen_call *call, const struct pen_api_operation *create,
+                        bool *ret_any, struct pen_error *err)
+{
+    json_t *input = json_copy(call->input);
+    json_t *list = json_array();
+    (void)json_object_del(input, "strict");
+    int rc = input == NULL || list == NULL
+                 ? pen_fail(err, PEN_ENOMEM, "no memory to list unknown members")
+                 : pen_api_unknown_members(create, input, list, err);
+    json_decref(input);
+    *ret_any = json_array_size(list) > 0;
+    if (rc == 0 && *ret_any)
+        pen_put_json(call, pen_output(call), "unknownMembers", json_incref(list));
+    json_decref(list);
+    return rc;
+}
+
+/* All that CreatePipeline checks before it asks the core. When strict is asked for, members that
+ * the API does not know are listed, and nothing else is checked while there are any. */
 int pen_validate_pipeline(struct pen_call *call, struct pen_error *err)
 {
     const struct pen_api_operation *create =
         pen_api_operation_find(&pen_codepipeline_catalog, "CreatePipeline");
-    int rc = pen_api_validate(create, call->input, err);
+    bool unknown = false;
+    int rc = json_is_true(json_object_get(call->input, "strict"))
+                 ? list_unknown(call, create, &unknown, err)
+                 : 0;
+    if (rc == 0 && !unknown)
+        rc = pen_api_validate(create, call->input, err);
     PEN_CLEANUP(pen_message_destroy) Pen__PipelineDeclaration *declaration = NULL;
-    return rc < 0 ? rc : pen_declaration_take(call, &declaration, err);
+    return rc < 0 || unknown ? rc : pen_declaration_take(call, &declaration, err);
 }

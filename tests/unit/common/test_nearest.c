@@ -22,6 +22,9 @@ static void the_word_that_was_meant(void **state)
         {"pipline create", "pipeline create"},
         {"runorder", "runOrder"},
         {"executionMod", "executionMode"},
+        {"pipeline", "pipeline create"}, /* its beginning */
+        {"EXEC", "executionMode"},
+        {"pi", NULL},
         {"nonsense", NULL},
         {"b", NULL}, /* one of one */
         {"", NULL},
