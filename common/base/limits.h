@@ -262,9 +262,31 @@ enum {
      * stay below PEN_LIMIT_HTTP_ANSWER_BYTES; a worker that can do more polls again. */
     PEN_LIMIT_JOBS_PER_POLL = 20,
 
+    /* Executions of one pipeline that stay in history at any age; and how many may be asked for,
+     * which a collection has to read. */
+    PEN_LIMIT_HISTORY_COUNT = 50,
+    PEN_LIMIT_HISTORY_COUNT_CONFIGURED = 1000000,
+
+    /* Successes of a stage that history keeps as ways back: the latest, the one before it, and one
+     * for the case that this is the bad one. */
+    PEN_LIMIT_WAYS_BACK = 3,
+
+    /* Executions that are removed by one fact. Their ids are in a live row until all is purged. */
+    PEN_LIMIT_REMOVAL_BATCH = 64,
+
+    /* Rows, and facts, that one commit deletes: each has up to four index entries, and the core has
+     * other work after a few milliseconds. */
+    PEN_LIMIT_PURGE_ROWS = 200,
+
     /* Output variables of one action, names and values together: the API's quota. */
     PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };
+
+/* History of each pipeline that stays: what is younger, and the newest at any age. */
+#define PEN_LIMIT_HISTORY_AGE_MS (INT64_C(396) * 24 * 3600 * 1000) /* 13 months */
+
+/* A revoked agent is listed for so long: somebody may look for what became of it. */
+#define PEN_LIMIT_REVOKED_AGENT_MS (INT64_C(7) * 24 * 3600 * 1000)
 
 /* A blob that nothing names is kept for so long after it was written or asked for: an artifact that
  * is about to be told of is renewed, and told within seconds. Only much older times are renewed, so

@@ -13,6 +13,7 @@
 #include "common/io/clock.h"
 #include "common/log/log.h"
 #include "common/wire/wire.h"
+#include "controller/app/purge.h"
 #include "controller/app/route.h"
 #include "controller/post/post.h"
 
@@ -26,6 +27,8 @@ struct pen_core {
     struct pen_core_options with;
     struct pen_engine_out out;
     struct pen_steady clock;
+    struct pen_purge *purge;
+    bool purge_held;    /* the disk was full: not before there is space */
     int64_t planned_ms; /* to wait, until the clock is read next */
     bool disk_full;     /* new requests are refused */
     bool commit_held;   /* `out` waits for space */
@@ -40,6 +43,11 @@ int pen_core_create(const struct pen_core_options *options, struct pen_core **re
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the core");
     self->with = *options;
+    int rc = pen_purge_create(&self->purge, err);
+    if (rc < 0) {
+        free(self);
+        return rc;
+    }
     int64_t wall_ms = pen_clock_wall_ms();
     int64_t last_ms = pen_engine_time(options->engine);
     pen_steady_start(&self->clock, last_ms > wall_ms ? last_ms : wall_ms, pen_clock_monotonic_ms());
@@ -52,6 +60,7 @@ void pen_core_destroy(struct pen_core **self_p)
     if (*self_p == NULL)
         return;
     pen_engine_out_release(&(*self_p)->out);
+    pen_purge_destroy(&(*self_p)->purge);
     free(*self_p);
     *self_p = NULL;
 }
@@ -104,8 +113,11 @@ static int commit(struct pen_core *self, struct pen_error *err)
     const struct pen_routes routes = {.dispatch = self->with.dispatch,
                                       .data = self->with.data,
                                       .http = self->with.http,
-                                      .sources = self->with.sources};
+                                      .sources = self->with.sources,
+                                      .retention = self->with.retention};
     rc = pen_route_committed(&routes, &self->out, err);
+    if (rc == 0)
+        rc = pen_purge_take(self->purge, &self->out, err);
     if (rc == 0)
         rc = pen_route_effects(&routes, &self->out, err);
     pen_engine_out_clear(&self->out);
@@ -184,6 +196,20 @@ static int step_timers(struct pen_core *self, int64_t now_ms, struct pen_error *
     return pen_engine_take(self->with.engine, &input, now_ms, &self->out, err);
 }
 
+/* Delete a little of the history that was removed. */
+static int step_purge(struct pen_core *self, int64_t now_ms, struct pen_error *err)
+{
+    if (self->disk_full || !pen_purge_due(self->purge))
+        return 0;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *gone = NULL;
+    int rc = pen_purge_slice(self->purge, self->with.store, &gone, err);
+    self->purge_held = rc == PEN_ENOSPACE;
+    if (rc == PEN_ENOSPACE || (rc == 0 && gone == NULL))
+        return 0;
+    self->checkpoint_due = true;
+    return rc < 0 ? rc : pen_engine_take(self->with.engine, gone, now_ms, &self->out, err);
+}
+
 /* One turn. Nothing that a step decided is seen outside before it is on disk. */
 static int turn(struct pen_core *self, struct pen_error *err)
 {
@@ -200,7 +226,7 @@ static int turn(struct pen_core *self, struct pen_error *err)
         rc = pen_engine_plan(self->with.engine, now_ms, &self->out, err);
     }
     if (rc < 0 || (rc = step_inbox(self, now_ms, err)) < 0 ||
-        (rc = step_timers(self, now_ms, err)) < 0)
+        (rc = step_timers(self, now_ms, err)) < 0 || (rc = step_purge(self, now_ms, err)) < 0)
         return rc;
     return self->commit_held ? 0 : commit(self, err);
 }
@@ -216,8 +242,10 @@ static int wait_ms(struct pen_core *self)
         if (until_ms < limit_ms)
             limit_ms = until_ms;
     }
-    if (limit_ms < 0 || self->plan_due)
+    if (limit_ms < 0 || self->plan_due || (pen_purge_due(self->purge) && !self->purge_held))
         return 0;
+    if (self->purge_held && limit_ms > SPACE_RETRY_MS)
+        return SPACE_RETRY_MS;
     return limit_ms >= INT32_MAX ? -1 : (int)limit_ms;
 }
 

@@ -32,6 +32,7 @@ struct pen_core_options {
     struct pen_inbox *data;
     struct pen_inbox *http;
     struct pen_inbox *sources;
+    struct pen_inbox *retention;
     uint64_t reserve_bytes; /* below this much free space, new requests are refused */
 };
 

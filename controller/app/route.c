@@ -9,7 +9,7 @@
 #include "common/wire/wire.h"
 #include "controller/post/post.h"
 
-enum { TO_DISPATCH = 1, TO_DATA = 2, TO_HTTP = 4, TO_SOURCES = 8 };
+enum { TO_DISPATCH = 1, TO_DATA = 2, TO_HTTP = 4, TO_SOURCES = 8, TO_RETENTION = 16 };
 
 struct route {
     Pen__Effect__WhatCase what;
@@ -36,6 +36,8 @@ static const struct route routes_table[] = {
     {PEN__EFFECT__WHAT_SOURCE_POKE, TO_SOURCES},
     {PEN__EFFECT__WHAT_ZONE_WANTED, TO_SOURCES},
     {PEN__EFFECT__WHAT_PULL_REQUEST_LOOK, TO_SOURCES},
+    {PEN__EFFECT__WHAT_COLLECTION_RUN, TO_RETENTION},
+    {PEN__EFFECT__WHAT_HISTORY_ANSWER, TO_RETENTION},
 };
 
 static void destroy_effect(void *body)
@@ -66,7 +68,7 @@ static unsigned threads_of(const Pen__Effect *effect)
 static int route_one(const struct pen_routes *routes, Pen__Effect **effect, struct pen_error *err)
 {
     struct pen_inbox *const inboxes[] = {routes->dispatch, routes->data, routes->http,
-                                         routes->sources};
+                                         routes->sources, routes->retention};
     unsigned left = threads_of(*effect);
     for (size_t i = 0; left != 0; i++) {
         unsigned bit = 1u << i;

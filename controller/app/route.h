@@ -16,6 +16,7 @@ struct pen_routes {
     struct pen_inbox *data;
     struct pen_inbox *http;
     struct pen_inbox *sources;
+    struct pen_inbox *retention;
 };
 
 /* Hand every effect of `out` to its threads; `out` keeps the emptied list. Errors: PEN_ENOMEM. */

@@ -49,6 +49,11 @@ static apply_f *const table[] = {
     [PEN__FACT__WHAT_WEBHOOK_TRIGGERED] = apply_webhook_triggered,
     [PEN__FACT__WHAT_PULL_REQUEST_NOTICED] = apply_pull_request_noticed,
     [PEN__FACT__WHAT_POLLING_STOPPED] = apply_polling_stopped,
+    [PEN__FACT__WHAT_COLLECTION_STARTED] = apply_collection_started,
+    [PEN__FACT__WHAT_COLLECTION_ENDED] = apply_collection_ended,
+    [PEN__FACT__WHAT_HISTORY_REMOVED] = apply_history_removed,
+    [PEN__FACT__WHAT_HISTORY_PURGED] = apply_history_purged,
+    [PEN__FACT__WHAT_AGENT_REMOVED] = apply_agent_removed,
 };
 
 int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)

@@ -29,10 +29,18 @@ apply_f apply_token_created, apply_agent_enrolled, apply_agent_session, apply_ag
     apply_connection_deleted, apply_access_key_created, apply_database_created;
 apply_f apply_webhook_put, apply_webhook_deleted, apply_webhook_triggered,
     apply_pull_request_noticed, apply_polling_stopped;
+apply_f apply_collection_started, apply_collection_ended, apply_history_removed,
+    apply_history_purged, apply_agent_removed;
 
 /* An execution of the pipeline starts: its row says when, to within PEN_LIMIT_STARTED_NOTE_MS, and
  * it is polled again. */
 void note_started(struct pen_engine *engine, struct pipeline *pipeline, int64_t at_ms);
+
+/* The execution has succeeded in the stage: it is a way back, or who it rolled back to. */
+void note_way_back(struct stage_state *stage, const Pen__ExecutionRow *succeeded);
+
+/* The pipeline was changed: no rollback goes to a former version. */
+void forget_ways_back(struct stage_state *stage);
 
 /* The event was looked at. */
 void drop_pull_request(struct pipeline *pipeline, uint64_t event);

@@ -134,6 +134,8 @@ int apply_agent_changed(struct pen_engine *engine, const Pen__Fact *fact, struct
         return corrupt(err, fact, "a change of an agent that is not there");
     if (body->has_status)
         SET(agent->row, status, body->status);
+    if (body->status == PEN__AGENT_STATUS__AGENT_REVOKED && !agent->row->has_revoked_ms)
+        SET(agent->row, revoked_ms, fact->at_ms);
     mem_set_text(&agent->row->status_reason, body->reason);
     if (body->has_draining)
         SET(agent->row, draining, body->draining);

@@ -375,6 +375,8 @@ int apply_stage_ended(struct pen_engine *engine, const Pen__Fact *fact, struct p
         if (body->status == PEN__STAGE_STATUS__STAGE_SUCCEEDED) {
             mem_set_text(&stage->row->last_succeeded_execution_id, execution->row->id);
             remember_rollback_target(stage, run, execution->row->stage_index);
+            if (!execution_outdated(execution))
+                note_way_back(stage, execution->row);
         }
         entity_touch(engine, &stage->entity);
         gate_retell(engine, stage);

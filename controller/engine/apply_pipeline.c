@@ -114,6 +114,10 @@ int apply_pipeline_updated(struct pen_engine *engine, const Pen__Fact *fact, str
             stage->row->rollback_target = NULL;
             entity_touch(engine, &stage->entity);
         }
+        if (stage->row->n_ways_back > 0) {
+            forget_ways_back(stage);
+            entity_touch(engine, &stage->entity);
+        }
         drop_orphan(engine, pipeline, stage);
     }
     return 0;

@@ -35,6 +35,8 @@ void pen_engine_options_default(struct pen_engine_options *ret_options)
         .webhooks_max = PEN_LIMIT_WEBHOOKS,
         .action_types_max = PEN_LIMIT_ACTION_TYPES,
         .polling_pipelines_max = PEN_LIMIT_POLLING_PIPELINES,
+        .history_age_ms = PEN_LIMIT_HISTORY_AGE_MS,
+        .history_count = PEN_LIMIT_HISTORY_COUNT,
         .repeatable_attempts_max = 2,
     };
 }
@@ -154,7 +156,7 @@ void pen_engine_destroy(struct pen_engine **self_p)
                                 &self->pipelines,   &self->agents,       &self->tokens,
                                 &self->requests,    &self->repositories, &self->connections,
                                 &self->access_keys, &self->action_types, &self->jobs,
-                                &self->webhooks};
+                                &self->webhooks,    &self->removals};
     for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
         destroy_all(owners[i]);
     struct pen_map *indexes[] = {&self->token_ends, &self->request_ends, &self->approvals,
@@ -162,6 +164,8 @@ void pen_engine_destroy(struct pen_engine **self_p)
                                  &self->fresh,      &self->written_dead};
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++)
         pen_map_release(indexes[i]);
+    if (self->collection != NULL)
+        entity_destroy(&self->collection->entity);
     if (self->setting != NULL)
         entity_destroy(&self->setting->entity);
     packer_release(&self->packer);
@@ -241,7 +245,7 @@ static int link_all(struct pen_engine *self, struct pen_error *err)
 {
     if (self->setting == NULL && self->loading != NULL)
         return pen_fail(err, PEN_ECORRUPT, "the database has rows, but not the first of them");
-    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_RULE_WORK; kind++) {
+    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_COLLECTION; kind++) {
         int rc = link_kind(self, (Pen__RowKind)kind, err);
         if (rc < 0)
             return rc;
@@ -339,6 +343,10 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_ZONE_LOADED] = handle_zone_loaded,
     [PEN__INPUT__WHAT_PULL_REQUEST_NOTIFIED] = handle_pull_request_notified,
     [PEN__INPUT__WHAT_PULL_REQUEST_FOUND] = handle_pull_request_found,
+    [PEN__INPUT__WHAT_START_COLLECTION] = handle_start_collection,
+    [PEN__INPUT__WHAT_REMOVE_HISTORY] = handle_remove_history,
+    [PEN__INPUT__WHAT_HISTORY_GONE] = handle_history_gone,
+    [PEN__INPUT__WHAT_COLLECTION_DONE] = handle_collection_done,
 };
 
 static void fire(struct pen_engine *self, struct timer *timer)
@@ -546,11 +554,13 @@ int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const st
     struct row_list list = {0};
     if (self->setting != NULL)
         list_add(&list, &self->setting->entity);
+    if (self->collection != NULL)
+        list_add(&list, &self->collection->entity);
     struct pen_map *maps[] = {&self->pipelines,   &self->executions,   &self->actions,
                               &self->attempts,    &self->agents,       &self->tokens,
                               &self->requests,    &self->repositories, &self->connections,
                               &self->access_keys, &self->action_types, &self->jobs,
-                              &self->webhooks};
+                              &self->webhooks,    &self->removals};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
         list_map(&list, maps[i]);
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;

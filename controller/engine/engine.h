@@ -48,6 +48,8 @@ struct pen_engine_options {
     uint32_t webhooks_max;            /* 300 */
     uint32_t action_types_max;        /* 50: custom ones that are not deleted */
     uint32_t polling_pipelines_max;   /* 300 */
+    int64_t history_age_ms;           /* 13 months: younger executions stay */
+    uint32_t history_count;           /* 50: the newest of each pipeline that stay at any age */
     uint32_t repeatable_attempts_max; /* 2 more attempts after losses */
     uint32_t bulk_port;               /* told to agents in Welcome */
     bool check_invariants;            /* after every step; tests and debug builds */

@@ -2,7 +2,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
-#include "controller/engine/decide.h"
+#include "controller/engine/collect.h"
 #include "controller/engine/planted.h"
 
 void plan_key(struct pen_engine *engine, ProtobufCBinaryData public_key, const char *id, bool token)
@@ -137,4 +137,5 @@ void plan_all(struct pen_engine *engine)
     for (struct pen_map_node *node = pen_map_first(&engine->pipelines); node != NULL;
          node = pen_map_next(node))
         plan_watches(engine, pen_map_value(node));
+    plan_collections(engine);
 }

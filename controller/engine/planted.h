@@ -29,6 +29,8 @@ enum pen_planted {
     PLANTED_REST_FORGOTTEN,      /* what waited behind a gate for a month goes on by itself */
     PLANTED_DATA_LEFT_OPEN,      /* the data plane is not told of some ends of attempts */
     PLANTED_PULL_FORGOTTEN,      /* pull requests are not looked at again after a restart */
+    PLANTED_WAY_BACK_FORGOTTEN,  /* history goes that a rollback could take */
+    PLANTED_PURGE_FORGOTTEN,     /* removed history is not purged after a restart */
     PLANTED_COUNT,
 };
 

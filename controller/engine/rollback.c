@@ -93,6 +93,10 @@ int handle_rollback(struct pen_engine *engine, const Pen__Input *input, Pen__Rep
     int rc = named_pipeline(engine, request->pipeline, &pipeline, err);
     if (rc < 0)
         return rc;
+    /* The target was read from history before; what was removed since may have been it. */
+    if (request->has_as_of_seq && request->as_of_seq < engine->setting->row->last_removal_seq)
+        return pen_fail_api(err, PEN_ECONFLICT, "ConflictException",
+                            "history of pipelines was removed just now; try again");
     uint32_t index = 0;
     if ((rc = named_stage(pipeline, request->stage, &index, err)) < 0 ||
         (rc = check_target(pipeline, request, err)) < 0 ||

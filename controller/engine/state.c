@@ -41,6 +41,8 @@ static const struct row_kind kinds[] = {
                                         sizeof(struct action_type)},
     [PEN__ROW_KIND__ROW_JOB] = {&pen__job_row__descriptor, sizeof(struct job)},
     [PEN__ROW_KIND__ROW_WEBHOOK] = {&pen__webhook_row__descriptor, sizeof(struct webhook)},
+    [PEN__ROW_KIND__ROW_REMOVAL] = {&pen__removal_row__descriptor, sizeof(struct removal)},
+    [PEN__ROW_KIND__ROW_COLLECTION] = {&pen__collection_row__descriptor, sizeof(struct collection)},
 };
 
 const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind)
@@ -235,6 +237,16 @@ static void describe(struct entity *self)
     case PEN__ROW_KIND__ROW_WEBHOOK:
         self->key = mem_text(((Pen__WebhookRow *)(void *)self->message)->name);
         break;
+    case PEN__ROW_KIND__ROW_COLLECTION:
+        self->key = mem_text("main");
+        break;
+    case PEN__ROW_KIND__ROW_REMOVAL: {
+        Pen__RemovalRow *row = (void *)self->message;
+        self->key = mem_format("%020llu", (unsigned long long)row->number);
+        self->pipeline = row->pipeline;
+        self->order = row->number;
+        break;
+    }
     case PEN__ROW_KIND__ROW_PIPELINE:
     case PEN__ROW_KIND__ROW_PIPELINE_VERSION:
     case PEN__ROW_KIND__ROW_STAGE_STATE:
@@ -278,6 +290,8 @@ static struct pen_map *map_of(struct pen_engine *engine, Pen__RowKind kind)
         return &engine->jobs;
     case PEN__ROW_KIND__ROW_WEBHOOK:
         return &engine->webhooks;
+    case PEN__ROW_KIND__ROW_REMOVAL:
+        return &engine->removals;
     default:
         return NULL;
     }
@@ -295,6 +309,8 @@ struct entity *entity_add(struct pen_engine *engine, Pen__RowKind kind, void *me
     typed->row = message;
     if (kind == PEN__ROW_KIND__ROW_SETTING)
         engine->setting = typed;
+    if (kind == PEN__ROW_KIND__ROW_COLLECTION)
+        engine->collection = (struct collection *)self;
     if (kind == PEN__ROW_KIND__ROW_AGENT) {
         struct agent *agent = (struct agent *)self;
         agent->timer = (struct timer){.kind = TIMER_AGENT, .owner = agent};
@@ -306,7 +322,7 @@ struct entity *entity_add(struct pen_engine *engine, Pen__RowKind kind, void *me
     struct pen_map *map = map_of(engine, kind);
     if (map == NULL)
         return self;
-    bool numbered = kind == PEN__ROW_KIND__ROW_ATTEMPT;
+    bool numbered = kind == PEN__ROW_KIND__ROW_ATTEMPT || kind == PEN__ROW_KIND__ROW_REMOVAL;
     mem_put(map, numbered ? pen_key_number(self->order) : pen_key_text(self->key), self);
     return self;
 }

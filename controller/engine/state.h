@@ -227,32 +227,46 @@ struct access_key {
     Pen__AccessKeyRow *row;
 };
 
+/* Executions whose other rows and facts are being deleted. */
+struct removal {
+    struct entity entity;
+    Pen__RemovalRow *row;
+};
+
+/* The latest one, of any kind. */
+struct collection {
+    struct entity entity;
+    Pen__CollectionRow *row;
+};
+
 struct pen_engine {
     struct pen_engine_options options;
     char *account;
     char *region;
     struct pen_prng prng;
     struct setting *setting;
-    struct pen_map pipelines;    /* name */
-    struct pen_map executions;   /* id */
-    struct pen_map actions;      /* action execution id */
-    struct pen_map attempts;     /* fence */
-    struct pen_map agents;       /* id */
-    struct pen_map tokens;       /* id */
-    struct pen_map token_ends;   /* expires_ms, id */
-    struct pen_map requests;     /* pipeline/token */
-    struct pen_map request_ends; /* expires_ms, pipeline/token */
-    struct pen_map repositories; /* name */
-    struct pen_map connections;  /* id */
-    struct pen_map access_keys;  /* id */
-    struct pen_map action_types; /* category/provider/version */
-    struct pen_map jobs;         /* id */
-    struct pen_map job_queues;   /* category/provider/version/value */
-    struct pen_map webhooks;     /* name */
-    struct pen_map approvals;    /* token -> action that waits for a person */
-    struct pen_map offers;       /* candidate fence -> action */
-    struct pen_map demands;      /* text */
-    struct pen_map free_agents;  /* load, id */
+    struct pen_map pipelines;      /* name */
+    struct pen_map executions;     /* id */
+    struct pen_map actions;        /* action execution id */
+    struct pen_map attempts;       /* fence */
+    struct pen_map agents;         /* id */
+    struct pen_map tokens;         /* id */
+    struct pen_map token_ends;     /* expires_ms, id */
+    struct pen_map requests;       /* pipeline/token */
+    struct pen_map request_ends;   /* expires_ms, pipeline/token */
+    struct pen_map repositories;   /* name */
+    struct pen_map connections;    /* id */
+    struct pen_map access_keys;    /* id */
+    struct pen_map action_types;   /* category/provider/version */
+    struct pen_map jobs;           /* id */
+    struct pen_map job_queues;     /* category/provider/version/value */
+    struct pen_map webhooks;       /* name */
+    struct pen_map removals;       /* number */
+    struct collection *collection; /* NULL: there never was one */
+    struct pen_map approvals;      /* token -> action that waits for a person */
+    struct pen_map offers;         /* candidate fence -> action */
+    struct pen_map demands;        /* text */
+    struct pen_map free_agents;    /* load, id */
     struct pen_heap timers;
     struct timer
         tell_timer; /* armed: agents have changed, queued actions may wait for other reasons */

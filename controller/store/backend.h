@@ -61,6 +61,11 @@ int pen_backend_put_row(struct pen_backend *self, const struct pen_row *row, str
 int pen_backend_put_fact(struct pen_backend *self, const struct pen_backend_fact *fact,
                          struct pen_error *err);
 
+/* Within a transaction, delete at most `limit` rows of this kind and execution that are not live,
+ * or (kind 0) as many facts of the execution. ret_count: how many there were, up to the limit. */
+int pen_backend_purge(struct pen_backend *self, int kind, const char *execution, size_t limit,
+                      size_t *ret_count, struct pen_error *err);
+
 /* Every live row, by kind and key. */
 int pen_backend_live(struct pen_backend *self, pen_backend_each *each, void *context,
                      struct pen_error *err);

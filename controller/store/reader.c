@@ -55,6 +55,10 @@ static const ProtobufCMessageDescriptor *type_of(Pen__RowKind kind)
         return &pen__job_row__descriptor;
     case PEN__ROW_KIND__ROW_WEBHOOK:
         return &pen__webhook_row__descriptor;
+    case PEN__ROW_KIND__ROW_REMOVAL:
+        return &pen__removal_row__descriptor;
+    case PEN__ROW_KIND__ROW_COLLECTION:
+        return &pen__collection_row__descriptor;
     default:
         return NULL;
     }

@@ -27,6 +27,10 @@ static const char *const statements[PEN_SQL_COUNT] = {
     [PEN_SQL_ROW_DELETE] = "DELETE FROM row WHERE kind = ?1 AND key = ?2",
     [PEN_SQL_FACT_PUT] = "INSERT INTO fact (seq, at_ms, pipeline, execution, body)"
                          " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [PEN_SQL_ROW_PURGE] = "DELETE FROM row WHERE rowid IN (SELECT rowid FROM row"
+                          " WHERE kind = ?1 AND execution = ?2 AND +live = 0 LIMIT ?3)",
+    [PEN_SQL_FACT_PURGE] = "DELETE FROM fact WHERE seq IN (SELECT seq FROM fact"
+                           " WHERE execution = ?2 LIMIT ?3)",
     [PEN_SQL_LIVE] = "SELECT kind, key, body FROM row WHERE live = 1 ORDER BY kind, key",
     [PEN_SQL_GET] = "SELECT body FROM row WHERE kind = ?1 AND key = ?2",
     [PEN_SQL_LIST_ORDERED] = ORDERED NEWEST,
@@ -203,5 +207,29 @@ int pen_backend_put_fact(struct pen_backend *self, const struct pen_backend_fact
     else if (rc != SQLITE_DONE)
         code = pen_sqlite_fail(self, rc, err, "appending a fact");
     pen_sqlite_give(self, PEN_SQL_FACT_PUT, statement);
+    return code;
+}
+
+int pen_backend_purge(struct pen_backend *self, int kind, const char *execution, size_t limit,
+                      size_t *ret_count, struct pen_error *err)
+{
+    CHECK(self->transaction && self->writer);
+    enum pen_sql id = kind == 0 ? PEN_SQL_FACT_PURGE : PEN_SQL_ROW_PURGE;
+    sqlite3_stmt *statement = NULL;
+    int code = pen_sqlite_take(self, id, &statement, err);
+    if (code < 0)
+        return code;
+    int rc = kind == 0 ? SQLITE_OK : sqlite3_bind_int(statement, 1, kind);
+    if (rc == SQLITE_OK)
+        rc = pen_sqlite_bind_text(statement, 2, execution);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(statement, 3, (sqlite3_int64)limit);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(statement);
+    if (rc != SQLITE_DONE)
+        code = pen_sqlite_fail(self, rc, err, "deleting history");
+    else
+        *ret_count = (size_t)sqlite3_changes(self->db);
+    pen_sqlite_give(self, id, statement);
     return code;
 }

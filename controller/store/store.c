@@ -125,6 +125,54 @@ int pen_store_commit(struct pen_store *self, const struct pen_engine_out *out,
     return pen_backend_commit(self->backend, err);
 }
 
+/* Every kind of row that belongs to an execution. */
+static const Pen__RowKind parts_of_execution[] = {
+    PEN__ROW_KIND__ROW_STAGE_EXECUTION, PEN__ROW_KIND__ROW_ACTION_EXECUTION,
+    PEN__ROW_KIND__ROW_ATTEMPT,         PEN__ROW_KIND__ROW_RULE_EXECUTION,
+    PEN__ROW_KIND__ROW_RULE_WORK,       PEN__ROW_KIND__ROW_JOB,
+    PEN__ROW_KIND__ROW_EXECUTION,
+};
+
+static int purge_rows(struct pen_store *self, const char *execution_id, size_t limit,
+                      size_t *ret_count, struct pen_error *err)
+{
+    size_t done = 0;
+    size_t kinds = sizeof parts_of_execution / sizeof parts_of_execution[0];
+    for (size_t i = 0; i < kinds && done < limit; i++) {
+        size_t count = 0;
+        int code = pen_backend_purge(self->backend, (int)parts_of_execution[i], execution_id,
+                                     limit - done, &count, err);
+        if (code < 0)
+            return code;
+        done += count;
+    }
+    *ret_count = done;
+    return 0;
+}
+
+int pen_store_purge(struct pen_store *self, const char *execution_id, size_t limit,
+                    uint64_t *ret_rows, uint64_t *ret_facts, bool *ret_left, struct pen_error *err)
+{
+    CHECK(limit >= 1);
+    size_t rows = 0;
+    size_t facts = 0;
+    int code = pen_backend_begin(self->backend, err);
+    if (code == 0)
+        code = purge_rows(self, execution_id, limit, &rows, err);
+    if (code == 0)
+        code = pen_backend_purge(self->backend, 0, execution_id, limit, &facts, err);
+    if (code < 0) {
+        pen_backend_rollback(self->backend);
+        return code;
+    }
+    if ((code = pen_backend_commit(self->backend, err)) < 0)
+        return code;
+    *ret_rows += rows;
+    *ret_facts += facts;
+    *ret_left = rows == limit || facts == limit;
+    return 0;
+}
+
 int pen_store_checkpoint(struct pen_store *self, struct pen_error *err)
 {
     return pen_backend_checkpoint(self->backend, err);

@@ -34,6 +34,12 @@ int pen_store_load_live(struct pen_store *self,
 int pen_store_commit(struct pen_store *self, const struct pen_engine_out *out,
                      struct pen_error *err);
 
+/* Delete the rows and facts of an execution, those of live rows apart, in one synced transaction:
+ * at most `limit` (1 or more) rows and as many facts. ret_rows and ret_facts are increased by what
+ * was deleted; ret_left tells whether there may be more. Errors: as of a commit. */
+int pen_store_purge(struct pen_store *self, const char *execution_id, size_t limit,
+                    uint64_t *ret_rows, uint64_t *ret_facts, bool *ret_left, struct pen_error *err);
+
 /* Move what the write-ahead log holds into the database file: for idle moments, free when there is
  * nothing to move. The log is bounded without it, by a move before a commit now and then.
  * Errors: PEN_ENOSPACE, PEN_EIO, PEN_ECORRUPT; none of them undoes a commit. */

@@ -20,7 +20,7 @@
  *     16 LIVENESS        auditor_check_quiet, auditor_check_end
  *     17 DETERMINISM     sim_main.c: --twice
  *        LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB: auditor_job.c
- *        HOOK: auditor_hook.c
+ *        HOOK: auditor_hook.c; HISTORY: auditor_history.c
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -107,11 +107,9 @@ void auditor_reloaded(struct sim *sim)
     for (struct pen_map_node *node = pen_map_first(&self->answered); node != NULL;
          node = pen_map_next(node)) {
         const struct seen_execution *execution = pen_map_value(node);
-        char *key = mem_format("05 %s", execution->id);
-        if (pen_map_get(&sim->core.store, pen_key_text(key)) == NULL)
+        if (!execution->removed && !auditor_in_store(sim, execution))
             sim_fail(sim, "NO LOSS: execution %s was answered, and is not in the store",
                      execution->id);
-        free(key);
     }
 }
 
@@ -153,6 +151,8 @@ void auditor_fact(struct sim *sim, const Pen__Fact *fact)
         [PEN__FACT__WHAT_AGENT_ENROLLED] = on_agent_enrolled,
         [PEN__FACT__WHAT_AGENT_SESSION] = on_session,
         [PEN__FACT__WHAT_AGENT_CHANGED] = on_agent_changed,
+        [PEN__FACT__WHAT_HISTORY_REMOVED] = on_history_removed,
+        [PEN__FACT__WHAT_AGENT_REMOVED] = on_agent_removed,
     };
     struct auditor *self = sim->auditor;
     if (fact->seq != self->last_seq + 1)
@@ -160,6 +160,7 @@ void auditor_fact(struct sim *sim, const Pen__Fact *fact)
                  self->last_seq);
     self->last_seq = fact->seq;
     checkpoint(self, fact);
+    auditor_check_told(sim, fact);
     if ((size_t)fact->what_case < sizeof on / sizeof on[0] && on[fact->what_case] != NULL)
         on[fact->what_case](sim, fact);
 }
@@ -268,10 +269,9 @@ void auditor_check_end(struct sim *sim)
     for (struct pen_map_node *node = pen_map_first(&self->executions); node != NULL;
          node = pen_map_next(node)) {
         const struct seen_execution *execution = pen_map_value(node);
-        char *key = mem_format("05 %s", execution->id);
-        if (pen_map_get(&sim->core.store, pen_key_text(key)) == NULL)
-            sim_fail(sim, "NO LOSS: execution %s is not in the store", execution->id);
-        free(key);
+        if (execution->removed == auditor_in_store(sim, execution))
+            sim_fail(sim, "NO LOSS: execution %s is %s the store", execution->id,
+                     execution->removed ? "removed, and in" : "not in");
         if (!execution->ended)
             sim_fail(sim, "LIVENESS: execution %s of %s has not ended; it is in stage %d",
                      execution->id, execution->pipeline, execution->stage);

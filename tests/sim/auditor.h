@@ -8,7 +8,13 @@
 
 #include "tests/sim/sim.h"
 
-enum { SEEN_STAGES = SIM_STAGES, SEEN_ACTIONS = SIM_ACTIONS, SEEN_KINDS = 4, SEEN_VIEWS = 16 };
+enum {
+    SEEN_STAGES = SIM_STAGES,
+    SEEN_ACTIONS = SIM_ACTIONS,
+    SEEN_KINDS = 4,
+    SEEN_VIEWS = 16,
+    SEEN_WAYS = 3
+};
 
 /* One try, as the facts tell it. */
 struct seen_attempt {
@@ -69,6 +75,9 @@ struct seen_execution {
     uint64_t order;
     uint64_t started_seq; /* number of the fact */
     bool rollback;
+    const struct seen_execution *target; /* of a rollback */
+    int64_t ended_ms;
+    bool removed;        /* from history */
     int stage;           /* that is under way; -1: none */
     int waits_at;        /* stage at whose gate it stands; -1: none */
     uint64_t waits_from; /* number of the fact */
@@ -87,6 +96,8 @@ struct seen_pipeline {
     int64_t closed_ms[SEEN_STAGES];   /* since when */
     uint64_t rested_seq[SEEN_STAGES]; /* what started before this fact rests there; 0: nothing */
     const struct seen_execution *holders[SEEN_STAGES];
+    uint64_t created_seq;
+    const struct seen_execution *ways[SEEN_STAGES][SEEN_WAYS]; /* newest first */
 };
 
 /* Starts of one once action of one execution: how many there were, and how many people granted. */
@@ -201,6 +212,15 @@ void auditor_bound_attempts(struct sim *sim, const struct seen_attempt *attempt)
 /* At the end. */
 void auditor_check_bounds(struct sim *sim);
 
+/* ---- auditor_history.c: what leaves history */
+void on_history_removed(struct sim *sim, const Pen__Fact *fact);
+/* The stage was left with success. */
+void auditor_way_back(struct seen_pipeline *pipeline, const struct seen_execution *execution,
+                      int index);
+/* Nothing is told of what was removed. */
+void auditor_check_told(struct sim *sim, const Pen__Fact *fact);
+bool auditor_in_store(const struct sim *sim, const struct seen_execution *execution);
+
 /* ---- auditor_job.c: jobs of custom actions */
 void on_job_queued(struct sim *sim, const Pen__Fact *fact);
 void on_job_moved(struct sim *sim, const Pen__Fact *fact);
@@ -222,6 +242,7 @@ void auditor_check_truth(struct sim *sim, const struct seen_action *action,
 void on_agent_enrolled(struct sim *sim, const Pen__Fact *fact);
 void on_agent_changed(struct sim *sim, const Pen__Fact *fact);
 void on_session(struct sim *sim, const Pen__Fact *fact);
+void on_agent_removed(struct sim *sim, const Pen__Fact *fact);
 /* What it does is given up because it is silent. */
 void auditor_check_silence(struct sim *sim, const char *agent_id);
 /* May be granted something now. */

@@ -44,6 +44,22 @@ void on_agent_changed(struct sim *sim, const Pen__Fact *fact)
                      body->reason);
 }
 
+/* Revoked, and nothing of it under way. Whatever comes of it from now on has never been. */
+void on_agent_removed(struct sim *sim, const Pen__Fact *fact)
+{
+    struct seen_agent *agent = agent_of(sim, fact->agent_removed->agent_id);
+    if (agent->enrolled)
+        sim_fail(sim, "HISTORY: agent %s is removed, and was not revoked", agent->id);
+    for (struct pen_map_node *node = pen_map_first(&sim->auditor->attempts); node != NULL;
+         node = pen_map_next(node)) {
+        const struct seen_attempt *attempt = pen_map_value(node);
+        if (!auditor_terminal(attempt->state) && pen_str_equal(attempt->agent_id, agent->id))
+            sim_fail(sim, "HISTORY: agent %s is removed, and fence %" PRIu64 " of it is not over",
+                     agent->id, attempt->fence);
+    }
+    sim_trace(sim, "agent %s is removed", agent->id);
+}
+
 void on_session(struct sim *sim, const Pen__Fact *fact)
 {
     struct seen_agent *agent = agent_of(sim, fact->agent_session->agent_id);

@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/check.h"
 #include "common/base/str.h"
@@ -32,6 +33,7 @@ void on_pipeline(struct sim *sim, const Pen__Fact *fact)
     if (pipeline == NULL) {
         pipeline = mem_zero(sizeof *pipeline);
         pipeline->name = mem_text(fact->pipeline);
+        pipeline->created_seq = fact->seq;
         mem_put(&self->pipelines, pen_key_text(pipeline->name), pipeline);
     }
     CHECK(declaration->n_stages <= SEEN_STAGES);
@@ -40,6 +42,7 @@ void on_pipeline(struct sim *sim, const Pen__Fact *fact)
     self->declarations[self->declarations_count++] = copy;
     pipeline->declaration = copy;
     pipeline->version = declaration->version;
+    memset(pipeline->ways, 0, sizeof pipeline->ways); /* no rollback goes to a former version */
 }
 
 void on_pipeline_deleted(struct sim *sim, const Pen__Fact *fact)
@@ -159,6 +162,8 @@ void on_execution_started(struct sim *sim, const Pen__Fact *fact)
     execution->order = body->order;
     execution->started_seq = fact->seq;
     execution->rollback = body->rollback_target_id != NULL;
+    if (execution->rollback)
+        execution->target = auditor_execution(sim, body->rollback_target_id);
     execution->stage = execution->waits_at = -1;
     sim->counts[COUNT_EXECUTIONS]++;
     mem_put(&sim->auditor->executions, pen_key_text(execution->id), execution);
@@ -237,5 +242,6 @@ void on_execution_ended(struct sim *sim, const Pen__Fact *fact)
             sim_fail(sim, "TRUTH: execution %s succeeds without stage %zu", execution->id, i);
     execution->status = status;
     execution->ended = true;
+    execution->ended_ms = fact->at_ms;
     execution->waits_at = -1;
 }

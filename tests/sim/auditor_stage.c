@@ -153,6 +153,8 @@ void on_stage_ended(struct sim *sim, const Pen__Fact *fact)
         sim_fail(sim, "LOCK: execution %s leaves stage %d without holding it", execution->id,
                  index);
     pipeline->holders[index] = NULL;
+    if (status == PEN__STAGE_STATUS__STAGE_SUCCEEDED)
+        auditor_way_back(pipeline, execution, index);
 }
 
 void on_stage_retried(struct sim *sim, const Pen__Fact *fact)

@@ -26,7 +26,7 @@ static bool read_clocks(struct sim *sim)
 
 /* ---- the store */
 
-static char *store_key(const struct pen_row *row)
+char *store_key(const struct pen_row *row)
 {
     return mem_format("%02d %s", (int)row->kind, row->key);
 }
@@ -35,12 +35,13 @@ static void stored_free(struct stored *stored)
 {
     free(stored->key);
     free(stored->row.key);
+    free(stored->row.execution);
     free(stored->row.body);
     mem_free_message(stored->message);
     free(stored);
 }
 
-static void store_put(struct pen_map *store, const struct pen_row *row)
+void store_put(struct pen_map *store, const struct pen_row *row)
 {
     struct stored *stored = mem_zero(sizeof *stored);
     stored->key = store_key(row);
@@ -49,13 +50,44 @@ static void store_put(struct pen_map *store, const struct pen_row *row)
         stored_free(old);
     stored->row = *row;
     stored->row.key = mem_text(row->key);
-    stored->row.pipeline = stored->row.execution = NULL;
+    stored->row.pipeline = NULL;
+    stored->row.execution = mem_text(row->execution);
     if (row->body != NULL)
         stored->row.body = mem_bytes((ProtobufCBinaryData){row->body_size, row->body}).data;
     mem_put(store, pen_key_text(stored->key), stored);
 }
 
-static void store_release(struct pen_map *store)
+void store_delete(struct stored *stored)
+{
+    free(stored->row.body);
+    mem_free_message(stored->message);
+    stored->message = NULL;
+    stored->row.body = NULL;
+    stored->row.body_size = 0;
+    stored->row.deleted = true;
+}
+
+bool stored_is_history_of(const struct stored *stored, const char *execution_id)
+{
+    return !stored->row.deleted && !stored->row.live &&
+           pen_str_equal(stored->row.execution, execution_id);
+}
+
+bool core_purge(struct sim *sim, const char *execution_id, uint64_t limit)
+{
+    for (struct pen_map_node *node = pen_map_first(&sim->core.store); node != NULL;
+         node = pen_map_next(node)) {
+        struct stored *stored = pen_map_value(node);
+        if (!stored_is_history_of(stored, execution_id))
+            continue;
+        if (limit-- == 0)
+            return true;
+        store_delete(stored);
+    }
+    return false;
+}
+
+void store_release(struct pen_map *store)
 {
     struct stored *stored;
     while ((stored = pen_map_first_value(store)) != NULL) {
@@ -137,87 +169,6 @@ void *core_row(struct sim *sim, Pen__RowKind kind, const char *key,
     return protobuf_c_message_unpack(type, NULL, stored->row.body_size, stored->row.body);
 }
 
-/* ---- memory = rows = facts folded */
-
-struct comparison {
-    struct sim *sim;
-    const struct pen_map *store;
-    size_t seen;
-    const char *what;
-};
-
-static int compare_live(void *context, const struct pen_row *row)
-{
-    struct comparison *self = context;
-    char *key = store_key(row);
-    const struct stored *stored = pen_map_get(self->store, pen_key_text(key));
-    if (stored == NULL || !stored->row.live || stored->row.deleted ||
-        stored->row.body_size != row->body_size ||
-        memcmp(stored->row.body, row->body, row->body_size) != 0)
-        sim_fail(self->sim, "%s: row %s is %s", self->what, key,
-                 stored == NULL ? "not in the store" : "another one in the store");
-    free(key);
-    self->seen++;
-    return 0;
-}
-
-static void check_memory(struct sim *sim, struct pen_engine *engine, const char *what)
-{
-    struct pen_error err;
-    struct comparison comparison = {.sim = sim, .store = &sim->core.store, .what = what};
-    if (pen_engine_rows(engine, compare_live, &comparison, &err) < 0)
-        sim_fail(sim, "%s: %s", what, err.message);
-    size_t live = 0;
-    for (struct pen_map_node *node = pen_map_first(&sim->core.store); node != NULL;
-         node = pen_map_next(node)) {
-        const struct stored *stored = pen_map_value(node);
-        live += stored->row.live && !stored->row.deleted ? 1 : 0;
-    }
-    if (live != comparison.seen)
-        sim_fail(sim, "%s: %zu live rows in the store, %zu in memory", what, live, comparison.seen);
-}
-
-static void compare_stores(struct sim *sim, const struct pen_map *folded)
-{
-    for (struct pen_map_node *node = pen_map_first(&sim->core.store); node != NULL;
-         node = pen_map_next(node)) {
-        const struct stored *a = pen_map_value(node);
-        const struct stored *b = pen_map_get(folded, pen_key_text(a->key));
-        if (b == NULL || a->row.live != b->row.live || a->row.deleted != b->row.deleted ||
-            a->row.order != b->row.order || a->row.body_size != b->row.body_size ||
-            (a->row.body_size > 0 && memcmp(a->row.body, b->row.body, a->row.body_size) != 0))
-            sim_fail(sim, "REPLAY: row %s is not what the facts give", a->key);
-    }
-    if (folded->count != sim->core.store.count)
-        sim_fail(sim, "REPLAY: the facts give %zu rows, the store has %zu", folded->count,
-                 sim->core.store.count);
-}
-
-void core_check_fold(struct sim *sim)
-{
-    struct core *core = &sim->core;
-    struct pen_error err;
-    struct pen_engine *other = NULL;
-    struct pen_map folded = {0};
-    sim->counts[COUNT_FOLDS]++;
-    auditor_check_log(sim);
-    CHECK(pen_engine_create(&core->options, &other, &err) == 0);
-    for (size_t i = 0; i < core->facts_count; i++) {
-        struct pen_engine_out out = {0};
-        if (pen_engine_fold(other, core->facts[i], &out, &err) < 0)
-            sim_fail(sim, "REPLAY: %s", err.message);
-        for (size_t k = 0; k < out.rows_count; k++)
-            store_put(&folded, &out.rows[k]);
-        pen_engine_out_release(&out);
-    }
-    compare_stores(sim, &folded);
-    check_memory(sim, other, "REPLAY");
-    if (core->engine != NULL)
-        check_memory(sim, core->engine, "MEMORY");
-    store_release(&folded);
-    pen_engine_destroy(&other);
-}
-
 /* ---- effects */
 
 static void perform_one(struct sim *sim, const Pen__Effect *effect)
@@ -256,6 +207,15 @@ static void perform_one(struct sim *sim, const Pen__Effect *effect)
     case PEN__EFFECT__WHAT_ZONE_WANTED:
         zone_wanted(sim, effect->zone_wanted);
         break;
+    case PEN__EFFECT__WHAT_COLLECTION_RUN:
+        collect_run(sim, effect->collection_run);
+        break;
+    case PEN__EFFECT__WHAT_HISTORY_ANSWER:
+        collect_answer(sim, effect->history_answer);
+        break;
+    case PEN__EFFECT__WHAT_HISTORY_PURGE:
+        collect_purge(sim, effect->history_purge);
+        break;
     case PEN__EFFECT__WHAT_SOURCE_WATCH:
         source_watch(sim, effect->source_watch);
         break;
@@ -290,6 +250,7 @@ static void forget_memory(struct sim *sim)
 {
     struct core *core = &sim->core;
     pause_forget(&core->deferred);
+    collect_forget(core);
     struct data_attempt *open;
     while ((open = pen_map_first_value(&core->opened)) != NULL) {
         pen_map_remove(&core->opened, pen_map_key(pen_map_first(&core->opened)));
@@ -354,6 +315,8 @@ void core_start(struct sim *sim)
     /* With a bug planted into the engine, it is for the auditor to find it. */
     core->options.check_invariants = sim->options.plant < PLANT_COUNT;
     core->options.job_timeout_ms = 10 * 60 * 1000; /* within the quiet phase */
+    core->options.history_age_ms = 10 * 60 * 1000; /* within the busy one */
+    core->options.history_count = 2;
     memset(core->options.seed, (int)core->life, sizeof core->options.seed);
     memcpy(core->options.seed, &sim->options.seed, sizeof sim->options.seed);
     CHECK(pen_engine_create(&core->options, &core->engine, &err) == 0);
@@ -366,7 +329,7 @@ void core_start(struct sim *sim)
     sim_trace(sim, "controller starts, life %" PRIu64, core->life);
     load(sim);
     commit(sim);
-    check_memory(sim, core->engine, "RELOAD");
+    core_check_memory(sim, core->engine, "RELOAD");
     auditor_reloaded(sim);
     if (sim->options.plant != PLANT_LOST_PLAN)
         (void)perform(sim, false);
@@ -390,7 +353,7 @@ void core_crash(struct sim *sim, const char *where)
     core->up = false;
     core->stopped_until_ms = 0;
     if (core->out.facts_count == 0 && core->out.rows_count == 0)
-        check_memory(sim, core->engine, "MEMORY");
+        core_check_memory(sim, core->engine, "MEMORY");
     forget_memory(sim);
     net_drop_all(sim);
     if (sim->options.plant == PLANT_FENCE_REUSED && sim_chance(sim, 500)) {
@@ -523,6 +486,11 @@ static void turn(struct sim *sim)
             sim_fail(sim, "step: %s", err.message);
         mem_free_message(core->inbox[i]);
     }
+    Pen__Input *gone = collect_slice(sim);
+    if (gone != NULL &&
+        pen_engine_take(core->engine, gone, core->clock.now_ms, &core->out, &err) < 0)
+        sim_fail(sim, "step: %s", err.message);
+    mem_free_message(gone);
     pen_engine_flush(core->engine, &core->out);
     core->inbox_count -= batch;
     memmove(core->inbox, core->inbox + batch, core->inbox_count * sizeof core->inbox[0]);
@@ -563,7 +531,7 @@ static void fire_turn(struct sim *sim, struct sim_event *event)
     if (pause_core(sim))
         return; /* see core_go_on */
     turn(sim);
-    if (sim->core.up && sim->core.inbox_count > 0)
+    if (sim->core.up && (sim->core.inbox_count > 0 || sim->core.purges_count > 0))
         arm_turn(sim);
 }
 

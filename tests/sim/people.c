@@ -243,6 +243,7 @@ static void roll_back(struct sim *sim, int pipeline)
     request->target_stage = core_row(sim, PEN__ROW_KIND__ROW_STAGE_EXECUTION, key,
                                      &pen__stage_execution_row__descriptor);
     free(key);
+    SET(request, as_of_seq, sim->core.facts_count);
     ask(sim, PEN__INPUT__WHAT_ROLLBACK, request, pipeline, 0);
     pick_release(&pick);
 }

@@ -34,6 +34,8 @@ const char *planted_name(int number)
         [PLANTED_REST_FORGOTTEN] = "what waited for a month goes on by itself",
         [PLANTED_DATA_LEFT_OPEN] = "some attempts are open for data for ever",
         [PLANTED_PULL_FORGOTTEN] = "pull requests are forgotten at a restart",
+        [PLANTED_WAY_BACK_FORGOTTEN] = "history goes that a rollback could take",
+        [PLANTED_PURGE_FORGOTTEN] = "removed history is not purged after a restart",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

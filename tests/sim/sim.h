@@ -136,6 +136,17 @@ struct core {
     struct deferred deferred;   /* messages that wait until then */
     int64_t planned_ms;         /* that may pass until its clocks are read next */
     bool effects_held;          /* it is stopped behind its commit */
+    Pen__HistoryPurge **purges; /* under way; the first one is at execution purge_place */
+    size_t purges_count, purge_place;
+};
+
+/* The thread that retains: of the collection under way. */
+struct collect {
+    uint64_t random;
+    uint64_t step; /* goes on with each answer */
+    uint64_t number, batch;
+    uint64_t removal; /* whose purge it waits for; 0: none */
+    bool dry_run;
 };
 
 struct stored {
@@ -282,6 +293,8 @@ enum sim_count {
     COUNT_PULLS,
     COUNT_UNPROVEN,
     COUNT_FOLDS,
+    COUNT_REMOVED,
+    COUNT_LOGS_DROPPED,
     COUNTS,
 };
 
@@ -321,6 +334,7 @@ struct sim {
     bool quiet;                       /* no more faults, and nobody starts anything */
     bool over;
     struct core core;
+    struct collect collect;
     struct host hosts[SIM_HOSTS_MAX];
     struct pen_map runs; /* fence * SIM_HOSTS_MAX + host -> struct run */
     struct pipeline_facts pipelines[SIM_PIPELINES];
@@ -377,9 +391,15 @@ void core_go_on(struct sim *sim);
 void core_set_clock(struct sim *sim, int64_t ahead_ms);
 void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once);
 Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
-/* Facts folded = rows of the store = memory. */
-void core_check_fold(struct sim *sim);
+/* A store of rows, by "kind key"; deleted rows keep their place. */
+char *store_key(const struct pen_row *row);
+void store_put(struct pen_map *store, const struct pen_row *row);
+void store_delete(struct stored *stored);
+void store_release(struct pen_map *store);
+bool stored_is_history_of(const struct stored *stored, const char *execution_id);
 void core_release(struct sim *sim);
+/* Delete at most so many rows of an execution's history; true: there may be more. */
+bool core_purge(struct sim *sim, const char *execution_id, uint64_t limit);
 /* Visit rows of one kind. */
 void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescriptor *type,
                void (*each)(struct sim *sim, void *row, void *context), void *context);
@@ -387,6 +407,25 @@ void core_each(struct sim *sim, Pen__RowKind kind, const ProtobufCMessageDescrip
 /* A copy of one row of the store, NULL when there is none; the caller frees it. */
 void *core_row(struct sim *sim, Pen__RowKind kind, const char *key,
                const ProtobufCMessageDescriptor *type);
+
+/* ---- fold.c */
+/* Facts folded = rows of the store = memory. */
+void core_check_fold(struct sim *sim);
+/* Live rows of the store = memory. */
+void core_check_memory(struct sim *sim, struct pen_engine *engine, const char *what);
+
+/* ---- collect.c */
+void collect_begin(struct sim *sim);
+/* Ask for a collection. */
+void collect_ask(struct sim *sim, bool dry_run);
+/* Effects, as they come. */
+void collect_run(struct sim *sim, const Pen__CollectionRun *order);
+void collect_answer(struct sim *sim, const Pen__HistoryAnswer *answer);
+void collect_purge(struct sim *sim, const Pen__HistoryPurge *order);
+/* Purge a little; what the engine is to be told then, or NULL. */
+Pen__Input *collect_slice(struct sim *sim);
+/* The controller has died. */
+void collect_forget(struct core *core);
 
 /* ---- pipelines.c */
 const char *pipeline_name(int pipeline);
@@ -553,5 +592,7 @@ uint64_t auditor_pending(const struct sim *sim);
 uint64_t auditor_left(const struct sim *sim);
 /* Everything has ended. */
 void auditor_check_end(struct sim *sim);
+/* After a last collection. */
+void auditor_check_history(struct sim *sim);
 
 #endif

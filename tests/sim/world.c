@@ -164,6 +164,8 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_REVISIONS] = "announced revisions",
         [COUNT_UNPROVEN] = "unproven attempts",
         [COUNT_FOLDS] = "folds compared",
+        [COUNT_REMOVED] = "executions removed from history",
+        [COUNT_LOGS_DROPPED] = "logs dropped",
     };
     return names[count];
 }
@@ -322,6 +324,7 @@ void sim_run(struct sim *sim)
 {
     enum { LOST_MS = 300 * 1000, MINUTE_MS = 60 * 1000 };
     people_begin(sim);
+    collect_begin(sim);
     if (!sim->options.calm)
         faults_begin(sim);
     sim_run_until(sim, sim->now_ms + sim->options.busy_ms);
@@ -350,6 +353,12 @@ void sim_run(struct sim *sim)
         left = auditor_left(sim);
     }
     sim_run_until(sim, sim->now_ms + 10 * MINUTE_MS); /* what was abandoned ends, too */
+    collect_ask(sim, false);
+    sim_run_until(sim,
+                  sim->now_ms + 2 * MINUTE_MS); /* perhaps it was a preview that was under way */
+    collect_ask(sim, false);
+    sim_run_until(sim, sim->now_ms + 5 * MINUTE_MS);
+    auditor_check_history(sim);
     auditor_check_end(sim);
     core_check_fold(sim);
     sim->over = true;

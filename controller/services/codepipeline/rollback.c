@@ -45,6 +45,18 @@ static int put_actions(struct pen_call *call, Pen__Rollback *rollback, struct pe
     return 0;
 }
 
+/* What is removed from history behind this state was perhaps read by it. */
+static int put_state(struct pen_call *call, Pen__Rollback *rollback, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_message_destroy) Pen__SettingRow *setting = NULL;
+    int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_SETTING, "main", &setting, err);
+    if (rc < 0 || setting == NULL)
+        return rc;
+    rollback->has_as_of_seq = true;
+    rollback->as_of_seq = setting->last_fact_seq;
+    return 0;
+}
+
 static int put_target(struct pen_call *call, Pen__Rollback *rollback, struct pen_error *err)
 {
     int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_EXECUTION, rollback->target_execution_id,
@@ -68,6 +80,8 @@ int pen_rollback_stage(struct pen_call *call, struct pen_error *err)
         !pen_str_set(&rollback->target_execution_id,
                      pen_in_string(call->input, "targetPipelineExecutionId")))
         return pen_fail(err, PEN_ENOMEM, "no memory for a rollback");
-    int rc = put_target(call, rollback, err);
+    int rc = put_state(call, rollback, err);
+    if (rc == 0)
+        rc = put_target(call, rollback, err);
     return rc < 0 ? rc : pen_call_post(call, TAKE_PTR(input), rolled_back, err);
 }

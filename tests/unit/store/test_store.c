@@ -198,6 +198,47 @@ static void test_facts_by_whom(void **state)
     pen_reader_close(&reader);
 }
 
+/* History goes in slices; what is live, or of others, stays. */
+static void test_history_is_purged_in_slices(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch batch = {0};
+    add_execution(&batch, "e1", "web", 1, false);
+    add_execution(&batch, "e2", "web", 2, false);
+    for (unsigned i = 0; i < 10; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "%020u", i);
+        Pen__AttemptRow message = PEN__ATTEMPT_ROW__INIT;
+        struct pen_row *row = add_row(&batch, PEN__ROW_KIND__ROW_ATTEMPT, key);
+        row->pipeline = strdup("web");
+        row->execution = strdup("e1");
+        row->order = i + 1;
+        row->live = i == 0;
+        set_body(row, &message);
+        add_fact(&batch, i + 1, "web", i % 2 == 0 ? "e1" : "e2");
+    }
+    commit(fixture, &batch);
+    uint64_t rows = 0;
+    uint64_t facts = 0;
+    bool left = true;
+    size_t slices = 0;
+    for (; left; slices++)
+        assert_int_equal(pen_store_purge(fixture->store, "e1", 4, &rows, &facts, &left, NULL), 0);
+    assert_int_equal(slices, 3);
+    assert_int_equal(rows, 10); /* nine attempts and the execution */
+    assert_int_equal(facts, 5);
+    struct pen_reader *reader = reader_of(fixture);
+    assert_facts(reader, NULL, NULL, 0, 100, "2 4 6 8 10 ");
+    PEN_CLEANUP(pen_message_destroy) ProtobufCMessage *row = NULL;
+    assert_int_equal(pen_reader_get(reader, PEN__ROW_KIND__ROW_EXECUTION, "e1", &row, NULL),
+                     PEN_ENOTFOUND);
+    assert_int_equal(pen_reader_get(reader, PEN__ROW_KIND__ROW_EXECUTION, "e2", &row, NULL), 0);
+    pen_message_destroy(&row);
+    assert_int_equal(
+        pen_reader_get(reader, PEN__ROW_KIND__ROW_ATTEMPT, "00000000000000000000", &row, NULL), 0);
+    pen_reader_close(&reader);
+}
+
 static void test_a_failed_commit_shows_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -338,6 +379,7 @@ int main(void)
         TEST(test_lists_page),
         TEST(test_a_list_may_list_within),
         TEST(test_facts_by_whom),
+        TEST(test_history_is_purged_in_slices),
         TEST(test_a_failed_commit_shows_nothing),
         TEST(test_one_state_over_several_reads),
         TEST(test_second_controller_is_refused),
