@@ -363,3 +363,26 @@ const char *pen_fetch_judge(const struct pen_fetch *self, struct pen_buf *ret_re
     }
     return "SystemUnavailable";
 }
+
+bool pen_fetch_blames_mirror(const struct pen_fetch *self)
+{
+    static const char *const table[] = {
+        "bad object",       "corrupt",      "inflate",       "unable to read",
+        "is empty",         "bad config",   "packed-refs",   "not a git repository",
+        "shallow",          "index file",   "reverse-index", "unable to resolve reference",
+        "reference broken", "invalid sha1", "missing",       "did not send all necessary objects",
+        "unresolved delta", "packfile",     "bad tree",      "could not parse",
+    };
+    /* The other side about itself: over a network its lines begin with "remote:". */
+    if (strstr(pen_buf_text(&self->child.words), "corruption on the remote side"))
+        return false;
+    for (const char *line = pen_buf_text(&self->child.words); *line;) {
+        size_t size = strcspn(line, "\n");
+        PEN_CLEANUP(pen_free) char *copy = strndup(line, size);
+        line += size + (line[size] == '\n');
+        for (size_t i = 0; copy && i < sizeof table / sizeof table[0]; i++)
+            if (!pen_str_starts_with(copy, "remote:") && strstr(copy, table[i]))
+                return true;
+    }
+    return false;
+}

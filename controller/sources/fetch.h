@@ -59,4 +59,8 @@ void pen_fetch_release(struct pen_fetch *self);
 /* What went wrong, as an API failure type (a literal) and one sentence in ret_reason. */
 const char *pen_fetch_judge(const struct pen_fetch *self, struct pen_buf *ret_reason);
 
+/* Whether the words of a fetch that failed tell of the mirror's own files, and not of the other
+ * side. */
+bool pen_fetch_blames_mirror(const struct pen_fetch *self);
+
 #endif

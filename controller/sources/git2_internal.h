@@ -19,10 +19,12 @@ static inline void pen_git_commit_free(git_commit **commit)
 /* A copy of at most size_max bytes, UTF-8 for certain: what is not becomes '?'. NULL: no memory. */
 char *pen_git_text(const char *text, size_t size_max);
 
-/* Fill err with "what path: libgit2's last message". */
+/* Fill err with "what path: libgit2's last message". Returns code, but when the system was to
+ * blame: PEN_EUNAVAILABLE (no descriptors), PEN_ENOMEM, PEN_ENOSPACE, PEN_EIO. */
 int pen_git_fail(struct pen_error *err, int code, const char *what, const char *path);
 
-/* Open a bare repository, just there. Errors: PEN_ENOTFOUND, PEN_EDENIED (not ours), PEN_EIO. */
+/* Open a bare repository, just there. Errors: PEN_ENOTFOUND, PEN_ECORRUPT (a folder that is none),
+ * PEN_EDENIED (not ours), PEN_EIO. */
 int pen_git_open(const char *path, git_repository **ret_repository, struct pen_error *err);
 
 /* Errors: PEN_ENOTFOUND, PEN_ECORRUPT. */

@@ -15,6 +15,12 @@
 #include "controller/sources/check.h"
 #include "controller/sources/state.h"
 
+enum {
+    LOCKED_MAX = 3,
+    RENEW_PAUSE_MS =
+        3600 * 1000, /* a mirror that a new fetch does not mend is not fetched each time */
+};
+
 struct pen_connection *pen_connection_find(struct pen_sources_state *self, const char *arn_or_id)
 {
     for (struct pen_connection *at = self->connections; at; at = at->next)
@@ -116,6 +122,22 @@ static int open_secret(const struct pen_sources_state *self, const Pen__Connecti
                       row->sealed_secret.len, ret_secret, err);
 }
 
+/* The folder to fetch into: made when there is none, and again when it cannot be used. What an
+ * earlier life has left is looked at once, since a power cut may have ended it. */
+static int folder_make(struct pen_sources_state *self, struct pen_mirror *mirror,
+                       struct pen_error *err)
+{
+    struct pen_error why = {0};
+    int rc = pen_git_make_bare(mirror->path, &why);
+    if (rc == 0 && !mirror->checked)
+        rc = pen_git_check(mirror->path, &why);
+    mirror->checked = true;
+    if (rc == PEN_ECORRUPT && pen_mirror_renew(self, mirror, why.message))
+        rc = pen_git_make_bare(mirror->path, &why);
+    mirror->wanted = mirror->renewing = false;
+    return rc < 0 ? pen_fail(err, rc, "%s", why.message) : 0;
+}
+
 static int fetch_start(struct pen_sources_state *self, struct pen_mirror *mirror,
                        struct pen_error *err)
 {
@@ -123,7 +145,7 @@ static int fetch_start(struct pen_sources_state *self, struct pen_mirror *mirror
     if (!connection)
         return pen_fail(err, PEN_ENOTFOUND, "the connection is gone");
     PEN_CLEANUP(pen_buf_release) struct pen_buf secret = {0};
-    int rc = pen_git_make_bare(mirror->path, err);
+    int rc = folder_make(self, mirror, err);
     if (rc < 0 || (rc = open_secret(self, connection->row, &secret, err)) < 0)
         return rc;
     PEN_CLEANUP(pen_refspecs_release) struct pen_refspecs refspecs = {.count = 0};
@@ -198,23 +220,62 @@ int pen_mirrors_start(struct pen_sources_state *self, int64_t now_ms, struct pen
     return rc;
 }
 
-enum { LOCKED_MAX = 3 };
+/* ---- mirrors that are damaged */
 
-/* After a hard kill, or when a lock stays, the copy is thrown away: the next fetch makes it anew.
- * True: the fetch met a lock, and is worth another try. */
-static bool renew_when_broken(struct pen_mirror *mirror)
+static bool throw_away(struct pen_sources_state *self, struct pen_mirror *mirror)
 {
+    struct pen_error err;
+    pen_upkeep_stop(self, mirror);
+    if (pen_dir_remove_tree(mirror->path, &err) == 0)
+        return true;
+    pen_log(PEN_LOG_WARNING, "cannot remove a broken mirror", "path=%s reason=%s", mirror->path,
+            err.message);
+    return false;
+}
+
+bool pen_mirror_renew(struct pen_sources_state *self, struct pen_mirror *mirror, const char *why)
+{
+    CHECK(!mirror->fetching);
+    int64_t now_ms = pen_clock_monotonic_ms();
+    if (mirror->renewing)
+        return true; /* for somebody else who could not read it */
+    if (mirror->renewed_ms != 0 && !mirror->proven && now_ms - mirror->renewed_ms < RENEW_PAUSE_MS)
+        return false;
+    pen_log(PEN_LOG_WARNING, "a mirror is damaged and fetched again", "url=%s path=%s reason=%s",
+            mirror->url.text, mirror->path, why);
+    if (!throw_away(self, mirror))
+        return false;
+    mirror->renewing = mirror->wanted = true;
+    mirror->proven = false;
+    mirror->renewed_ms = now_ms;
+    return true;
+}
+
+/* A fetch has failed. True: the mirror was to blame, and another fetch is worth a try. */
+static bool overcome(struct pen_sources_state *self, struct pen_mirror *mirror, int status,
+                     const char *reason)
+{
+    struct pen_error why = {0};
     bool locked = strstr(pen_buf_text(&mirror->fetch.child.words), ".lock") != NULL;
     mirror->locked = locked ? mirror->locked + 1 : 0;
-    if (mirror->killed || mirror->locked == LOCKED_MAX) {
-        struct pen_error err;
-        if (pen_dir_remove_tree(mirror->path, &err) < 0)
-            pen_log(PEN_LOG_WARNING, "cannot remove a broken mirror", "path=%s reason=%s",
-                    mirror->path, err.message);
-    }
-    if (mirror->locked > LOCKED_MAX)
+    if (mirror->killed || mirror->locked == LOCKED_MAX)
+        (void)throw_away(self, mirror);
+    if (mirror->timed_out || mirror->unwanted)
+        return false;
+    if (mirror->locked > LOCKED_MAX) {
         mirror->locked = 0; /* even the new one is locked: say so */
-    return mirror->locked > 0;
+        return false;
+    }
+    if (locked) {
+        mirror->wanted = true; /* another git may have held it for a moment */
+        return true;
+    }
+    if (status == 0 || pen_fetch_blames_mirror(&mirror->fetch))
+        return pen_mirror_renew(self, mirror, reason);
+    if (self->upkeep.mirror == mirror)
+        return false; /* a merge looks like damage: the next failure tells */
+    return pen_git_check(mirror->path, &why) == PEN_ECORRUPT &&
+           pen_mirror_renew(self, mirror, why.message);
 }
 
 /* What the fetch has come to; NULL: the mirror has what the other side has. */
@@ -250,18 +311,13 @@ int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror
     mirror->fetching = false;
     PEN_CLEANUP(pen_buf_release) struct pen_buf reason = {0};
     const char *error_code = rc == 0 ? judge(self, mirror, status, &reason) : NULL;
-    bool again = renew_when_broken(mirror) && error_code && !mirror->timed_out;
+    bool again = error_code && overcome(self, mirror, status, pen_buf_text(&reason));
     pen_fetch_release(&mirror->fetch);
     mirror->fetch = PEN_FETCH_NONE;
     if (rc < 0)
         return rc;
-    if (again && !mirror->unwanted) {
-        /* Another git may have held the lock for a moment: once more, for all who wait. */
-        mirror->wanted = true;
-        return pen_looks_mirror(self, mirror, false, err);
-    }
-    if (mirror->unwanted)
-        return pen_looks_mirror(self, mirror, false, err);
+    if (again || mirror->unwanted)
+        return pen_looks_mirror(self, mirror, false, err); /* all others wait for the next fetch */
     if (!error_code)
         pen_upkeep_consider(mirror);
     return tell(self, mirror, error_code, pen_buf_text(&reason), err);

@@ -1,5 +1,6 @@
 #include "controller/sources/revision.h"
 
+#include <errno.h>
 #include <git2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "common/io/file.h"
 #include "controller/sources/git2_internal.h"
 
 enum {
@@ -16,11 +18,34 @@ enum {
     OPEN_PACKS_MAX = 32, /* descriptors of packs at one time, however many packs there are */
 };
 
+/* What the system has refused is not the repository's fault, but for a disk that cannot be read.
+ * libgit2 keeps no errno, only its text. */
+static int code_of_system(const char *message)
+{
+    static const struct {
+        int number;
+        int code;
+    } table[] = {
+        {EMFILE, PEN_EUNAVAILABLE}, {ENFILE, PEN_EUNAVAILABLE}, {ENOMEM, PEN_ENOMEM},
+        {ENOSPC, PEN_ENOSPACE},     {EDQUOT, PEN_ENOSPACE},     {EIO, PEN_ECORRUPT},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[128];
+        if (strstr(message, strerror_r(table[i].number, text, sizeof text)))
+            return table[i].code;
+    }
+    return PEN_EIO;
+}
+
 int pen_git_fail(struct pen_error *err, int code, const char *what, const char *path)
 {
     const git_error *error = git_error_last();
-    return pen_fail(err, code, "%s %s: %s", what, path,
-                    error && error->message ? error->message : "libgit2 gives no reason");
+    const char *message = error && error->message ? error->message : "libgit2 gives no reason";
+    if (error && error->klass == GIT_ERROR_OS)
+        code = code_of_system(message);
+    else if (error && error->klass == GIT_ERROR_NOMEMORY)
+        code = PEN_ENOMEM;
+    return pen_fail(err, code, "%s %s: %s", what, path, message);
 }
 
 int pen_git_library_start(struct pen_error *err)
@@ -47,10 +72,11 @@ int pen_git_open(const char *path, git_repository **ret_repository, struct pen_e
     int result = git_repository_open_ext(
         ret_repository, path, GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE, NULL);
     if (result == GIT_ENOTFOUND)
-        return pen_git_fail(err, PEN_ENOTFOUND, "repository", path);
+        return pen_git_fail(err, pen_file_exists(path) ? PEN_ECORRUPT : PEN_ENOTFOUND, "repository",
+                            path);
     if (result == GIT_EOWNER)
         return pen_fail(err, PEN_EDENIED, "repository %s belongs to another user", path);
-    return result < 0 ? pen_git_fail(err, PEN_EIO, "repository", path) : 0;
+    return result < 0 ? pen_git_fail(err, PEN_ECORRUPT, "repository", path) : 0;
 }
 
 int pen_git_make_bare(const char *path, struct pen_error *err)
@@ -61,7 +87,7 @@ int pen_git_make_bare(const char *path, struct pen_error *err)
     options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
     options.initial_head = "main";
     if (git_repository_init_ext(&repository, path, &options) < 0)
-        return pen_git_fail(err, PEN_EIO, "cannot make repository", path);
+        return pen_git_fail(err, PEN_ECORRUPT, "cannot make repository", path);
     return 0;
 }
 
@@ -77,7 +103,7 @@ int pen_git_ref_id(const char *path, const char *name, char ret_id[PEN_GIT_ID_SI
     if (result == GIT_ENOTFOUND || result == GIT_EINVALIDSPEC)
         return pen_fail(err, PEN_ENOTFOUND, "no ref '%s'", name);
     if (result < 0)
-        return pen_git_fail(err, PEN_EIO, "ref", name);
+        return pen_git_fail(err, PEN_ECORRUPT, "ref", name);
     (void)git_oid_tostr(ret_id, PEN_GIT_ID_SIZE, &id);
     return 0;
 }

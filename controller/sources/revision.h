@@ -19,10 +19,12 @@ enum { PEN_GIT_ID_SIZE = 41 };
 int pen_git_library_start(struct pen_error *err);
 void pen_git_library_stop(void);
 
-/* Make a bare repository with initial branch main; fine when there is one. */
+/* Make a bare repository with initial branch main; fine when there is one. Errors: PEN_ECORRUPT
+ * (what is there is damaged), PEN_EIO and others (the system refuses). */
 int pen_git_make_bare(const char *path, struct pen_error *err);
 
-/* The commit a branch points to. Errors: PEN_ENOTFOUND (no such branch), PEN_EIO (unreadable). */
+/* The commit a branch points to. Errors: PEN_ENOTFOUND (no such branch), PEN_ECORRUPT (the
+ * repository is damaged), PEN_EIO and others (the system refuses). */
 int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SIZE],
                  struct pen_error *err);
 
@@ -40,7 +42,7 @@ struct pen_git_commit {
     int64_t committer_ms;
 };
 
-/* Read a commit by its full id. Errors: PEN_ENOTFOUND, PEN_EIO, PEN_ENOMEM. */
+/* Read a commit by its full id. Errors: PEN_ENOTFOUND, PEN_ECORRUPT, PEN_EIO, PEN_ENOMEM. */
 int pen_git_commit_read(const char *path, const char *id, struct pen_git_commit *ret_commit,
                         struct pen_error *err);
 void pen_git_commit_release(struct pen_git_commit *self);

@@ -12,6 +12,7 @@
 #include "common/io/clock.h"
 #include "common/io/file.h"
 #include "common/wire/wire.h"
+#include "controller/sources/check.h"
 #include "controller/sources/state.h"
 
 void pen_run_destroy(struct pen_run **run_p)
@@ -289,11 +290,61 @@ static int resolve(const struct pen_run *run, const char *path, char ret_id[PEN_
         memcpy(id, exact, sizeof id); /* its form was checked */
     else
         rc = pen_git_head(path, setting(run, "BranchName"), id, err);
+    if (rc < 0)
+        return rc;
+    struct pen_error why = {0};
+    rc = pen_git_commit_read(path, id, ret_commit, &why);
+    if (rc == PEN_ENOTFOUND && pen_str_empty(exact))
+        return pen_fail(err, PEN_ECORRUPT, "the branch leads to a commit that is not there: %s",
+                        id);
+    if (rc < 0)
+        return pen_fail(err, rc, "%s", why.message);
+    memcpy(ret_id, id, sizeof id);
+    return 0;
+}
+
+/* The commit and its artifact. */
+static int read_revision(struct pen_sources_state *self, const struct pen_run *run,
+                         const char *path, char ret_id[PEN_GIT_ID_SIZE],
+                         struct pen_git_commit *ret_commit, Pen__ArtifactRef *artifact,
+                         struct pen_error *err)
+{
+    PEN_CLEANUP(pen_git_commit_release) struct pen_git_commit commit = {0};
+    int rc = resolve(run, path, ret_id, &commit, err);
     if (rc == 0)
-        rc = pen_git_commit_read(path, id, ret_commit, err);
-    if (rc == 0)
-        memcpy(ret_id, id, sizeof id);
-    return rc;
+        rc = artifact_make(self, path, ret_id, artifact, err);
+    if (rc < 0)
+        return rc;
+    *ret_commit = commit;
+    commit = (struct pen_git_commit){0};
+    return 0;
+}
+
+/* Whether a mirror that was just read without success is damaged, also one that lacks a commit. */
+static bool is_mirror_damaged(const struct pen_sources_state *self, const struct pen_run *run,
+                              int rc)
+{
+    if (rc == PEN_ENOTFOUND && self->upkeep.mirror != run->mirror)
+        rc = pen_git_check(run->mirror->path, NULL);
+    return rc == PEN_ECORRUPT;
+}
+
+static int read_failed(struct pen_sources_state *self, struct pen_run *run, const char *path,
+                       int code, const char *reason, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf sentence = {0};
+    pen_buf_printf(&sentence, "%s, branch %s: %s", place_of(run), setting(run, "BranchName"),
+                   reason);
+    /* A hosted repository may be all that there is: it is never thrown away. */
+    if (code == PEN_ECORRUPT && is_hosted(run))
+        pen_buf_printf(
+            &sentence,
+            ". The repository on the controller's disk is damaged, and is left as it is: "
+            "'git -C %s fsck' lists what is wrong, and pushing all branches again from "
+            "a clone may mend it.",
+            path);
+    int rc = pen_buf_ok(&sentence, err);
+    return rc < 0 ? rc : run_fail(self, run, code_of(code), pen_buf_text(&sentence), err);
 }
 
 static int run_finish(struct pen_sources_state *self, struct pen_run *run, const char *path,
@@ -306,15 +357,18 @@ static int run_finish(struct pen_sources_state *self, struct pen_run *run, const
     if (!artifact)
         return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");
     pen__artifact_ref__init(artifact);
-    int rc = resolve(run, path, id, &commit, &reason);
-    if (rc == 0)
-        rc = artifact_make(self, path, id, artifact, &reason);
-    if (rc < 0) {
-        PEN_CLEANUP(pen_free)
-        char *sentence = pen_strdup_printf("%s, branch %s: %s", place_of(run),
-                                           setting(run, "BranchName"), reason.message);
-        return run_fail(self, run, code_of(rc), sentence ? sentence : reason.message, err);
+    int rc = read_revision(self, run, path, id, &commit, artifact, &reason);
+    if (rc == PEN_ECORRUPT && run->mirror) /* packs may just have been merged */
+        rc = read_revision(self, run, path, id, &commit, artifact, &reason);
+    if (rc < 0 && run->mirror && is_mirror_damaged(self, run, rc) &&
+        pen_mirror_renew(self, run->mirror, reason.message)) {
+        run->fetch = pen_mirror_want(run->mirror);
+        return 0;
     }
+    if (rc < 0)
+        return read_failed(self, run, path, rc, reason.message, err);
+    if (run->mirror)
+        run->mirror->proven = true;
     rc = run_report(self, run, &commit, &artifact, err);
     if (rc < 0)
         return rc;

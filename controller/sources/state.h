@@ -50,6 +50,11 @@ struct pen_mirror {
     unsigned locked; /* fetches in a row that met the lock of another git */
     bool failing;    /* the last one failed: says so once */
 
+    bool checked;       /* in this life: a power cut may have spoiled it before */
+    bool renewing;      /* thrown away, and not fetched since */
+    bool proven;        /* since then a commit was read from it */
+    int64_t renewed_ms; /* when; 0: never in this life */
+
     bool upkeep_due;         /* its packs are to be merged */
     int64_t upkeep_after_ms; /* not before: the last merge failed */
     size_t packs_left;       /* by the last merge */
@@ -198,6 +203,9 @@ int pen_mirrors_start(struct pen_sources_state *self, int64_t now_ms, struct pen
 /* The child of a fetch has ended. */
 int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror,
                        struct pen_error *err);
+/* It cannot be read, or git says so: throw it away and ask for a fetch that makes it again. False:
+ * that was done not long ago and has not helped, or cannot be done. Not while a fetch runs. */
+bool pen_mirror_renew(struct pen_sources_state *self, struct pen_mirror *mirror, const char *why);
 /* End what takes too long, or what nobody wants any more. */
 void pen_mirrors_check(struct pen_sources_state *self, int64_t now_ms);
 int64_t pen_mirrors_deadline_ms(const struct pen_sources_state *self);

@@ -346,6 +346,53 @@ static inline const char *mirror_path(void)
     return path;
 }
 
+static inline void expect_run(const char *id, const char *revision)
+{
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_done();
+    const Pen__SourceDone *done = input->source_done;
+    assert_string_equal(done->action_execution_id, id);
+    if (!done->ok)
+        fail_msg("%s: %s", id, done->error_message);
+    assert_string_equal(done->revision->revision_id, revision);
+}
+
+/* One more file in the work, in a commit of its own. The work is the upstream here: a push less to
+ * wait for. */
+static inline void push_file(int number)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "work/many-%d", number);
+    put(name, name, 0644);
+    git("-C", at("work"), "add", "-A", NULL);
+    git("-C", at("work"), "commit", "-q", "-m", name, NULL);
+}
+
+static inline void push_and_run(int number)
+{
+    char id[32];
+    (void)snprintf(id, sizeof id, "run-%d", number);
+    push_file(number);
+    run_connection(id, "work");
+    expect_run(id, head_of("work/.git", "main"));
+}
+
+__attribute__((format(printf, 1, 2))) static inline void shell(const char *format, ...)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf script = {0};
+    va_list args;
+    va_start(args, format);
+    pen_buf_vprintf(&script, format, args);
+    va_end(args);
+    const char *const argv[] = {"sh", "-ec", pen_buf_text(&script), NULL};
+    const struct pen_proc_spec spec = {
+        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+    int status = -1;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf words = {0};
+    assert_int_equal(pen_proc_run(&spec, WAIT_MS, 65536, NULL, &words, &status, NULL), 0);
+    if (status != 0)
+        fail_msg("%s: %s", pen_buf_text(&script), pen_buf_text(&words));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 #endif

@@ -28,16 +28,6 @@ static void watch_connection(const char *seen)
          seen);
 }
 
-static void expect_run(const char *id, const char *revision)
-{
-    PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_done();
-    const Pen__SourceDone *done = input->source_done;
-    assert_string_equal(done->action_execution_id, id);
-    if (!done->ok)
-        fail_msg("%s: %s", id, done->error_message);
-    assert_string_equal(done->revision->revision_id, revision);
-}
-
 /* A server may be replaced by a copy with less history, and by one with all of it again. */
 static void test_a_source_becomes_shallow(void **state)
 {
@@ -158,25 +148,6 @@ static void test_every_ref_has_to_be_reported(void **state)
 /* ---- any number of pushes */
 
 enum { PUSHES = 40, FDS_MAX = 44, PACKS_BOUND = 25 };
-
-/* One more file, in a commit of its own. The work is the upstream here: a push less to wait for. */
-static void push_file(int number)
-{
-    char name[32];
-    (void)snprintf(name, sizeof name, "work/many-%d", number);
-    put(name, name, 0644);
-    git("-C", at("work"), "add", "-A", NULL);
-    git("-C", at("work"), "commit", "-q", "-m", name, NULL);
-}
-
-static void push_and_run(int number)
-{
-    char id[32];
-    (void)snprintf(id, sizeof id, "run-%d", number);
-    push_file(number);
-    run_connection(id, "work");
-    expect_run(id, head_of("work/.git", "main"));
-}
 
 /* Files in the mirror's folder of packs whose name begins and ends so. */
 static size_t packs(const char *begin, const char *end)
