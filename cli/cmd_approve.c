@@ -9,6 +9,8 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 
+enum { PAGES_MAX = 10 }; /* of 100 executions: no more than 1,000 may be under way */
+
 /* What waits for an approval, and has the names that were given (NULL: any). */
 struct waiting {
     const char *stage;
@@ -57,14 +59,20 @@ static int search_state(struct pen_cli *cli, struct waiting *self, struct pen_er
     return rc;
 }
 
+static int execution_actions(struct pen_cli *cli, const char *execution, json_t **ret_output,
+                             struct pen_error *err)
+{
+    json_t *input = json_pack("{s:s, s:{s:s}}", "pipelineName", pen_cli_argument(cli, 0), "filter",
+                              "pipelineExecutionId", execution);
+    return pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input,
+                              "actionExecutionDetails", ret_output, err);
+}
+
 static int search_execution(struct pen_cli *cli, const char *execution, struct waiting *self,
                             struct pen_error *err)
 {
     json_t *output = NULL;
-    json_t *input = json_pack("{s:s, s:{s:s}}", "pipelineName", pen_cli_argument(cli, 0), "filter",
-                              "pipelineExecutionId", execution);
-    int rc = pen_cli_call_pages(cli, PEN_SERVICE_CODEPIPELINE, "ListActionExecutions", input,
-                                "actionExecutionDetails", &output, err);
+    int rc = execution_actions(cli, execution, &output, err);
     size_t index;
     json_t *row;
     json_array_foreach(pen_json_list(output, "actionExecutionDetails"), index, row)
@@ -81,23 +89,58 @@ static int search_execution(struct pen_cli *cli, const char *execution, struct w
     return rc;
 }
 
-/* PARALLEL executions are not in the pipeline's state: look at those that run. At most 50 do, so
- * they are on the first page. */
-static int search_parallel(struct pen_cli *cli, struct waiting *self, struct pen_error *err)
+static void ids_collect(const json_t *output, json_t *ids)
 {
-    json_t *output = NULL;
-    int rc =
-        pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelineExecutions",
-                     json_pack("{s:s}", "pipelineName", pen_cli_argument(cli, 0)), &output, err);
     size_t index;
     json_t *row;
     json_array_foreach(pen_json_list(output, "pipelineExecutionSummaries"), index, row)
     {
-        if (rc == 0 && strcmp(pen_json_text(row, "executionMode"), "PARALLEL") == 0 &&
-            strcmp(pen_json_text(row, "status"), "InProgress") == 0)
-            rc = search_execution(cli, pen_json_text(row, "pipelineExecutionId"), self, err);
+        const char *status = pen_json_text(row, "status");
+        if (strcmp(status, "InProgress") == 0 || strcmp(status, "Stopping") == 0)
+            (void)json_array_append(ids, json_object_get(row, "pipelineExecutionId"));
     }
-    json_decref(output);
+}
+
+/* Ids of the executions that are under way, among the newest: as many as may be under way. */
+static int executions_list(struct pen_cli *cli, json_t **ret_ids, struct pen_error *err)
+{
+    json_t *ids = json_array();
+    json_t *token = NULL;
+    int rc = 0;
+    for (int page = 0; rc == 0 && page < PAGES_MAX && (page == 0 || token != NULL); page++) {
+        json_t *output = NULL;
+        json_t *input =
+            json_pack("{s:s, s:i}", "pipelineName", pen_cli_argument(cli, 0), "maxResults", 100);
+        if (token != NULL)
+            (void)json_object_set_new(input, "nextToken", token);
+        rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelineExecutions", input, &output,
+                          err);
+        ids_collect(output, ids);
+        token = json_incref(json_object_get(output, "nextToken"));
+        json_decref(output);
+    }
+    json_decref(token);
+    if (rc == 0)
+        *ret_ids = ids;
+    else
+        json_decref(ids);
+    return rc;
+}
+
+/* The pipeline's state shows neither PARALLEL executions nor what waits in a stage that an edit has
+ * renamed or taken away: look at those that are under way. */
+static int search_executions(struct pen_cli *cli, struct waiting *self, struct pen_error *err)
+{
+    json_t *ids = NULL;
+    int rc = executions_list(cli, &ids, err);
+    size_t index;
+    json_t *id;
+    json_array_foreach(ids, index, id)
+    {
+        if (rc == 0)
+            rc = search_execution(cli, json_string_value(id), self, err);
+    }
+    json_decref(ids);
     return rc;
 }
 
@@ -108,7 +151,7 @@ static int approval_find(struct pen_cli *cli, struct waiting *self, struct pen_e
     int rc = execution != NULL ? search_execution(cli, execution, self, err)
                                : search_state(cli, self, err);
     if (rc == 0 && self->count == 0 && execution == NULL)
-        rc = search_parallel(cli, self, err);
+        rc = search_executions(cli, self, err);
     if (rc < 0)
         return rc;
     if (self->count == 0)
@@ -165,20 +208,86 @@ static const char *resolution_name(const char *word)
     return NULL;
 }
 
-static int action_execution_find(const json_t *state, const char *stage, const char *action,
-                                 const char **ret_id, struct pen_error *err)
+/* The action executions of this name that are under way, of one execution. */
+struct under_way {
+    const char *stage;
+    const char *action;
+    size_t count;
+    char *id; /* of the last one */
+};
+
+static int under_way_add(struct under_way *self, const json_t *row, struct pen_error *err)
 {
+    if (strcmp(pen_json_text(row, "status"), "InProgress") != 0 ||
+        strcmp(pen_json_text(row, "stageName"), self->stage) != 0 ||
+        strcmp(pen_json_text(row, "actionName"), self->action) != 0)
+        return 0;
+    self->count++;
+    return pen_str_set(&self->id, pen_json_text(row, "actionExecutionId"))
+               ? 0
+               : pen_fail(err, PEN_ENOMEM, "no memory for an action");
+}
+
+static int under_way_search(struct pen_cli *cli, const char *execution, struct under_way *self,
+                            struct pen_error *err)
+{
+    json_t *output = NULL;
+    int rc = execution_actions(cli, execution, &output, err);
+    size_t index;
+    json_t *row;
+    json_array_foreach(pen_json_list(output, "actionExecutionDetails"), index, row)
+    {
+        if (rc == 0)
+            rc = under_way_add(self, row, err);
+    }
+    json_decref(output);
+    return rc;
+}
+
+static int under_way_in_state(struct pen_cli *cli, struct under_way *self, struct pen_error *err)
+{
+    json_t *state = NULL;
     size_t position = 0;
     struct pen_state_action each;
-    while (pen_state_next(state, &position, &each)) {
-        if (strcmp(stage, each.stage_name) == 0 && strcmp(action, each.action_name) == 0) {
-            *ret_id = pen_json_text(each.latest, "actionExecutionId");
-            if ((*ret_id)[0] == 0)
-                return pen_fail(err, PEN_ECONFLICT, "%.64s/%.64s has not run yet", stage, action);
-            return 0;
-        }
+    int rc = pen_state_get(cli, pen_cli_argument(cli, 0), &state, err);
+    while (rc == 0 && pen_state_next(state, &position, &each)) {
+        if (strcmp(self->stage, each.stage_name) == 0 &&
+            strcmp(self->action, each.action_name) == 0 &&
+            strcmp(pen_json_text(each.latest, "status"), "InProgress") == 0 &&
+            !pen_str_set(&self->id, pen_json_text(each.latest, "actionExecutionId")))
+            rc = pen_fail(err, PEN_ENOMEM, "no memory for an action");
     }
-    return pen_fail(err, PEN_ENOTFOUND, "there is no action %.64s/%.64s", stage, action);
+    self->count = self->id == NULL ? 0 : 1;
+    json_decref(state);
+    return rc;
+}
+
+/* Of the named execution; else of the pipeline's state, or of what that does not show. */
+static int action_execution_find(struct pen_cli *cli, struct under_way *self, struct pen_error *err)
+{
+    const char *execution = pen_cli_option(cli, "--execution");
+    int rc = execution != NULL ? under_way_search(cli, execution, self, err)
+                               : under_way_in_state(cli, self, err);
+    json_t *ids = NULL;
+    if (rc == 0 && self->count == 0 && execution == NULL)
+        rc = executions_list(cli, &ids, err);
+    size_t index;
+    json_t *id;
+    json_array_foreach(ids, index, id)
+    {
+        if (rc == 0)
+            rc = under_way_search(cli, json_string_value(id), self, err);
+    }
+    json_decref(ids);
+    if (rc < 0)
+        return rc;
+    if (self->count > 1)
+        return pen_fail(err, PEN_EINVAL,
+                        "%.64s/%.64s is under way in several executions; name one: --execution ID",
+                        self->stage, self->action);
+    return self->count == 1 ? 0
+                            : pen_fail(err, PEN_ENOTFOUND, "no action %.64s/%.64s is under way",
+                                       self->stage, self->action);
 }
 
 int pen_cmd_resolve(struct pen_cli *cli, struct pen_error *err)
@@ -192,17 +301,14 @@ int pen_cmd_resolve(struct pen_cli *cli, struct pen_error *err)
                         pen_cli_argument(cli, 3));
     if (reason == NULL)
         return pen_fail(err, PEN_EINVAL, "resolve needs --reason: it stays in the history");
-    json_t *state = NULL;
-    const char *id = NULL;
-    int rc = pen_state_get(cli, pen_cli_argument(cli, 0), &state, err);
-    if (rc == 0)
-        rc = action_execution_find(state, stage, action, &id, err);
+    struct under_way found = {.stage = stage, .action = action};
+    int rc = action_execution_find(cli, &found, err);
     if (rc == 0)
         rc = pen_cli_call_done(cli, PEN_SERVICE_PENSTOCK, "ResolveAction",
-                               json_pack("{s:s, s:s, s:s}", "actionExecutionId", id, "resolution",
-                                         resolution, "reason", reason),
+                               json_pack("{s:s, s:s, s:s}", "actionExecutionId", found.id,
+                                         "resolution", resolution, "reason", reason),
                                err, "resolved as %s: %s/%s", resolution, stage, action);
-    json_decref(state);
+    free(found.id);
     return rc;
 }
 

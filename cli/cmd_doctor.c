@@ -1,5 +1,4 @@
-/* penstock why, doctor, version, help: what is wrong, and what to do */
-#include <ctype.h>
+/* penstock doctor, version, help: what is wrong, and what to do */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,73 +13,6 @@
 
 /* Signatures are good for five minutes either way; seconds already deserve a word. */
 enum { SKEW_WARN_MS = 5 * 1000, SKEW_MAX_MS = 5 * 60 * 1000 };
-
-/* ---- why */
-
-static void reason_print(const json_t *reason, int64_t now_ms)
-{
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    int64_t since_ms = pen_json_time_ms(reason, "since");
-    const json_t *estimate = json_object_get(reason, "estimateSeconds");
-    pen_text_clean(pen_json_text(reason, "subject"), &text);
-    pen_buf_puts(&text, ": ");
-    pen_text_clean(pen_json_text(reason, "sentence"), &text);
-    if (since_ms != 0) {
-        char time[PEN_DURATION_TEXT_SIZE];
-        pen_duration_format_brief(now_ms > since_ms ? now_ms - since_ms : 0, time);
-        pen_buf_printf(&text, " (for %s)", time);
-    }
-    pen_buf_putc(&text, '\n');
-    if (pen_json_text(reason, "clears")[0] != 0) {
-        pen_buf_puts(&text, "    clears: ");
-        pen_text_clean(pen_json_text(reason, "clears"), &text);
-        pen_buf_putc(&text, '\n');
-    }
-    if (json_is_number(estimate) && json_number_value(estimate) < 1e9) {
-        char time[PEN_DURATION_TEXT_SIZE];
-        pen_duration_format_brief((int64_t)(json_number_value(estimate) * 1000), time);
-        pen_buf_printf(&text, "    expected in %s\n", time);
-    }
-    if (pen_json_flag(reason, "never"))
-        pen_buf_puts(&text, "    this does not change by waiting\n");
-    (void)fputs(pen_buf_text(&text), stdout);
-}
-
-/* 8-4-4-4-12 hexadecimal digits: as ids of executions are, and names of pipelines hardly. */
-static bool is_execution_id(const char *text)
-{
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    if (strlen(text) != sizeof shape - 1)
-        return false;
-    for (size_t i = 0; shape[i] != '\0'; i++)
-        if (shape[i] == '-' ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
-            return false;
-    return true;
-}
-
-int pen_cmd_why(struct pen_cli *cli, struct pen_error *err)
-{
-    const char *what = pen_cli_argument(cli, 0);
-    json_t *input =
-        json_pack("{s:s}", is_execution_id(what) ? "executionId" : "pipelineName", what);
-    json_t *output = NULL;
-    pen_input_set(input, "executionId", pen_cli_option(cli, "--execution"));
-    int rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "Explain", input, &output, err);
-    if (rc < 0)
-        return rc;
-    json_t *reasons = pen_json_list(output, "reasons");
-    if (cli->json) {
-        pen_print_json(output);
-    } else {
-        size_t index;
-        json_t *reason;
-        json_array_foreach(reasons, index, reason) reason_print(reason, pen_clock_wall_ms());
-        if (json_array_size(reasons) == 0)
-            (void)puts("nothing waits");
-    }
-    json_decref(output);
-    return 0;
-}
 
 /* ---- doctor */
 

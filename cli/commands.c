@@ -71,6 +71,12 @@ static const struct pen_cli_option reason_options[] = {
     {0},
 };
 
+static const struct pen_cli_option resolve_options[] = {
+    {"--reason", 'm', "TEXT", "Why; kept and shown wherever this matters."},
+    {"--execution", 0, "ID", "Of this execution: several may be under way in PARALLEL mode."},
+    {0},
+};
+
 static const struct pen_cli_option transition_options[] = {
     {"--reason", 'm', "TEXT", "Why; shown to everybody who waits."},
     {"--outbound", 0, NULL, "The way out of the stage instead of the way in."},
@@ -180,9 +186,9 @@ const struct pen_cli_command pen_cli_commands[] = {
      "Without ACTION: of the action that runs or failed last. Escape codes are left out.",
      "penstock logs site Build -f", 1, 2, logs_options, pen_cmd_logs},
     {"why", "NAME|EXECUTION", "Say why something does not run, and what would change that",
-     "Every reason, since when, and who or what clears it; how long it may take, where earlier "
-     "runs "
-     "tell that.",
+     "Every reason, since when, and what ends it; the commands that clear it, whole, to be pasted; "
+     "how long it may take, where earlier runs tell that. Of a pipeline also how its latest "
+     "execution has failed.",
      "penstock why site", 1, 1, why_options, pen_cmd_why},
 
     {"window", "PIPELINE|CRON", "Say when deployment windows open: the next ten times",
@@ -203,7 +209,7 @@ const struct pen_cli_command pen_cli_commands[] = {
      "For a deploy whose host was lost in the middle: look at the target first, then say what is "
      "true there.",
      "penstock resolve site Deploy Copy succeeded --reason 'files are there, checked by hand'", 4,
-     4, reason_options, pen_cmd_resolve},
+     4, resolve_options, pen_cmd_resolve},
     {"transition enable", "NAME STAGE", "Open a stage to executions", NULL,
      "penstock transition enable site Production", 2, 2, direction_options,
      pen_cmd_transition_enable},

@@ -236,6 +236,9 @@ enum {
     /* An agent that declined an offer is not asked again at once. */
     PEN_LIMIT_DECLINE_PAUSE_MS = 1000,
 
+    /* What is kept in memory of its reason to decline: a sentence. */
+    PEN_LIMIT_REFUSAL_BYTES = 200,
+
     /* Between TERM and KILL when an attempt is cancelled. */
     PEN_LIMIT_CANCEL_GRACE_MS = 10 * 1000,
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/base/cleanup.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
@@ -347,17 +348,32 @@ static void accept(struct pen_engine *engine, struct agent *self, uint64_t fence
         return;
     }
     self->once_taken = self->once;
+    free(TAKE_PTR(self->refusal));
     attempt_grant(engine, action, self, fence, true);
     if (action->row->fence != fence)
         drop_reservation(engine, self, fence);
 }
 
-static void decline(struct pen_engine *engine, struct agent *self, uint64_t fence)
+/* For people who ask why it gets no work. It is the agent's own text: so much of it, by characters.
+ */
+static void note_refusal(struct agent *self, const char *reason)
 {
-    struct action *action = pen_map_get(&engine->offers, pen_key_number(fence));
+    free(TAKE_PTR(self->refusal));
+    if (pen_str_empty(reason))
+        return;
+    size_t size = strnlen(reason, PEN_LIMIT_REFUSAL_BYTES);
+    while (!pen_utf8_valid(reason, size))
+        size--;
+    self->refusal = mem_format("%.*s", (int)size, reason);
+}
+
+static void decline(struct pen_engine *engine, struct agent *self, const Pen__Decline *body)
+{
+    struct action *action = pen_map_get(&engine->offers, pen_key_number(body->fence));
     if (action == NULL || action->offered_to != self)
         return; /* withdrawn already */
     offer_drop(engine, action);
+    note_refusal(self, body->reason);
     if (!self->row->draining && !self->session_draining)
         agent_send_drain(engine, self); /* perhaps it has missed that it may work again */
     agent_pause(engine, self, PEN_LIMIT_DECLINE_PAUSE_MS);
@@ -385,7 +401,7 @@ static void in_session(struct pen_engine *engine, struct agent *self, const Pen_
         accept(engine, self, message->accept->fence);
         break;
     case PEN__FROM_AGENT__BODY_DECLINE:
-        decline(engine, self, message->decline->fence);
+        decline(engine, self, message->decline);
         break;
     case PEN__FROM_AGENT__BODY_EVENT:
         agent_event(engine, self, message->event, message->ready);

@@ -37,6 +37,13 @@ static void add_outputs(Pen__Capsule *capsule, const Pen__ActionDeclaration *dec
         APPEND(capsule, output_variables, mem_text(declaration->output_variables[i]));
 }
 
+int64_t action_time_ms(const struct pen_engine *engine, const struct action *action)
+{
+    return action->declaration->has_timeout_in_minutes
+               ? (int64_t)action->declaration->timeout_in_minutes * 60 * 1000
+               : engine->options.action_timeout_ms;
+}
+
 Pen__Capsule *capsule_make(const struct pen_engine *engine, const struct attempt *attempt)
 {
     CHECK(attempt->action != NULL);
@@ -58,10 +65,7 @@ Pen__Capsule *capsule_make(const struct pen_engine *engine, const struct attempt
     for (size_t i = 0; i < row->n_inputs; i++)
         APPEND(capsule, inputs, mem_copy(row->inputs[i]->artifact));
     add_outputs(capsule, action->declaration);
-    SET(capsule, timeout_ms,
-        action->declaration->has_timeout_in_minutes
-            ? (int64_t)action->declaration->timeout_in_minutes * 60 * 1000
-            : engine->options.action_timeout_ms);
+    SET(capsule, timeout_ms, action_time_ms(engine, action));
     SET(capsule, log_bytes_max, PEN_LIMIT_LOG_BYTES_DEFAULT);
     capsule->region = mem_text(row->region != NULL ? row->region : engine->setting->row->region);
     capsule->account = mem_text(engine->setting->row->account);

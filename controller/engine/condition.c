@@ -291,6 +291,16 @@ static bool is_occupied(const struct pen_engine *engine, const struct stage_stat
            (stage->row->holder != NULL || rollback_waits(engine, stage));
 }
 
+Pen__ConditionKind condition_failed(const struct stage_run *run)
+{
+    static const Pen__ConditionKind kinds[] = {PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY,
+                                               PEN__CONDITION_KIND__CONDITION_ON_SUCCESS};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (has_failed_by(run, kinds[i]))
+            return kinds[i];
+    return 0;
+}
+
 bool condition_may_be_overridden(const struct pen_engine *engine, const struct stage_run *run)
 {
     const struct stage_state *stage =
@@ -298,8 +308,7 @@ bool condition_may_be_overridden(const struct pen_engine *engine, const struct s
     return stage != NULL && !is_occupied(engine, stage, run) &&
            (execution_parallel(run->execution) ||
             pen_str_equal(stage->row->latest_execution_id, run->row->execution_id)) &&
-           (has_failed_by(run, PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY) ||
-            has_failed_by(run, PEN__CONDITION_KIND__CONDITION_ON_SUCCESS));
+           condition_failed(run) != 0;
 }
 
 static int check_override(const struct pen_engine *engine, const struct stage_state *stage,

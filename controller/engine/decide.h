@@ -125,6 +125,8 @@ void polling_started(struct pen_engine *engine, struct pipeline *self, bool was_
 /* Whether a person can have an execution that has ended go on: by running the stage again in which
  * it ended, or by overriding the condition by which that stage ended (NULL: it was in none). */
 bool may_be_retried(const struct pen_engine *engine, const struct execution *execution);
+/* The condition that has made the stage fail, where it can be overridden; 0: none has. */
+Pen__ConditionKind condition_failed(const struct stage_run *run);
 bool condition_may_be_overridden(const struct pen_engine *engine, const struct stage_run *run);
 
 enum verdict { CONDITION_PASSED = 1, CONDITION_MISSED, CONDITION_WAITS };
@@ -225,6 +227,9 @@ void attempt_never_began(struct pen_engine *engine, struct attempt *self, const 
 void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why);
 
 Pen__Capsule *capsule_make(const struct pen_engine *engine, const struct attempt *attempt);
+
+/* How long its commands may run, in milliseconds. */
+int64_t action_time_ms(const struct pen_engine *engine, const struct action *action);
 
 /* ---- agents */
 

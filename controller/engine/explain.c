@@ -90,8 +90,7 @@ static const struct gate_predicate {
     void (*say)(const struct execution *execution, const struct stage_state *stage,
                 struct pen_buf *text);
 } gate_predicates[] = {
-    {"transition_disabled", "enable it: penstock transition enable", transition_open,
-     say_transition},
+    {"transition_disabled", "a person enables it", transition_open, say_transition},
     {"transition_rested", "a new change comes, or a person starts the pipeline", not_rested,
      say_rested},
     {"stage_held", "that execution leaves the stage, or is stopped", stage_free, say_holder},
@@ -99,6 +98,7 @@ static const struct gate_predicate {
 };
 enum {
     GATE_TRANSITION = 0, /* places in the table */
+    GATE_RESTED = 1,
     GATE_HELD = 2,
     GATE_QUEUE = 3,
     GATE_PREDICATES = sizeof gate_predicates / sizeof gate_predicates[0],
@@ -134,22 +134,37 @@ char *gate_summary(const struct execution *execution, const struct stage_state *
 
 /* ---- reasons, for Explain */
 
-static void estimate(Pen__Reason *reason, int64_t left_ms)
-{
-    if (left_ms >= 0)
-        SET(reason, estimate_ms, left_ms);
-}
-
-/* When the gate may be open for it, as far as history tells: -1 when it does not. */
-static int64_t gate_left_ms(const struct pen_engine *engine, const struct execution *execution,
-                            const struct stage_state *stage, bool with_queue)
+/* When the gate may be open for it: once the stage is free, and those before it went through. */
+static struct expectation gate_expectation(const struct pen_engine *engine,
+                                           const struct execution *execution,
+                                           const struct stage_state *stage, bool with_queue)
 {
     const struct execution *holder = find_execution(engine, stage->row->holder);
-    int64_t left_ms = holder == NULL ? 0 : history_stage_left_ms(engine, holder);
-    if (left_ms < 0 || !with_queue)
-        return left_ms;
     int64_t each_ms = history_stage_ms(stage);
-    return each_ms < 0 ? -1 : left_ms + each_ms * (int64_t)(queue_position(execution, stage) - 1);
+    struct expectation expectation = {.usual_ms = each_ms};
+    if (holder != NULL)
+        expectation = history_stage(engine, holder);
+    if (with_queue && each_ms >= 0 && expectation.usual_ms >= 0 && expectation.left_ms >= 0)
+        expectation.left_ms += each_ms * (int64_t)(queue_position(execution, stage) - 1);
+    return expectation;
+}
+
+/* What a person can do about a gate. */
+static void advise_gate(const struct pen_engine *engine, const struct execution *execution,
+                        const struct stage_state *stage, size_t predicate, Pen__Reason *reason)
+{
+    const char *pipeline = execution->row->pipeline;
+    if (predicate == GATE_TRANSITION) {
+        reason_advise(reason, "transition enable", NULL, pipeline, stage->row->stage, NULL);
+        reason_acts(reason, stage->row->changed_by);
+    } else if (predicate == GATE_RESTED && variable_without_default(execution->pipeline) == NULL) {
+        reason_advise(reason, "start", NULL, pipeline, NULL);
+        reason_acts(reason, "who wants it to go on");
+    } else if (predicate == GATE_HELD) {
+        const struct execution *holder = find_execution(engine, stage->row->holder);
+        if (holder != NULL && holder->row->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS)
+            reason_advise(reason, "stop", NULL, pipeline, holder->row->id, NULL);
+    }
 }
 
 static void explain_gate(const struct pen_engine *engine, const struct execution *execution,
@@ -169,8 +184,12 @@ static void explain_gate(const struct pen_engine *engine, const struct execution
         Pen__Reason *reason =
             reason_add(reply, execution->row, mem_format("%s/%s", execution->row->pipeline, name),
                        gate_predicates[i].name, &text, since_ms, gate_predicates[i].clears, false);
-        if (i >= GATE_HELD)
-            estimate(reason, gate_left_ms(engine, execution, stage, i == GATE_QUEUE));
+        advise_gate(engine, execution, stage, i, reason);
+        if (i >= GATE_HELD) {
+            struct expectation expectation =
+                gate_expectation(engine, execution, stage, i == GATE_QUEUE);
+            reason_expect(reason, &expectation);
+        }
     }
 }
 
@@ -210,6 +229,28 @@ static const char *say_attempt(const struct attempt *attempt, struct pen_buf *te
     }
 }
 
+static void see_log(const Pen__ActionExecutionRow *row, Pen__Reason *reason)
+{
+    char *options = mem_format("--stage %s --execution %s", row->stage, row->execution_id);
+    reason_see(reason, "logs", options, row->pipeline, row->action, NULL);
+    free(options);
+}
+
+/* When what runs is over: by itself, as far as history tells, or because its time is. */
+static void expect_end(const struct pen_engine *engine, const struct action *action,
+                       Pen__Reason *reason)
+{
+    struct expectation expectation = history_action(engine, action);
+    reason_expect(reason, &expectation);
+    if (action->attempt->row->has_started_ms)
+        SET(reason, ends_ms, action->attempt->row->started_ms + action_time_ms(engine, action));
+    const Pen__ExecutionRow *execution = action->run->execution->row;
+    /* Of class once it would go on all the same. */
+    if (reason->has_overdue_ms && !execution->abandon &&
+        action->row->action_class == PEN__ACTION_CLASS__REPEATABLE)
+        reason_advise(reason, "stop", "--abandon", execution->pipeline, execution->id, NULL);
+}
+
 static void explain_attempt(const struct pen_engine *engine, const struct action *action,
                             Pen__Reply *reply)
 {
@@ -228,8 +269,12 @@ static void explain_attempt(const struct pen_engine *engine, const struct action
     }
     Pen__Reason *reason = reason_add(reply, action->run->execution->row, subject_of(action),
                                      predicate, &text, since_ms, clears, false);
-    if (heard)
-        estimate(reason, history_action_left_ms(engine, action));
+    SET(reason, fence, attempt->row->fence);
+    see_log(action->row, reason);
+    if (!heard)
+        reason_acts(reason, "who looks after the agent's host");
+    else if (attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_RUNNING)
+        expect_end(engine, action, reason);
 }
 
 /* What a person is asked for: the revisions that stand behind it. */
@@ -279,50 +324,120 @@ static void say_unproven(const struct action *action, struct pen_buf *text)
         pen_buf_printf(text, " (agent '%s')", action->attempt->agent->row->name);
 }
 
+/* Decide it: only that is left of an approval whose artifacts have changed. */
+static void advise_approval(const struct action *action, Pen__Reason *reason)
+{
+    const Pen__ActionExecutionRow *row = action->row;
+    char *options = mem_format("--execution %s", row->execution_id);
+    if (approval_stands(action))
+        reason_advise(reason, "approve", options, row->pipeline, row->stage, row->action, NULL);
+    reason_advise(reason, "reject", options, row->pipeline, row->stage, row->action, NULL);
+    reason_acts(reason, "a person who may approve");
+    free(options);
+}
+
+/* Say what is true at the target. */
+static void advise_unproven(const struct action *action, Pen__Reason *reason)
+{
+    static const char *const words[] = {"failed", "retry", "succeeded"};
+    const Pen__ActionExecutionRow *row = action->row;
+    char *options = mem_format("--execution %s --reason 'looked at the target'", row->execution_id);
+    size_t count = action->declaration->n_output_artifacts > 0 ? 2 : 3; /* as resolving checks */
+    for (size_t i = 0; i < count; i++)
+        reason_advise(reason, "resolve", options, row->pipeline, row->stage, row->action, words[i],
+                      NULL);
+    reason_acts(reason, "a person who has looked at what it was to change");
+    see_log(row, reason);
+    free(options);
+}
+
+static void explain_job(const struct pen_engine *engine, const struct action *action,
+                        Pen__Reply *reply)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    const char *clears = NULL;
+    const char *predicate = job_explain(engine, action->job, &text, &clears);
+    bool never = !job_may_be_polled(engine, action->job);
+    Pen__Reason *reason =
+        reason_add(reply, action->run->execution->row, subject_of(action), predicate, &text,
+                   action->job->row->state_since_ms, clears, never);
+    const Pen__ExecutionRow *execution = action->run->execution->row;
+    if (never && !execution->abandon)
+        reason_advise(reason, "stop", "--abandon", execution->pipeline, execution->id, NULL);
+    reason_acts(reason, action->job->row->worker != NULL ? action->job->row->worker
+                                                         : "who runs the job workers");
+    struct expectation expectation = history_action(engine, action);
+    reason_expect(reason, &expectation);
+}
+
+static void explain_source(const struct pen_engine *engine, const struct action *action,
+                           Pen__Reply *reply)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    say_source(action, &text);
+    Pen__Reason *reason =
+        reason_add(reply, action->run->execution->row, subject_of(action), "source_fetched", &text,
+                   action->row->phase_since_ms,
+                   "the repository answers, or the fetch runs out of time (fetch-timeout)", false);
+    struct expectation expectation = history_action(engine, action);
+    reason_expect(reason, &expectation);
+}
+
+/* Who has to decide it is a person. */
+static void explain_decision(const struct action *action, Pen__Reply *reply)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    bool approval = action->row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL;
+    const char *clears = "the agent returns with proof, or a person decides";
+    if (approval)
+        clears = approval_stands(action) ? "a person approves or rejects" : "a person rejects";
+    if (approval)
+        say_approval(action, &text);
+    else
+        say_unproven(action, &text);
+    Pen__Reason *reason = reason_add(reply, action->run->execution->row, subject_of(action),
+                                     approval ? "approval_wanted" : "indeterminate", &text,
+                                     action->row->phase_since_ms, clears, false);
+    if (approval)
+        advise_approval(action, reason);
+    else
+        advise_unproven(action, reason);
+}
+
 static void explain_action(struct explaining *self, const struct pen_engine *engine,
                            const struct action *action, Pen__Reply *reply)
 {
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    const char *predicate = NULL;
-    const char *clears = NULL;
     switch ((int)action->row->phase) {
     case PEN__ACTION_PHASE__ACTION_QUEUED:
         explain_queued(self, action, reply);
-        return;
+        break;
     case PEN__ACTION_PHASE__ACTION_ATTEMPT:
         explain_attempt(engine, action, reply);
-        return;
+        break;
     case PEN__ACTION_PHASE__ACTION_SOURCE:
-        predicate = "source_fetched";
-        clears = "the repository answers, or the fetch runs out of time (fetch-timeout)";
-        say_source(action, &text);
+        explain_source(engine, action, reply);
         break;
     case PEN__ACTION_PHASE__ACTION_APPROVAL:
-        predicate = "approval_wanted";
-        clears = approval_stands(action)
-                     ? "a person approves or rejects: penstock approve, penstock reject"
-                     : "a person rejects: penstock reject";
-        say_approval(action, &text);
+    case PEN__ACTION_PHASE__ACTION_INDETERMINATE:
+        explain_decision(action, reply);
         break;
     case PEN__ACTION_PHASE__ACTION_JOB:
-        predicate = job_explain(engine, action->job, &text, &clears);
-        break;
-    case PEN__ACTION_PHASE__ACTION_INDETERMINATE:
-        predicate = "indeterminate";
-        clears = "the agent returns with proof, or a person decides: penstock resolve";
-        say_unproven(action, &text);
+        explain_job(engine, action, reply);
         break;
     default:
-        return;
+        break;
     }
-    int64_t since_ms =
-        action->job != NULL ? action->job->row->state_since_ms : action->row->phase_since_ms;
-    bool never = action->row->phase == PEN__ACTION_PHASE__ACTION_JOB &&
-                 !job_may_be_polled(engine, action->job);
-    Pen__Reason *reason = reason_add(reply, action->run->execution->row, subject_of(action),
-                                     predicate, &text, since_ms, clears, never);
-    if (action->row->phase != PEN__ACTION_PHASE__ACTION_APPROVAL)
-        estimate(reason, history_action_left_ms(engine, action));
+}
+
+/* A person lets the execution pass the condition: those of onFailure cannot be. */
+static void advise_override(const Pen__ExecutionRow *execution, const char *stage,
+                            Pen__ConditionKind kind, Pen__Reason *reason)
+{
+    if (kind == PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY)
+        reason_advise(reason, "override", NULL, execution->pipeline, stage, execution->id, NULL);
+    else if (kind == PEN__CONDITION_KIND__CONDITION_ON_SUCCESS)
+        reason_advise(reason, "override", NULL, execution->pipeline, stage, execution->id,
+                      "on-success", NULL);
 }
 
 /* As an action waits; and a person may go on without it. */
@@ -335,10 +450,10 @@ static void explain_rule_work(struct explaining *self, const struct pen_engine *
         return;
     for (size_t i = first; i < reply->n_reasons; i++) {
         Pen__Reason *reason = reply->reasons[i];
-        char *clears = mem_format("%s; or a person overrides the condition: penstock override",
-                                  reason->clears);
+        char *clears = mem_format("%s; or a person overrides the condition", reason->clears);
         free(reason->clears);
         reason->clears = clears;
+        advise_override(rule->run->execution->row, rule->row->stage, rule->row->kind, reason);
     }
 }
 
@@ -374,13 +489,20 @@ static void explain_rule(struct explaining *self, const struct pen_engine *engin
         pen_time_say(rule->row->deadline_ms, opens);
         pen_buf_printf(&text, "; its time is over before, at %s", opens);
     }
-    reason_add(reply, rule->run->execution->row,
-               mem_format("%s/%s", rule->row->pipeline, rule->row->stage), "window_closed", &text,
-               rule->row->started_ms,
-               rule->row->kind == PEN__CONDITION_KIND__CONDITION_ON_FAILURE
-                   ? "the window opens, or a person stops the execution: penstock stop"
-                   : "the window opens, or a person overrides it: penstock override",
-               false);
+    bool final = rule->row->kind == PEN__CONDITION_KIND__CONDITION_ON_FAILURE;
+    const Pen__ExecutionRow *execution = rule->run->execution->row;
+    Pen__Reason *reason =
+        reason_add(reply, execution, mem_format("%s/%s", rule->row->pipeline, rule->row->stage),
+                   "window_closed", &text, rule->row->started_ms,
+                   final ? "the window opens, or a person stops the execution"
+                         : "the window opens, or a person overrides it",
+                   false);
+    SET(reason, estimate_ms,
+        rule->row->opens_ms > engine->now_ms ? rule->row->opens_ms - engine->now_ms : 0);
+    if (!final)
+        advise_override(execution, rule->row->stage, rule->row->kind, reason);
+    else if (execution->status == PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS)
+        reason_advise(reason, "stop", NULL, execution->pipeline, execution->id, NULL);
 }
 
 /* An action that has ended without success: no other is started then, unless it is retried. */
@@ -407,7 +529,7 @@ static void explain_unstarted_action(const struct stage_run *run,
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     if (failed != NULL) {
         predicate = "action_failed";
-        clears = "a person has what failed run again: penstock retry";
+        clears = "a person has what failed run again";
         since_ms = failed->row->updated_ms;
         pen_buf_printf(&text, "It is not started, because action '%s' has failed",
                        failed->row->action);
@@ -419,9 +541,14 @@ static void explain_unstarted_action(const struct stage_run *run,
     } else {
         pen_buf_printf(&text, "Group %u of the stage has not ended yet", run->row->run_order);
     }
-    reason_add(reply, run->execution->row,
-               mem_format("%s/%s/%s", run->row->pipeline, run->row->stage, declaration->name),
-               predicate, &text, since_ms, clears, false);
+    Pen__Reason *reason =
+        reason_add(reply, run->execution->row,
+                   mem_format("%s/%s/%s", run->row->pipeline, run->row->stage, declaration->name),
+                   predicate, &text, since_ms, clears, false);
+    if (failed != NULL && failed->row->status == PEN__ACTION_STATUS__ACTION_FAILED &&
+        run->execution->in_progress > 0)
+        reason_advise(reason, "retry", NULL, run->row->pipeline, run->row->stage,
+                      run->row->execution_id, NULL);
 }
 
 /* Actions of the stage that were not started yet. */
@@ -453,12 +580,15 @@ void explain_execution(struct explaining *self, const struct pen_engine *engine,
         pen_buf_puts(&text, execution_outdated(execution)
                                 ? "The pipeline was changed: what runs may end, then it is over"
                                 : "It is being stopped: what runs may end, then it is over");
-        reason_add(reply, execution->row, mem_format("%s/%s", run->row->pipeline, run->row->stage),
-                   "winding_up", &text, execution->row->updated_ms,
-                   execution->row->abandon
-                       ? "what runs ends"
-                       : "what runs ends, or a person breaks it off: penstock stop --abandon",
-                   false);
+        Pen__Reason *reason = reason_add(
+            reply, execution->row, mem_format("%s/%s", run->row->pipeline, run->row->stage),
+            "winding_up", &text, execution->row->updated_ms,
+            execution->row->abandon ? "what runs ends"
+                                    : "what runs ends, or a person breaks it off",
+            false);
+        if (!execution->row->abandon)
+            reason_advise(reason, "stop", "--abandon", execution->row->pipeline, execution->row->id,
+                          NULL);
     }
     for (size_t i = 0; i < run->declaration->n_actions; i++)
         if (run->current[i] != NULL)

@@ -44,14 +44,37 @@ Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, c
                         const char *predicate, const struct pen_buf *sentence, int64_t since_ms,
                         const char *clears, bool never);
 
-/* ---- estimates: milliseconds left on average; -1 without history, and when it is overdue */
+/* Add the command "penstock VERB WORDS... OPTIONS" that clears it. verb: with its fixed words;
+ * options: NULL for none; then the words up to NULL: names that need no quotes, as those of
+ * pipelines, stages, actions and agents, and ids. */
+void reason_advise(Pen__Reason *reason, const char *verb, const char *options, ...)
+    __attribute__((sentinel));
 
-int64_t history_action_left_ms(const struct pen_engine *engine, const struct action *action);
+/* The same, for the command that shows more. */
+void reason_see(Pen__Reason *reason, const char *verb, const char *options, ...)
+    __attribute__((sentinel));
+
+/* Which person, group or program has to act: "a person who may approve". */
+void reason_acts(Pen__Reason *reason, const char *who);
+
+/* ---- estimates */
+
+/* When something that is under way is over, as far as earlier runs tell. */
+struct expectation {
+    int64_t usual_ms; /* how long it takes on average; -1: there is no history */
+    int64_t left_ms;  /* of that; negative: it takes longer by so much */
+};
+
+struct expectation history_action(const struct pen_engine *engine, const struct action *action);
 
 /* Of the stage, for the execution that is in it. */
-int64_t history_stage_left_ms(const struct pen_engine *engine, const struct execution *execution);
+struct expectation history_stage(const struct pen_engine *engine,
+                                 const struct execution *execution);
 
 /* How long the stage takes; -1 without history. */
 int64_t history_stage_ms(const struct stage_state *stage);
+
+/* Tell of it: what is left, or by how much it is overdue. */
+void reason_expect(Pen__Reason *reason, const struct expectation *expectation);
 
 #endif

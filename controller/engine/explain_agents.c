@@ -47,21 +47,26 @@ static bool is_not_pausing(const struct pen_engine *engine, const struct agent *
     return agent->cool_until_ms <= engine->now_ms;
 }
 
+static const char agent_keeper[] = "who looks after the agent's host";
+
 /* In the order in which they are worth telling. The labels come beside them (agent_serves). */
 static const struct agent_predicate {
     const char *name;  /* of the reason, when it is this one that keeps the action waiting */
     const char *state; /* "2 of 3 agents with these labels are ..." */
     const char *clears;
     bool (*holds)(const struct pen_engine *engine, const struct agent *agent);
+    const char *acts; /* who has to act; NULL: nobody */
 } agent_predicates[] = {
-    {"agents_excluded", "revoked or quarantined", "enrol another agent", is_enrolled},
-    {"agents_disconnected", "not connected", "start the agent, or mend its way to the controller",
-     is_connected},
-    {"agents_suspect", "silent", "the agent answers again, or counts as lost", is_responding},
-    {"agents_draining", "draining", "end the drain: penstock agent undrain", takes_work},
-    {"slots_full", "busy in all slots", "an action on such an agent ends", has_free_slot},
-    {"agents_pausing", "pausing after they declined or ignored an offer", "a moment passes",
-     is_not_pausing},
+    {"agents_excluded", "revoked or quarantined", "another agent is enrolled", is_enrolled, NULL},
+    {"agents_disconnected", "not connected",
+     "the agent connects again: look at penstock-agent on its host", is_connected, agent_keeper},
+    {"agents_suspect", "silent", "the agent answers again, or counts as lost", is_responding,
+     agent_keeper},
+    {"agents_draining", "draining", "a person ends the drain, or the agent starts again",
+     takes_work, "who drained the agent"},
+    {"slots_full", "busy in all slots", "an action on such an agent ends", has_free_slot, NULL},
+    {"agents_pausing", "pausing after they declined or ignored an offer",
+     "the agent accepts an offer: it is asked again in a moment", is_not_pausing, agent_keeper},
 };
 enum { AGENT_PREDICATES = sizeof agent_predicates / sizeof agent_predicates[0] };
 
@@ -104,28 +109,36 @@ struct census {
     size_t serving;                   /* enrolled, with the right labels */
     size_t excluded;                  /* with the right labels, but quarantined */
     size_t missing[AGENT_PREDICATES]; /* serving agents by their first miss */
-    int64_t slot_frees_ms;            /* left until a busy one of them has a slot; -1: no history */
+    struct expectation slot;          /* when a busy one of them has a slot */
+    const struct agent *refuses;      /* a pausing one that has said why; NULL: none */
     const struct agent *nearest;      /* with the fewest wrong labels */
     size_t nearest_misses;
     size_t lacking[PEN_LABEL_TERMS_MAX]; /* enrolled agents for which the term does not hold */
 };
 
-enum { MISS_SLOT = 4 }; /* its place in the table above */
+enum { MISS_DRAINING = 3, MISS_SLOT = 4, MISS_PAUSING = 5 }; /* their places in the table above */
 
-/* When the first of the agent's attempts is expected to end. */
-static int64_t slot_left_ms(const struct pen_engine *engine, const struct agent *agent)
+/* Whether a is the one to hope for: the first that has time left, else the one least overdue. */
+static bool is_sooner(const struct expectation *a, const struct expectation *b)
 {
-    int64_t least = -1;
+    if (b->usual_ms < 0 || (a->left_ms >= 0) != (b->left_ms >= 0))
+        return b->usual_ms < 0 || a->left_ms >= 0;
+    return a->left_ms >= 0 ? a->left_ms < b->left_ms : a->left_ms > b->left_ms;
+}
+
+/* Which of the agent's attempts is expected to end first, and when. */
+static void expect_slot(const struct pen_engine *engine, const struct agent *agent,
+                        struct expectation *expectation)
+{
     for (struct pen_map_node *node = pen_map_first(&agent->attempts); node != NULL;
          node = pen_map_next(node)) {
         const struct attempt *attempt = pen_map_value(node);
-        int64_t left_ms = attempt->action == NULL || !attempt_takes_slot(attempt->row->state)
-                              ? -1
-                              : history_action_left_ms(engine, attempt->action);
-        if (left_ms >= 0 && (least < 0 || left_ms < least))
-            least = left_ms;
+        if (attempt->action == NULL || !attempt_takes_slot(attempt->row->state))
+            continue;
+        struct expectation one = history_action(engine, attempt->action);
+        if (one.usual_ms >= 0 && is_sooner(&one, expectation))
+            *expectation = one;
     }
-    return least;
 }
 
 static void count_miss(const struct pen_engine *engine, const struct agent *agent,
@@ -135,11 +148,10 @@ static void count_miss(const struct pen_engine *engine, const struct agent *agen
     if (miss == AGENT_PREDICATES)
         return;
     census->missing[miss]++;
-    if (miss != MISS_SLOT)
-        return;
-    int64_t left_ms = slot_left_ms(engine, agent);
-    if (left_ms >= 0 && (census->slot_frees_ms < 0 || left_ms < census->slot_frees_ms))
-        census->slot_frees_ms = left_ms;
+    if (miss == MISS_SLOT)
+        expect_slot(engine, agent, &census->slot);
+    if (miss == MISS_PAUSING && agent->refusal != NULL)
+        census->refuses = agent;
 }
 
 static void count_lacking(const struct pen_labels *labels, struct label_view *view,
@@ -153,7 +165,7 @@ static void count_lacking(const struct pen_labels *labels, struct label_view *vi
 static void take_census(const struct pen_engine *engine, const struct demand *demand,
                         struct census *ret_census)
 {
-    *ret_census = (struct census){.slot_frees_ms = -1};
+    *ret_census = (struct census){.slot = {.usual_ms = -1}};
     for (struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
          node = pen_map_next(node)) {
         const struct agent *agent = pen_map_value(node);
@@ -276,6 +288,7 @@ const char *demand_explain(const struct pen_engine *engine, const struct demand 
 enum {
     VIEWS = 8,              /* different demands of one request whose agents are counted once */
     QUEUE_COUNT_MAX = 1000, /* more that wait longer are not counted one by one */
+    COMMANDS_MAX = 8,       /* agents whose drain one reason tells how to end */
 };
 
 struct demand_view {
@@ -322,14 +335,54 @@ static Pen__Reason *add(Pen__Reply *reply, const struct action *action, const ch
         predicate, text, since_ms, clears, false);
 }
 
+/* For each agent that a person has drained; one that ends by itself is beyond that command. */
+static void advise_undrain(const struct pen_engine *engine, const struct demand *demand,
+                           Pen__Reason *reason)
+{
+    for (struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
+         node = pen_map_next(node)) {
+        const struct agent *agent = pen_map_value(node);
+        if (first_miss(engine, agent) == MISS_DRAINING && agent->row->draining &&
+            agent_serves(engine, agent, demand) && reason->n_commands < COMMANDS_MAX)
+            reason_advise(reason, "agent undrain", NULL, agent->row->name, NULL);
+    }
+}
+
+/* A token for an agent that the demand wants. What the host itself says, and what an agent must
+ * not have, is left out. */
+static void advise_enrol(const struct demand *demand, Pen__Reason *reason)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf labels = {0};
+    for (size_t i = 0; i < demand->labels.terms_count; i++) {
+        const struct pen_label_term *term = &demand->labels.terms[i];
+        bool wanted = term->test == PEN_LABEL_EQUAL || term->test == PEN_LABEL_PRESENT;
+        if (!wanted || pen_str_equal(term->key, "os") || pen_str_equal(term->key, "arch") ||
+            pen_str_equal(term->key, "name"))
+            continue;
+        pen_buf_printf(&labels, "%s%s=%s", labels.size == 0 ? "--labels " : ",", term->key,
+                       term->test == PEN_LABEL_EQUAL ? term->value : "yes");
+    }
+    reason_advise(reason, "agent token", labels.size == 0 ? NULL : pen_buf_text(&labels), NULL);
+    reason_acts(reason, "who has a host for such an agent");
+}
+
 /* An agent predicate that keeps some of the agents with the right labels away. */
-static void add_predicate(Pen__Reply *reply, const struct action *action,
-                          const struct census *census, size_t index, const struct pen_buf *text)
+static void add_predicate(const struct explaining *self, Pen__Reply *reply,
+                          const struct action *action, const struct census *census, size_t index,
+                          const struct pen_buf *text)
 {
     Pen__Reason *reason = add(reply, action, agent_predicates[index].name, text,
                               action->row->phase_since_ms, agent_predicates[index].clears);
-    if (index == MISS_SLOT && census->slot_frees_ms >= 0)
-        SET(reason, estimate_ms, census->slot_frees_ms);
+    reason_acts(reason, agent_predicates[index].acts);
+    if (index == MISS_PAUSING && census->refuses != NULL) {
+        free(reason->sentence);
+        reason->sentence = mem_format("%s; '%s' says: %s", pen_buf_text(text),
+                                      census->refuses->row->name, census->refuses->refusal);
+    }
+    if (index == MISS_SLOT)
+        reason_expect(reason, &census->slot);
+    if (index == MISS_DRAINING)
+        advise_undrain(self->engine, action->demand, reason);
 }
 
 static void add_first(const struct explaining *self, Pen__Reply *reply, const struct action *action,
@@ -343,15 +396,17 @@ static void add_first(const struct explaining *self, Pen__Reply *reply, const st
     else if (action->demand->labels.terms_count > 1)
         say_lacking(action->demand, census, &text);
     if (*ret_told < AGENT_PREDICATES) {
-        add_predicate(reply, action, census, *ret_told, &text);
+        add_predicate(self, reply, action, census, *ret_told, &text);
         return;
     }
     bool offered = census->serving > 0;
-    Pen__Reason *reason = add(reply, action, predicate, &text, action->row->phase_since_ms,
-                              offered ? "the agent accepts"
-                                      : "enrol an agent with these labels: penstock agent token");
-    if (!offered)
-        SET(reason, never, 1);
+    Pen__Reason *reason =
+        add(reply, action, predicate, &text, action->row->phase_since_ms,
+            offered ? "the agent accepts" : "an agent with these labels is enrolled");
+    if (offered)
+        return;
+    SET(reason, never, 1);
+    advise_enrol(action->demand, reason);
 }
 
 static void add_excluded(Pen__Reply *reply, const struct action *action,
@@ -362,8 +417,9 @@ static void add_excluded(Pen__Reply *reply, const struct action *action,
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     pen_buf_printf(&text, "%zu agent%s with these labels %s quarantined", census->excluded,
                    census->excluded == 1 ? "" : "s", census->excluded == 1 ? "is" : "are");
-    add(reply, action, "agents_excluded", &text, action->row->phase_since_ms,
-        "look at the agent, and enrol it anew");
+    Pen__Reason *reason = add(reply, action, "agents_excluded", &text, action->row->phase_since_ms,
+                              "a person looks at the agent, and enrols it anew");
+    advise_enrol(action->demand, reason);
 }
 
 static void add_others(const struct explaining *self, Pen__Reply *reply,
@@ -376,7 +432,7 @@ static void add_others(const struct explaining *self, Pen__Reply *reply,
         pen_buf_printf(&text, "%zu of %zu agents with these labels %s %s", census->missing[i],
                        census->serving, census->missing[i] == 1 ? "is" : "are",
                        agent_predicates[i].state);
-        add_predicate(reply, action, census, i, &text);
+        add_predicate(self, reply, action, census, i, &text);
     }
     add_excluded(reply, action, census);
     if (census->serving == 0 || census->serving == census->enrolled)
@@ -386,8 +442,9 @@ static void add_others(const struct explaining *self, Pen__Reply *reply,
     pen_buf_printf(&text, "%zu of %zu enrolled agents %s other labels; ", others, census->enrolled,
                    others == 1 ? "has" : "have");
     say_nearest(self->engine, action->demand, census, &text);
-    add(reply, action, "labels_differ", &text, action->row->phase_since_ms,
-        "enrol another agent with these labels: penstock agent token");
+    Pen__Reason *reason = add(reply, action, "labels_differ", &text, action->row->phase_since_ms,
+                              "another agent with these labels is enrolled");
+    advise_enrol(action->demand, reason);
 }
 
 static void add_queue(Pen__Reply *reply, const struct action *action)
@@ -413,6 +470,9 @@ void explain_queued(struct explaining *self, const struct action *action, Pen__R
         PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
         pen_buf_printf(&text, "Offered to agent '%s', which has not answered yet",
                        action->offered_to->row->name);
+        if (action->offered_to->refusal != NULL)
+            pen_buf_printf(&text, "; it has declined the last offer: %s",
+                           action->offered_to->refusal);
         add(reply, action, "being_offered", &text, action->row->phase_since_ms,
             "the agent accepts");
         return;

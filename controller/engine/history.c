@@ -78,19 +78,23 @@ void history_stage_succeeded(struct pen_engine *engine, struct stage_state *stag
 
 /* ---- estimates */
 
-static int64_t left(const struct pen_engine *engine, int64_t average_ms, int64_t since_ms)
+static const struct expectation unknown = {.usual_ms = -1};
+
+static struct expectation expect(const struct pen_engine *engine, int64_t average_ms,
+                                 int64_t since_ms)
 {
-    int64_t left_ms = since_ms + average_ms - engine->now_ms;
-    return left_ms > 0 ? left_ms : -1;
+    return (struct expectation){.usual_ms = average_ms,
+                                .left_ms = since_ms + average_ms - engine->now_ms};
 }
 
-int64_t history_action_left_ms(const struct pen_engine *engine, const struct action *action)
+struct expectation history_action(const struct pen_engine *engine, const struct action *action)
 {
     const struct stage_state *stage =
         find_stage(action->run->execution->pipeline, action->row->stage);
     const Pen__ActionHistory *history =
         stage == NULL || !is_timed(action) ? NULL : find_history(stage->row, action->row->action);
-    return history == NULL ? -1 : left(engine, history->average_ms, action->row->phase_since_ms);
+    return history == NULL ? unknown
+                           : expect(engine, history->average_ms, action->row->phase_since_ms);
 }
 
 int64_t history_stage_ms(const struct stage_state *stage)
@@ -98,12 +102,12 @@ int64_t history_stage_ms(const struct stage_state *stage)
     return stage->row->successes == 0 ? -1 : stage->row->average_ms;
 }
 
-int64_t history_stage_left_ms(const struct pen_engine *engine, const struct execution *execution)
+struct expectation history_stage(const struct pen_engine *engine, const struct execution *execution)
 {
     const struct stage_run *run = current_run(execution);
     const struct stage_state *stage =
         run == NULL ? NULL : find_stage(execution->pipeline, run->row->stage);
     if (stage == NULL || stage->row->successes == 0)
-        return -1;
-    return left(engine, stage->row->average_ms, run->row->started_ms);
+        return unknown;
+    return expect(engine, stage->row->average_ms, run->row->started_ms);
 }

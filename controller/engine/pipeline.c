@@ -1,7 +1,6 @@
 /* controller/engine/pipeline.c - requests that create, change and delete pipelines */
 #include <stdlib.h>
 
-#include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/id.h"

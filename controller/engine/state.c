@@ -103,6 +103,7 @@ static void release_indexes(struct entity *self)
     case PEN__ROW_KIND__ROW_AGENT:
         pen_map_release(&((struct agent *)self)->attempts);
         free(((struct agent *)self)->former_run_id);
+        free(((struct agent *)self)->refusal);
         break;
     default:
         break;

@@ -158,6 +158,7 @@ struct agent {
     int64_t cool_until_ms;      /* declined or ignored an offer: not asked again before */
     uint64_t reconciled_digest; /* of the inventory that was compared last */
     bool inventory_wanted;      /* the next heartbeat brings it */
+    char *refusal;              /* why it declined an offer last; NULL: it has accepted since */
     char *former_run_id;        /* the one before row->run_id */
     int64_t clash_ms[3];        /* when a former run_id came back, newest first */
     bool indexed;               /* in free_agents, under indexed_load */

@@ -276,6 +276,62 @@ static void do_resolve(struct story *self, const struct command *command)
     tell_reply(self);
 }
 
+static bool is_over(const Pen__ExecutionRow *row)
+{
+    return row->status == PEN__EXECUTION_STATUS__EXECUTION_FAILED ||
+           row->status == PEN__EXECUTION_STATUS__EXECUTION_STOPPED ||
+           row->status == PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED;
+}
+
+/* The pipeline's latest execution that is over; NULL: there is none. */
+static Pen__ExecutionRow *latest_over(struct story *self, const char *pipeline)
+{
+    Pen__ExecutionRow *latest = NULL;
+    for (struct pen_map_node *n = pen_map_first(&self->world.store); n != NULL;
+         n = pen_map_next(n)) {
+        const struct pen_row *stored = ((struct stored *)pen_map_value(n))->row;
+        if (stored->kind != PEN__ROW_KIND__ROW_EXECUTION || stored->deleted ||
+            !same(stored->pipeline, pipeline))
+            continue;
+        Pen__ExecutionRow *row = pen__execution_row__unpack(NULL, stored->body_size, stored->body);
+        if (is_over(row) && (latest == NULL || row->order > latest->order)) {
+            Pen__ExecutionRow *former = latest;
+            latest = row;
+            row = former;
+        }
+        mem_free_message(row);
+    }
+    return latest;
+}
+
+/* Of each action of the execution that failed the last row, as who asks reads them of the store. */
+static void add_ended_badly(struct story *self, Pen__ExplainRequest *request)
+{
+    for (struct pen_map_node *n = pen_map_first(&self->world.store); n != NULL;
+         n = pen_map_next(n)) {
+        const struct pen_row *stored = ((struct stored *)pen_map_value(n))->row;
+        if (stored->kind != PEN__ROW_KIND__ROW_ACTION_EXECUTION || stored->deleted ||
+            request->execution == NULL || !same(stored->execution, request->execution->id))
+            continue;
+        Pen__ActionExecutionRow *row =
+            pen__action_execution_row__unpack(NULL, stored->body_size, stored->body);
+        Pen__ActionExecutionRow *newest =
+            world_action(&self->world, row->execution_id, row->action);
+        if (same(newest->id, row->id) && (row->status == PEN__ACTION_STATUS__ACTION_FAILED ||
+                                          row->status == PEN__ACTION_STATUS__ACTION_ABANDONED)) {
+            APPEND(request, ended_badly, row);
+            for (size_t i = request->n_ended_badly - 1;
+                 i > 0 && request->ended_badly[i - 1]->order < row->order; i--) {
+                request->ended_badly[i] = request->ended_badly[i - 1];
+                request->ended_badly[i - 1] = row;
+            }
+            row = NULL;
+        }
+        mem_free_message(newest);
+        mem_free_message(row);
+    }
+}
+
 static void do_why(struct story *self, const struct command *command)
 {
     Pen__ExplainRequest *request = MAKE(Pen__ExplainRequest, pen__explain_request__init);
@@ -284,7 +340,10 @@ static void do_why(struct story *self, const struct command *command)
         request->execution_id = mem_text(tell_id(self, command->words[1]));
         request->execution = world_row(&self->world, PEN__ROW_KIND__ROW_EXECUTION,
                                        request->execution_id, &pen__execution_row__descriptor);
+    } else {
+        request->execution = latest_over(self, request->pipeline);
     }
+    add_ended_badly(self, request);
     world_post(&self->world, PEN__INPUT__WHAT_EXPLAIN, request);
     tell_reasons(self);
 }

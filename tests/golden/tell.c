@@ -507,6 +507,8 @@ void tell_reasons(struct story *self)
              pen_buf_text(&since));
         if (reason->clears != NULL)
             tell(self, self->world.now_ms, "    until %s", reason->clears);
+        for (size_t j = 0; j < reason->n_commands; j++)
+            tell(self, self->world.now_ms, "    $ %s", reason->commands[j]);
         pen_buf_release(&since);
     }
     if (reply->n_reasons == 0)

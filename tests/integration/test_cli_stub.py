@@ -255,6 +255,21 @@ def test_resolve_and_transitions(run, stub):
     run("resolve", "x", "S", "Deploy", "succeeded", "--reason", "seen")
     assert stub.inputs("ResolveAction") == [
         {"actionExecutionId": "id-Deploy", "resolution": "Succeeded", "reason": "seen"}]
+    # One that the pipeline's state does not show: by its execution, or by those under way.
+    action = {"stageName": "S", "actionName": "Gone", "actionExecutionId": "id-Gone",
+              "status": "InProgress"}
+    stub.operations["ListActionExecutions"] = lambda _: {"actionExecutionDetails": [
+        action | {"status": "Failed", "actionExecutionId": "older"}, action]}
+    rows = [{"pipelineExecutionId": EXECUTION, "status": "InProgress"},
+            {"pipelineExecutionId": "other", "status": "Failed"}]
+    stub.operations["ListPipelineExecutions"] = lambda _: {"pipelineExecutionSummaries": rows}
+    run("resolve", "x", "S", "Gone", "failed", "--reason", "r", "--execution", EXECUTION)
+    run("resolve", "x", "S", "Gone", "retry", "--reason", "r")
+    assert [one["actionExecutionId"] for one in stub.inputs("ResolveAction")[1:]] == ["id-Gone"] * 2
+    rows[1]["status"] = "Stopping"
+    assert "--execution ID" in run("resolve", "x", "S", "Gone", "retry", "--reason", "r", code=2)[1]
+    assert "no action S/None is under way" in run(
+        "resolve", "x", "S", "None", "retry", "--reason", "r", code=3)[1]
     run("transition", "disable", "x", "S", "--reason", "freeze")
     run("transition", "enable", "x", "S", "--outbound")
     assert stub.inputs("DisableStageTransition")[0]["transitionType"] == "Inbound"
@@ -339,7 +354,18 @@ def test_why(run, stub):
     reasons.append({"subject": "Stage/Build", "sentence": "slots full", "clears": "a slot is free",
                     "estimateSeconds": 90, "never": True})
     out = run("why", "x", "--execution", EXECUTION)[0]
-    assert out.startswith("Stage/Build: slots full\n    clears: a slot is free\n")
+    assert out.startswith("Stage/Build: slots full\n    until: a slot is free\n")
+    reasons[0] |= {"acts": "who keeps it", "commands": ["penstock a", "penstock b\x1b"],
+                   "see": "penstock logs x", "ends": 1700000000, "lastOutput": time.time() - 70}
+    out = run("why", "x", "--execution", EXECUTION)[0]
+    assert ("    until: a slot is free\n    acts: who keeps it\n    clears: penstock a\n"
+            "    clears: penstock b \n    see: penstock logs x\n    expected in 1m30s\n"
+            "    last output 1m10s ago\n"
+            "    ended at 2023-11-14T22:13:20Z, when its time is over\n") in out
+    reasons[0] |= {"overdueSeconds": 30, "usualSeconds": 60}
+    assert "    overdue by 30.0s: it usually takes 1m\n" in run("why", "x", "--execution", EXECUTION)[0]
+    for name in ("overdueSeconds", "ends", "lastOutput"):
+        del reasons[0][name]
     assert "expected in 1m30s" in out and "does not change by waiting" in out
     reasons[0]["since"] = time.time() - 7300
     assert run("why", "x")[0].startswith("Stage/Build: slots full (for 2h1m)\n")

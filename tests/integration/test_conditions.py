@@ -133,7 +133,7 @@ def test_success_fails_then_is_overridden(system_with_agent):
     assert "stage Build: condition onSuccess Failed, " in text
     assert "Rule 'No' failed: 'a' is not EQ 'b'" in text
     text = system.penstock("why", identity).stdout
-    assert "clears: a person overrides the condition (penstock override)" in text
+    assert "until: a person overrides the condition" in text
     system.penstock("override", "mill", "Build")
     system.wait_execution("mill", identity)
 

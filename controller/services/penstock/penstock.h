@@ -33,6 +33,8 @@ pen_handler pen_create_connection;
 pen_handler pen_list_connections;
 pen_handler pen_delete_connection;
 /* explain.c */
+/* The reasons of an answer, as the list `reasons` of the output. */
+void pen_put_reasons(struct pen_call *call, const Pen__Reply *reply);
 pen_handler pen_explain;
 pen_handler pen_resolve_action;
 pen_handler pen_validate_pipeline;

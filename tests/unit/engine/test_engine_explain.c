@@ -1,5 +1,6 @@
 /* Why it waits: every reason, who clears it, how long it may take; and that work which no agent
  * could ever run says so within a second. */
+#include "common/base/str.h"
 #include "tests/unit/engine/world.h"
 
 #define STAGES "Source:S=source|Build:B=run"
@@ -39,6 +40,18 @@ static bool has(const struct world *w, const char *predicate)
         if (same(w->reply->reasons[i]->predicate, predicate))
             return true;
     return false;
+}
+
+/* The reason's first command; %s in it is the execution. */
+static void assert_advice(const Pen__Reason *reason, const char *format, const char *execution_id)
+{
+    const char *cut = strstr(format, "%s");
+    char *command =
+        cut == NULL ? mem_text(format)
+                    : mem_format("%.*s%s%s", (int)(cut - format), format, execution_id, cut + 2);
+    assert_true(reason->n_commands > 0);
+    assert_string_equal(reason->commands[0], command);
+    free(command);
 }
 
 static Pen__PipelineDeclaration *declare_on(const char *name, const char *runs_on)
@@ -202,6 +215,13 @@ static void test_never_without_agents(void **state)
 
 /* ---- estimates */
 
+static void assert_overdue(const Pen__Reason *reason, int64_t usual_ms, int64_t overdue_ms)
+{
+    assert_false(reason->has_estimate_ms);
+    assert_int_equal(reason->usual_ms, usual_ms);
+    assert_int_equal(reason->overdue_ms, overdue_ms);
+}
+
 static void test_estimates_survive_a_restart(void **state)
 {
     (void)state;
@@ -232,14 +252,93 @@ static void test_estimates_survive_a_restart(void **state)
     char *e5 = world_create(&w, declare("q", "QUEUED", STAGES));
     explain(&w, "q", NULL);
     assert_int_equal(reason(&w, "slots_full", "busy")->estimate_ms, 15000);
-    world_tick(&w, 20000); /* it takes longer than ever: nobody pretends to know */
+    world_tick(&w, 20000); /* it takes longer than ever: by 5 s, of usually 20 */
     explain(&w, "q", NULL);
-    assert_false(reason(&w, "slots_full", "busy")->has_estimate_ms);
+    assert_overdue(reason(&w, "slots_full", "busy"), 20000, 5000);
+    explain(&w, "p", e3);
+    assert_overdue(reason(&w, "stage_held", e2), 20000, 5000);
+    explain(&w, "p", e4);
+    assert_overdue(reason(&w, "in_queue", "number 2 of 2"), 20000, 5000);
+    explain(&w, "p", e2);
+    const Pen__Reason *running = reason(&w, "running", "agent 'a'");
+    assert_overdue(running, 20000, 5000);
+    assert_advice(running, "penstock stop p %s --abandon", e2);
+    assert_int_equal(running->ends_ms, running->since_ms + w.options.action_timeout_ms);
     free(e1);
     free(e2);
     free(e3);
     free(e4);
     free(e5);
+    world_end(&w);
+}
+
+/* ---- commands, as a shell takes them */
+
+static void test_names_that_look_like_options(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    char *e1 = world_create(&w, declare("-p", NULL, "Source:S=source|-Ok:--all=approve"));
+    explain(&w, "-p", NULL);
+    const Pen__Reason *wanted = reason(&w, "approval_wanted", "approve it");
+    assert_advice(wanted, "penstock approve --execution %s -- -p -Ok --all", e1);
+    assert_int_equal(wanted->n_commands, 2);
+    assert_string_equal(wanted->acts, "a person who may approve");
+    free(e1);
+    world_end(&w);
+}
+
+/* Enrolled, no two have one. */
+static void test_two_agents_of_one_name(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *agent = world_add_agent(&w, "a", 1, NULL, NULL);
+    struct fake_agent *other = world_add_agent(&w, "a", 1, NULL, NULL);
+    change_agent(&w, agent, PEN__AGENT_CHANGE__AGENT_DRAIN);
+    change_agent(&w, other, PEN__AGENT_CHANGE__AGENT_DRAIN);
+    char *e1 = world_create(&w, declare("p", NULL, STAGES));
+    explain(&w, "p", NULL);
+    const Pen__Reason *draining = reason(&w, "agents_draining", "is draining");
+    assert_int_equal(draining->n_commands, 2);
+    assert_string_not_equal(draining->commands[0], draining->commands[1]);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(same(draining->commands[i], "penstock agent undrain a") ||
+                    same(draining->commands[i], "penstock agent undrain a-2"));
+    free(e1);
+    world_end(&w);
+}
+
+/* ---- an agent that refuses work says why */
+
+static void test_an_agent_that_refuses_says_why(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct fake_agent *agent = world_add_agent(&w, "a", 1, NULL, NULL);
+    agent->declines = "the agent's disk is full";
+    char *e1 = world_create(&w, declare("p", NULL, STAGES));
+    explain(&w, "p", NULL);
+    const Pen__Reason *pausing = reason(&w, "agents_pausing", "'a' says: the agent's disk is full");
+    assert_string_equal(pausing->acts, "who looks after the agent's host");
+    /* Whatever it says: a sentence of it, whole characters. */
+    char long_text[1000];
+    for (size_t i = 0; i + 3 < sizeof long_text; i += 3)
+        memcpy(long_text + i, "\xe2\x82\xac", 3);
+    long_text[999] = '\0';
+    agent->declines = long_text;
+    world_tick(&w, 1500); /* it is asked again */
+    explain(&w, "p", NULL);
+    pausing = reason(&w, "agents_pausing", "'a' says: \xe2\x82\xac");
+    assert_true(strlen(pausing->sentence) < 400);
+    assert_true(pen_utf8_valid(pausing->sentence, strlen(pausing->sentence)));
+    agent->declines = NULL;
+    world_tick(&w, 1500);
+    assert_int_equal(world_status(&w, e1), PEN__EXECUTION_STATUS__EXECUTION_SUCCEEDED);
+    free(e1);
     world_end(&w);
 }
 
@@ -319,6 +418,9 @@ int main(void)
         cmocka_unit_test(test_never_after_an_edit),
         cmocka_unit_test(test_never_without_agents),
         cmocka_unit_test(test_estimates_survive_a_restart),
+        cmocka_unit_test(test_names_that_look_like_options),
+        cmocka_unit_test(test_two_agents_of_one_name),
+        cmocka_unit_test(test_an_agent_that_refuses_says_why),
         cmocka_unit_test(test_the_row_says_what_the_gate_is),
         cmocka_unit_test(test_approval_and_silence),
     };

@@ -64,7 +64,8 @@ struct fake_agent {
     bool up;   /* says hello, answers */
     bool deaf; /* its messages get lost, both ways */
     bool loses_starts;
-    bool ready; /* says with each result that it takes more work */
+    const char *declines; /* declines every offer, and says this; NULL: accepts */
+    bool ready;           /* says with each result that it takes more work */
     struct job jobs[WORLD_JOBS];
     size_t jobs_count;
 };

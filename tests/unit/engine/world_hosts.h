@@ -231,6 +231,13 @@ static void agent_receive(struct world *w, struct fake_agent *a, const Pen__ToAg
         agent_welcome(w, a, message->welcome);
         break;
     case PEN__TO_AGENT__BODY_OFFER: {
+        if (a->declines != NULL) {
+            Pen__Decline *decline = MAKE(Pen__Decline, pen__decline__init);
+            SET(decline, fence, message->offer->fence);
+            decline->reason = mem_text(a->declines);
+            world_send(w, a, PEN__FROM_AGENT__BODY_DECLINE, decline);
+            break;
+        }
         Pen__Accept *accept = MAKE(Pen__Accept, pen__accept__init);
         SET(accept, fence, message->offer->fence);
         world_send(w, a, PEN__FROM_AGENT__BODY_ACCEPT, accept);
