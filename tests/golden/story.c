@@ -436,7 +436,7 @@ static void do_fail(struct story *self, const struct command *command)
     mem_set_text((char **)&self->world.failing, command->count > 1 ? command->words[1] : NULL);
 }
 
-/* finish ACTION [status] */
+/* finish ACTION [status, or a signal as -9] */
 static void do_finish(struct story *self, const struct command *command)
 {
     world_finish(&self->world, command_word(self, command, 1),

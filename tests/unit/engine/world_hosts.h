@@ -93,7 +93,7 @@ static void data_deliver(struct world *w, const struct job *job, const Pen__Arti
     world_arrive(w, input_new(PEN__INPUT__WHAT_ARTIFACT_ARRIVED, arrived));
 }
 
-/* The process ends: kind and code as given. */
+/* The process ends: kind and code as given; a code below 0 is a signal. */
 static void agent_end_job(struct world *w, struct fake_agent *a, uint64_t fence,
                           Pen__FinishKind kind, int32_t code)
 {
@@ -102,7 +102,10 @@ static void agent_end_job(struct world *w, struct fake_agent *a, uint64_t fence,
         return;
     Pen__Finished *finished = MAKE(Pen__Finished, pen__finished__init);
     SET(finished, kind, kind);
-    SET(finished, exit_code, code);
+    if (code < 0)
+        SET(finished, signal, -code);
+    else
+        SET(finished, exit_code, code);
     SET(finished, log_size, 100);
     if (w->timing_out)
         SET(finished, timed_out, 1);
