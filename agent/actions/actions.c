@@ -2,8 +2,10 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/actions/command.h"
 #include "agent/cache/transfer.h"
@@ -36,6 +38,8 @@ struct job {
 
 struct pen_actions {
     struct pen_actions_options options;
+    char *shim_path;
+    char *user; /* who we are, and so the commands; NULL: a number without a name */
     struct pen_exec *exec;
     struct pen_workspaces *workspaces;
     struct pen_logs *logs;
@@ -112,9 +116,15 @@ static int put_argv(struct pen_actions *self, const struct job *job, Pen__ShimOr
                     struct pen_error *err)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf script = {0};
-    int rc = pen_command_script(job->capsule, &script, err);
+    PEN_CLEANUP(pen_free) char *folder = pen_workspace_path(self->workspaces, job->fence, "shell");
+    if (folder == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the commands");
+    struct pen_command_shell shell = {.folder = folder, .program = self->shim_path};
+    int rc = pen_command_script(job->capsule, &shell, &script, err);
     if (rc == 0)
-        rc = pen_texts_add(&order->argv, &order->n_argv, "/bin/sh", err);
+        rc = pen_command_shell_words(job->capsule, order, err);
+    if (rc == 0 && pen_command_reports(job->capsule))
+        order->shell_dir = TAKE_PTR(folder);
     if (rc < 0)
         return rc;
     if (script.size <= SCRIPT_ARGUMENT_MAX) {
@@ -139,7 +149,7 @@ static int fill_order(struct pen_actions *self, const struct job *job, Pen__Shim
     PEN_CLEANUP(pen_free) char *inputs = pen_workspace_path(self->workspaces, job->fence, "in");
     if (source == NULL || home == NULL || tmp == NULL || inputs == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the commands");
-    struct pen_command_folders folders = {source, home, tmp, inputs};
+    struct pen_command_folders folders = {source, home, tmp, inputs, self->user};
     order->has_fence = order->has_timeout_ms = order->has_log_bytes_max = true;
     order->has_kill_grace_ms = true;
     order->fence = job->fence;
@@ -536,6 +546,11 @@ int pen_actions_create(const struct pen_actions_options *options, struct pen_act
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for actions");
     self->options = *options;
+    self->shim_path = strdup(options->shim_path);
+    if (self->shim_path == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for actions");
+    const struct passwd *user = getpwuid(geteuid());
+    self->user = user == NULL ? NULL : strdup(user->pw_name);
     int rc = open_rooms(self, err);
     if (rc < 0)
         return rc;
@@ -558,6 +573,8 @@ void pen_actions_destroy(struct pen_actions **self_p)
     pen_exec_destroy(&self->exec);
     pen_logs_close(&self->logs);
     pen_workspaces_close(&self->workspaces);
+    free(self->shim_path);
+    free(self->user);
     free(self);
     *self_p = NULL;
 }

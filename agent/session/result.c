@@ -125,7 +125,11 @@ Pen__Finished *finished_from_exit(struct pen_session *self, const struct attempt
     finished->began_ms = shim_exit->began_ms;
     finished->ended_ms = shim_exit->ended_ms;
     copy_log_facts(self, shim_exit, finished);
-    const char *wrong = variables_parse(self, attempt->capsule, finished, &shim_exit->variables);
+    const char *wrong =
+        shim_exit->has_variables || attempt->capsule->n_output_variables == 0
+            ? variables_parse(self, attempt->capsule, finished, &shim_exit->variables)
+            : "its output variables are lost: they are larger than 122,880 bytes, or a command "
+              "ended or replaced the shell before they were read";
     if (wrong != NULL && finished->kind == PEN__FINISH_KIND__EXITED && finished->exit_code == 0) {
         finished->kind = PEN__FINISH_KIND__FAILED_OUTPUT;
         set_reason(self, finished, wrong);

@@ -10,6 +10,8 @@ int main(int argc, char **argv)
         (void)printf("penstock-shim %s\n", PEN_VERSION);
         return 0;
     }
+    if (argc >= 3 && strcmp(argv[1], "variables") == 0)
+        return pen_shim_variables(argv[2], argv + 3);
     if (argc != 2 || strcmp(argv[1], "starter") != 0) {
         (void)fprintf(stderr, "penstock-shim is started by penstock-agent\n");
         return 2;

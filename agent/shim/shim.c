@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -26,7 +27,7 @@
 #include "common/io/file.h"
 #include "common/wire/wire.h"
 
-enum { READ_SIZE = 64 * 1024, READS_A_TURN = 16 };
+enum { READ_SIZE = 64 * 1024, READS_A_TURN = 16, COMMANDS_UMASK = 022 };
 
 /* ---- hints */
 
@@ -62,33 +63,6 @@ static void hint_log(struct shim *self)
     shim_hint(self, PEN_HINT_LOG, self->log.size);
 }
 
-/* ---- what the command shell reports: "3\n" command 3 begins; "V" then NAME=value texts */
-
-void shim_report_add(struct shim *self, const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size && !self->in_variables && !self->report_broken; i++) {
-        if (bytes[i] == 'V') {
-            self->in_variables = true;
-            bytes += i + 1;
-            size -= i + 1;
-            break;
-        }
-        if (bytes[i] >= '0' && bytes[i] <= '9' && self->digits < 100000) {
-            self->digits = self->digits * 10 + (uint32_t)(bytes[i] - '0');
-        } else if (bytes[i] == '\n') {
-            self->command_index = self->digits;
-            self->digits = 0;
-            shim_hint(self, PEN_HINT_STEP, self->command_index);
-        } else {
-            self->report_broken = true; /* a command wrote to our descriptor */
-        }
-    }
-    if (!self->in_variables)
-        return;
-    size_t room = PEN_SHIM_VARIABLES_MAX - self->variables.size;
-    pen_buf_append(&self->variables, bytes, size < room ? size : room);
-}
-
 /* ---- the loop */
 
 static void take_output(struct shim *self)
@@ -109,19 +83,10 @@ static void take_output(struct shim *self)
     }
 }
 
-static void take_report(struct shim *self)
+static void take_step(struct shim *self)
 {
-    uint8_t bytes[4096];
-    for (;;) {
-        ssize_t got = read(self->report_fd, bytes, sizeof bytes);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got == 0)
-            self->report_open = false;
-        if (got <= 0)
-            return;
-        shim_report_add(self, bytes, (size_t)got);
-    }
+    if (shim_shell_look(&self->shell))
+        shim_hint(self, PEN_HINT_STEP, self->shell.command_index);
 }
 
 static void begin_kill(struct shim *self, int64_t grace_ms)
@@ -183,6 +148,8 @@ static int64_t next_time(const struct shim *self)
     int64_t at = self->timeout_at < self->kill_at ? self->timeout_at : self->kill_at;
     if (self->hint_at < at)
         at = self->hint_at;
+    if (self->linger_at < at)
+        at = self->linger_at;
     int64_t retry_at = pen_clock_monotonic_ms() + PEN_SHIM_RETRY_MS;
     return self->log.blocked && retry_at < at ? retry_at : at;
 }
@@ -202,6 +169,19 @@ static void arm(struct shim *self)
     (void)timerfd_settime(self->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+/* The end of the command shell is the end of the attempt. What it has left may finish by itself for
+ * a moment while it holds the log open, since a filter has the last lines; then it has to go. */
+static void end_leftovers(struct shim *self)
+{
+    int64_t now = pen_clock_monotonic_ms();
+    if (self->linger_at == INT64_MAX)
+        self->linger_at = now + PEN_SHIM_LINGER_MS;
+    if (self->output_open && now < self->linger_at)
+        return;
+    self->linger_at = INT64_MAX;
+    begin_kill(self, PEN_SHIM_LEFTOVER_MS);
+}
+
 static void loop(struct shim *self)
 {
     while (!self->tree_ended) {
@@ -211,14 +191,14 @@ static void loop(struct shim *self)
             {.fd = self->timer_fd, .events = POLLIN},
             {.fd = self->output_open && !self->log.blocked ? self->output_fd : -1,
              .events = POLLIN},
-            {.fd = self->report_open ? self->report_fd : -1, .events = POLLIN},
+            {.fd = self->shell.turn_fd}, /* POLLHUP: it was opened and closed */
         };
         if (poll(fds, sizeof fds / sizeof fds[0], -1) < 0)
             continue;
         if (fds[2].revents != 0)
             take_output(self);
         if (fds[3].revents != 0)
-            take_report(self);
+            take_step(self);
         if (fds[0].revents != 0)
             take_signal(self);
         if (fds[1].revents != 0) {
@@ -227,10 +207,8 @@ static void loop(struct shim *self)
             self->armed_at = INT64_MAX;
             on_time(self);
         }
-        /* The end of the command shell is the end of the attempt; only a kill with grace lets the
-         * others finish by themselves. */
-        if (self->command_ended && self->kill_at == INT64_MAX)
-            shim_tree_finish(self);
+        if (self->command_ended && !self->tree_ended && self->kill_at == INT64_MAX)
+            end_leftovers(self);
         if (!self->tree_ended)
             hint_log(self);
     }
@@ -322,10 +300,10 @@ static void write_exit(struct shim *self, const char *reason)
     record.has_signal = self->command_ended && WIFSIGNALED(self->status);
     record.signal = record.has_signal ? WTERMSIG(self->status) : 0;
     record.has_failed_command = self->command_ended && (!exited || record.exit_code != 0);
-    record.failed_command = self->command_index;
-    record.has_variables = self->in_variables;
-    record.variables =
-        (ProtobufCBinaryData){.len = self->variables.size, .data = self->variables.data};
+    record.failed_command = self->shell.command_index;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf variables = {0};
+    record.has_variables = shim_shell_variables(&self->shell, &variables);
+    record.variables = (ProtobufCBinaryData){.len = variables.size, .data = variables.data};
     if (replace_in(self->order, "exit", &record) < 0)
         _exit(1);
     shim_hint(self, PEN_HINT_EXIT, self->log.size);
@@ -334,7 +312,7 @@ static void write_exit(struct shim *self, const char *reason)
 /* All writers are gone: what the pipes still hold is the end of it. */
 static void drain(struct shim *self)
 {
-    take_report(self);
+    (void)shim_shell_look(&self->shell);
     while (self->output_open) {
         take_output(self);
         if (!self->log.blocked)
@@ -351,11 +329,12 @@ _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation
         .isolation = isolation,
         .lock_fd = -1,
         .output_fd = -1,
-        .report_fd = -1,
         .timeout_at = INT64_MAX,
         .kill_at = INT64_MAX,
         .hint_at = INT64_MAX,
+        .linger_at = INT64_MAX,
         .armed_at = INT64_MAX,
+        .shell = {.folder_fd = -1, .turn_fd = -1},
         .log = {.path = order->log_path, .fd = -1, .size_max = (uint64_t)order->log_bytes_max},
     };
     (void)prctl(PR_SET_NAME, "penstock-shim");
@@ -368,7 +347,8 @@ _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation
         self.timeout_at = pen_clock_monotonic_ms() + order->timeout_ms;
     struct pen_error err = {0};
     const char *reason = NULL;
-    if (shim_spawn(&self, &err) < 0) {
+    (void)umask(COMMANDS_UMASK); /* our own files name their modes */
+    if (shim_shell_open(&self.shell, order->shell_dir, &err) < 0 || shim_spawn(&self, &err) < 0) {
         reason = err.message;
     } else {
         self.hint_at = pen_clock_monotonic_ms() + PEN_SHIM_BEGAN_HOLD_MS;

@@ -15,6 +15,18 @@
  * signal, is the death of all that it started. Otherwise it is a subreaper, and the agent sweeps
  * for what is left (agent/exec). These files, the order and the hints are frozen: an old shim
  * outlives an upgrade of the agent.
+ *
+ * The command shell has 0, 1 and 2 and nothing of ours. What it reports (agent/actions/command.c
+ * writes the lines) are files below ShimOrder.shell_dir, which its own user may write to:
+ *
+ *     1, 2, ...   made before command 1, 2, ... (counted from 0) begins
+ *     turn        a FIFO of the shim's, opened and closed after each of them: that wakes it
+ *     variables   NAME=value and a zero for each output variable that is set, when all is done;
+ *                 written by `penstock-shim variables`, an interface as frozen as the order
+ *
+ * When the shell has ended, processes of it may be left. While one of them holds the log open, they
+ * have PEN_SHIM_LINGER_MS: a filter (tee, sed) writes its last lines then. What is left after that
+ * gets TERM, and KILL PEN_SHIM_LEFTOVER_MS later.
  */
 #ifndef PEN_AGENT_SHIM_SHIM_H
 #define PEN_AGENT_SHIM_SHIM_H
@@ -29,11 +41,13 @@
 enum {
     PEN_SHIM_ORDER_MAX = 1024 * 1024, /* bytes of a packed order: a control frame and some more */
     PEN_SHIM_VARIABLES_MAX = 128 * 1024, /* bytes read of output variables */
-    PEN_SHIM_REPORT_FD = 9,              /* where the command shell reports; sh knows one digit */
+    PEN_SHIM_STEPS_MAX = 10 * 1000,      /* commands looked for in the shell's folder */
     PEN_SHIM_GRACE_DEFAULT_MS = 10 * 1000,
-    PEN_SHIM_HINT_GAP_MS = 20,  /* at most 50 hints about a growing log in a second */
-    PEN_SHIM_BEGAN_HOLD_MS = 5, /* commands that end sooner are told of once: begun and ended */
-    PEN_SHIM_RETRY_MS = 1000,   /* between attempts to write to a full disk */
+    PEN_SHIM_LINGER_MS = 2000,   /* many times what a filter needs on a busy host */
+    PEN_SHIM_LEFTOVER_MS = 2000, /* a server writes its state; the action waits for it */
+    PEN_SHIM_HINT_GAP_MS = 20,   /* at most 50 hints about a growing log in a second */
+    PEN_SHIM_BEGAN_HOLD_MS = 5,  /* commands that end sooner are told of once: begun and ended */
+    PEN_SHIM_RETRY_MS = 1000,    /* between attempts to write to a full disk */
 };
 
 /* What a shim tells the agent, as a datagram to RUN_DIR/../agent.sock. Only a hint: what counts is
@@ -78,6 +92,11 @@ int pen_starter_run(int socket_fd);
 
 /* Be the shim of this order; in a process of its own. Never returns. */
 _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation isolation);
+
+/* The program that command shells start as `penstock-shim variables FOLDER NAME...`: write
+ * FOLDER/variables from the environment, where PENSTOCK_VALUE_<i> is the value of the i-th name;
+ * names that are empty have none. Returns the exit status. */
+int pen_shim_variables(const char *folder, char *const *names);
 
 /* The pid as /proc sees it and the start time in ticks of a process ("self" or a number). Errors:
  * PEN_ENOTFOUND, PEN_EIO. */

@@ -23,26 +23,30 @@ void shim_log_add(struct shim_log *self, const void *bytes, size_t size);
 /* Try again what waits. */
 void shim_log_retry(struct shim_log *self);
 
+/* What the command shell says by files. */
+struct shim_shell {
+    int folder_fd; /* -1: it has nothing to say */
+    int turn_fd;   /* the FIFO that wakes us */
+    uint32_t command_index;
+};
+
 struct shim {
     const Pen__ShimOrder *order;
     enum pen_shim_isolation isolation;
     pid_t command_pid;
-    int lock_fd, output_fd, report_fd, signal_fd, timer_fd, hint_fd;
-    bool output_open, report_open;
+    int lock_fd, output_fd, signal_fd, timer_fd, hint_fd;
+    bool output_open;
 
     bool command_ended, tree_ended;
     int status; /* of the command shell */
     bool killed, timed_out, kill_sent;
     int64_t began_ms, ended_ms;           /* wall clock */
     int64_t timeout_at, kill_at, hint_at; /* boot-time clock; INT64_MAX: none */
+    int64_t linger_at; /* until then processes that outlive the shell may go on; INT64_MAX: none */
     int64_t armed_at;
-    uint32_t command_index;
-    bool in_variables, report_broken;
-    struct pen_buf variables;
-    uint32_t digits;
     uint64_t hinted_size;
     int64_t last_hint_ms;
-    bool step_pending;
+    struct shim_shell shell;
     struct shim_log log;
 };
 
@@ -56,6 +60,12 @@ void shim_tree_finish(struct shim *self);
 void shim_hint(struct shim *self, enum pen_shim_hint_kind kind, uint64_t number);
 /* Start the command shell. Errors: as posix_spawn. */
 int shim_spawn(struct shim *self, struct pen_error *err);
-void shim_report_add(struct shim *self, const uint8_t *bytes, size_t size);
+
+/* Make the shell's folder; fine when the order names none. Errors: PEN_EIO, PEN_ENOSPACE. */
+int shim_shell_open(struct shim_shell *self, const char *folder, struct pen_error *err);
+/* Find out which command runs; true when that is news. */
+bool shim_shell_look(struct shim_shell *self);
+/* The output variables that the shell has left; false: none, not even that there are none. */
+bool shim_shell_variables(const struct shim_shell *self, struct pen_buf *ret_bytes);
 
 #endif

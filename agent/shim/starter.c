@@ -161,9 +161,16 @@ _Noreturn static void become_shim(struct starter *self, const uint8_t *bytes, si
                                   uid_t uid, gid_t gid)
 {
     (void)close(self->socket_fd);
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; null_fd >= 0 && fd <= 2; fd++)
-        (void)dup2(null_fd, fd);
+    /* The commands begin with 0 from here: it must stay open when they are started, and is what
+     * open gives, since the socket was there. */
+    int null_fd = open("/dev/null", O_RDWR);
+    if (null_fd < 0)
+        _exit(1);
+    for (int fd = 0; fd <= 2; fd++)
+        if (fd != null_fd && dup2(null_fd, fd) < 0)
+            _exit(1);
+    if (null_fd > 2)
+        (void)close(null_fd);
     (void)signal(SIGCHLD, SIG_DFL);
     if (enter(self->isolation, self->user_namespace, uid, gid) < 0)
         _exit(1);

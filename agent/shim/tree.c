@@ -118,16 +118,12 @@ static int spawn_with(struct shim *self, posix_spawn_file_actions_t *actions,
 int shim_spawn(struct shim *self, struct pen_error *err)
 {
     int output[2];
-    int report[2];
-    if (pipe2(output, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+    if (pipe2(output, O_CLOEXEC) < 0)
         return pen_fail_errno(err, "no pipe for the commands");
     PEN_CLEANUP(pen_fd_close) int output_end = output[1];
-    PEN_CLEANUP(pen_fd_close) int report_end = report[1];
     self->output_fd = output[0];
-    self->report_fd = report[0];
-    self->output_open = self->report_open = true;
+    self->output_open = true;
     (void)fcntl(output[0], F_SETFL, O_NONBLOCK);
-    (void)fcntl(report[0], F_SETFL, O_NONBLOCK);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
@@ -144,8 +140,6 @@ int shim_spawn(struct shim *self, struct pen_error *err)
     int number = posix_spawn_file_actions_adddup2(&actions, output_end, 1);
     if (number == 0)
         number = posix_spawn_file_actions_adddup2(&actions, output_end, 2);
-    if (number == 0)
-        number = posix_spawn_file_actions_adddup2(&actions, report_end, PEN_SHIM_REPORT_FD);
     if (number == 0)
         number = posix_spawn_file_actions_addchdir_np(&actions, self->order->workspace);
     int rc = number == 0 ? spawn_with(self, &actions, &attributes, err)

@@ -13,6 +13,7 @@ static const char *const booleans[] = {"true", "false", NULL};
 static const char *const archive_formats[] = {"CODE_ZIP", NULL};
 static const char *const classes[] = {"once", "repeatable", NULL};
 static const char *const when_newer_waits[] = {"Keep", "Supersede", NULL};
+static const char *const shells[] = {"sh", "bash", NULL};
 static const char *const environment_types[] = {"LINUX_CONTAINER", NULL};
 static const char *const compute_types[] = {"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM",
                                             "BUILD_GENERAL1_LARGE", NULL};
@@ -48,6 +49,13 @@ static const struct pen_provider_key commands_keys[] = {
      .description = "once: never begun a second time without a person's word; repeatable, when "
                     "left out: begun again when its agent is lost."},
     {.name = "RunsOn", .description = "Labels of the agent: os=linux,arch!=arm64,gpu."},
+    {.name = "Shell",
+     .values = shells,
+     .description = "What runs the commands: sh (/bin/sh), when left out, or bash (/bin/bash)."},
+    {.name = "Pipefail",
+     .values = booleans,
+     .description = "true: a pipe fails when any of its commands fails, not only the last; needs "
+                    "'Shell' bash."},
     {.name = "EnvironmentType",
      .values = environment_types,
      .description = "Only LINUX_CONTAINER; RunsOn chooses the agent."},
@@ -290,6 +298,12 @@ static int check_commands(const Pen__ActionDeclaration *action, struct pen_error
     if (action->n_commands == 0)
         return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
                             "Action %s must have a non-empty commands field", action->name);
+    if (same(pen_action_configuration(action, "Pipefail"), "true") &&
+        !same(pen_action_configuration(action, "Shell"), "bash"))
+        return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                            "Action configuration for action '%s' has 'true' for 'Pipefail', which "
+                            "needs 'bash' for 'Shell': /bin/sh may not know it",
+                            action->name);
     int code = check_output_variables(action, err);
     if (code < 0)
         return code;
