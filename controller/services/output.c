@@ -6,6 +6,11 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 
+/* Clients cannot show a year before 1 or after 9999, wherever they are, and then the whole answer
+ * is lost to them. A day is left at both ends for their time zones. */
+static const int64_t time_min_ms = INT64_C(-62135510400000); /* 0001-01-02T00:00:00Z */
+static const int64_t time_max_ms = INT64_C(253402214399999); /* 9999-12-30T23:59:59.999Z */
+
 static json_t *checked(struct pen_call *call, json_t *value)
 {
     if (value == NULL)
@@ -79,8 +84,11 @@ void pen_put_boolean(struct pen_call *call, json_t *object, const char *name, bo
 
 void pen_put_time(struct pen_call *call, json_t *object, const char *name, int64_t at_ms)
 {
+    int64_t inside_ms = at_ms < time_min_ms   ? time_min_ms
+                        : at_ms > time_max_ms ? time_max_ms
+                                              : at_ms;
     if (at_ms != 0)
-        pen_put_json(call, object, name, json_real((double)at_ms / 1000.0));
+        pen_put_json(call, object, name, json_real((double)inside_ms / 1000.0));
 }
 
 json_t *pen_put_object(struct pen_call *call, json_t *object, const char *name)

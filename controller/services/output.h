@@ -21,7 +21,8 @@ void pen_put_string(struct pen_call *call, json_t *object, const char *name, con
 void pen_put_integer(struct pen_call *call, json_t *object, const char *name, int64_t value);
 void pen_put_boolean(struct pen_call *call, json_t *object, const char *name, bool value);
 
-/* Milliseconds since the epoch as seconds with a fraction. */
+/* Milliseconds since the epoch as seconds with a fraction. Times come from outside, too (of
+ * commits): one outside of the years 1 to 9999 is the nearest that every client can show. */
 void pen_put_time(struct pen_call *call, json_t *object, const char *name, int64_t at_ms);
 
 /* Takes the reference; NULL means that making it failed. */

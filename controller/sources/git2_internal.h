@@ -16,8 +16,13 @@ static inline void pen_git_commit_free(git_commit **commit)
     git_commit_free(*commit);
 }
 
-/* A copy of at most size_max bytes, UTF-8 for certain: what is not becomes '?'. NULL: no memory. */
+/* A copy of at most size_max bytes, UTF-8 for certain: each byte that is not becomes '?'. NULL: no
+ * memory. */
 char *pen_git_text(const char *text, size_t size_max);
+
+/* The same of a text in another encoding (NULL: UTF-8), as a commit's header names it. One that is
+ * not known, or that the text does not keep to, counts as UTF-8. */
+char *pen_git_text_of(const char *text, const char *encoding, size_t size_max);
 
 /* Fill err with "what path: libgit2's last message". Returns code, but when the system was to
  * blame: PEN_EUNAVAILABLE (no descriptors), PEN_ENOMEM, PEN_ENOSPACE, PEN_EIO. */

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <git2.h>
+#include <iconv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
@@ -17,6 +19,9 @@ enum {
     SUMMARY_SIZE_MAX = 1024,
     OPEN_PACKS_MAX = 32, /* descriptors of packs at one time, however many packs there are */
 };
+
+static const int64_t time_min_s = INT64_C(-62135596800); /* 0001-01-01T00:00:00Z */
+static const int64_t time_max_s = INT64_C(253402300799); /* 9999-12-31T23:59:59Z */
 
 /* What the system has refused is not the repository's fault, but for a disk that cannot be read.
  * libgit2 keeps no errno, only its text. */
@@ -121,20 +126,103 @@ int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SI
     return rc < 0 ? pen_fail(err, rc, "%s", reason.message) : 0;
 }
 
+/* ---- texts */
+
+enum { SEQUENCE_MAX = 4 };
+
+/* Bytes of the well-formed sequence at text, 0 when there is none. */
+static size_t sequence_size(const char *text, size_t size)
+{
+    for (size_t length = 1; length <= SEQUENCE_MAX && length <= size; length++)
+        if (pen_utf8_valid(text, length))
+            return length;
+    return 0;
+}
+
+/* As it is, with '?' for each byte that is no UTF-8. */
+static void append_checked(struct pen_buf *out, const char *text, size_t size)
+{
+    while (size > 0) {
+        size_t length = sequence_size(text, size);
+        if (length > 0)
+            pen_buf_append(out, text, length);
+        else
+            pen_buf_putc(out, '?');
+        length = length > 0 ? length : 1;
+        text += length;
+        size -= length;
+    }
+}
+
+/* Re-coded by the C library. False: it does not know the encoding, or the text is not in it. */
+static bool append_recoded(struct pen_buf *out, const char *text, size_t size, const char *encoding)
+{
+    iconv_t converter = iconv_open("UTF-8", encoding);
+    if (converter == (iconv_t)-1) /* NOLINT: its own idea of an error */
+        return false;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf recoded = {0};
+    char *in = (char *)(uintptr_t)text;
+    size_t result;
+    do {
+        char bytes[1024];
+        char *at = bytes;
+        size_t room = sizeof bytes;
+        result = iconv(converter, size > 0 ? &in : NULL, &size, &at, &room);
+        pen_buf_append(&recoded, bytes, sizeof bytes - room);
+    } while ((result == (size_t)-1 && errno == E2BIG) || (result != (size_t)-1 && size > 0));
+    (void)iconv_close(converter);
+    if (result == (size_t)-1 || recoded.failed || !pen_utf8_valid(recoded.data, recoded.size))
+        return false;
+    pen_buf_append(out, recoded.data, recoded.size);
+    return true;
+}
+
+/* Each byte is the character of its number. What C libraries know without their modules does not
+ * hold this one everywhere. */
+static void append_latin1(struct pen_buf *out, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x80) {
+            pen_buf_putc(out, (char)c);
+            continue;
+        }
+        pen_buf_putc(out, (char)(0xc0 | (c >> 6)));
+        pen_buf_putc(out, (char)(0x80 | (c & 0x3f)));
+    }
+}
+
+static bool is_one_of(const char *encoding, const char *const *names)
+{
+    for (; *names; names++)
+        if (strcasecmp(encoding, *names) == 0)
+            return true;
+    return false;
+}
+
+char *pen_git_text_of(const char *text, const char *encoding, size_t size_max)
+{
+    static const char *const utf8[] = {"UTF-8", "UTF8", "US-ASCII", "ASCII", "", NULL};
+    static const char *const latin1[] = {"ISO-8859-1", "ISO8859-1", "ISO_8859-1", "latin1",
+                                         "latin-1",    "8859-1",    NULL};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf out = {0};
+    size_t size = text ? strlen(text) : 0;
+    if (!encoding || is_one_of(encoding, utf8))
+        append_checked(&out, text, size);
+    else if (is_one_of(encoding, latin1))
+        append_latin1(&out, text, size);
+    else if (strpbrk(encoding, "/,") || !append_recoded(&out, text, size, encoding))
+        append_checked(&out, text, size);
+    size = out.size;
+    if (size > size_max)
+        for (size = size_max; size > 0 && (out.data[size] & 0xc0) == 0x80;)
+            size--;
+    return out.failed ? NULL : strndup(pen_buf_text(&out), size);
+}
+
 char *pen_git_text(const char *text, size_t size_max)
 {
-    size_t size = text ? strlen(text) : 0;
-    bool cut = size > size_max;
-    size = cut ? size_max : size;
-    while (cut && size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
-        size--;
-    char *copy = text ? strndup(text, size) : strdup("");
-    if (!copy || pen_utf8_valid(copy, size))
-        return copy;
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)copy[i] >= 0x80)
-            copy[i] = '?';
-    return copy;
+    return pen_git_text_of(text, NULL, size_max);
 }
 
 int pen_git_commit_find(git_repository *repository, const char *id, git_commit **ret_commit,
@@ -149,6 +237,15 @@ int pen_git_commit_find(git_repository *repository, const char *id, git_commit *
     return result < 0 ? pen_git_fail(err, PEN_ECORRUPT, "commit", id) : 0;
 }
 
+/* A commit has any number for its time. */
+static int64_t ms_of(const git_signature *signature)
+{
+    int64_t seconds = signature->when.time;
+    if (seconds < time_min_s || seconds > time_max_s)
+        seconds = seconds < time_min_s ? time_min_s : time_max_s;
+    return seconds * 1000;
+}
+
 int pen_git_commit_read(const char *path, const char *id, struct pen_git_commit *ret_commit,
                         struct pen_error *err)
 {
@@ -158,13 +255,14 @@ int pen_git_commit_read(const char *path, const char *id, struct pen_git_commit 
     if (rc < 0 || (rc = pen_git_commit_find(repository, id, &commit, err)) < 0)
         return rc;
     const git_signature *author = git_commit_author(commit);
+    const char *encoding = git_commit_message_encoding(commit); /* of all its texts */
     struct pen_git_commit found = {
-        .message = pen_git_text(git_commit_message(commit), MESSAGE_SIZE_MAX),
-        .summary = pen_git_text(git_commit_summary(commit), SUMMARY_SIZE_MAX),
-        .author_name = pen_git_text(author->name, SUMMARY_SIZE_MAX),
-        .author_email = pen_git_text(author->email, SUMMARY_SIZE_MAX),
-        .author_ms = author->when.time * 1000,
-        .committer_ms = git_commit_committer(commit)->when.time * 1000,
+        .message = pen_git_text_of(git_commit_message(commit), encoding, MESSAGE_SIZE_MAX),
+        .summary = pen_git_text_of(git_commit_summary(commit), encoding, SUMMARY_SIZE_MAX),
+        .author_name = pen_git_text_of(author->name, encoding, SUMMARY_SIZE_MAX),
+        .author_email = pen_git_text_of(author->email, encoding, SUMMARY_SIZE_MAX),
+        .author_ms = ms_of(author),
+        .committer_ms = ms_of(git_commit_committer(commit)),
     };
     memcpy(found.id, id, PEN_GIT_ID_SIZE);
     if (!found.message || !found.summary || !found.author_name || !found.author_email) {

@@ -38,7 +38,7 @@ struct pen_git_commit {
     char *summary; /* first line */
     char *author_name;
     char *author_email;
-    int64_t author_ms;
+    int64_t author_ms; /* both within the years 1 to 9999, whatever the commit holds */
     int64_t committer_ms;
 };
 

@@ -189,11 +189,128 @@ static void test_hostile_trees(void **state)
     expect_failure("ConfigurationError", "'.gIt'");
 }
 
+/* ---- texts and times of commits */
+
+/* A commit with these bytes as its author, message and further headers, as the newest of main. The
+ * parts may have printf's escapes. */
+static void commit_bytes(const char *author, const char *headers, const char *message)
+{
+    shell(
+        "cd %s && git() { command git -c user.name=x -c user.email=x \"$@\"; } && "
+        "c=$({ printf 'tree %%s\\nparent %%s\\n' $(git rev-parse HEAD^{tree} HEAD); "
+        "printf 'author %s\\ncommitter %s\\n%s\\n%s'; } | git hash-object -t commit -w --literally "
+        "--stdin) && git update-ref refs/heads/main $c",
+        at("work"), author, author, headers, message);
+}
+
+/* `git log` shows the texts of a commit in UTF-8, whatever encoding its header names. */
+static void test_texts_are_recoded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *author;
+        const char *headers;
+        const char *message;
+        const char *name; /* as it has to be */
+        const char *text;
+    } cases[] = {
+        {"J\\374rgen", "encoding ISO-8859-1\\n", "Gr\\366\\337e ge\\344ndert\\n\\nK\\366rper",
+         "J\u00fcrgen", "Gr\u00f6\u00dfe ge\u00e4ndert"},
+        {"J\\374rgen", "encoding latin1\\n", "Gr\\366\\337e", "J\u00fcrgen", "Gr\u00f6\u00dfe"},
+        {"x", "encoding ISO-8859-15\\n", "10 \\244", "x", "10 \u20ac"},
+        {"x", "encoding windows-1252\\n", "10 \\200", "x", "10 \u20ac"},
+        {"\\273\\263", "encoding EUC-JP\\n", "\\306\\374\\313\\334", "\u5c71", "\u65e5\u672c"},
+        /* no header: UTF-8, and what is not is shown as such; the rest stays readable */
+        {"J\\303\\274rgen", "", "Gr\\303\\266\\303\\237e", "J\u00fcrgen", "Gr\u00f6\u00dfe"},
+        {"J\\303\\274rgen", "", "Gr\\366\\303\\237e", "J\u00fcrgen", "Gr?\u00dfe"},
+        /* a header that says UTF-8, or nothing that exists, or asks the C library for tricks */
+        {"x", "encoding utf-8\\n", "Gr\\303\\266", "x", "Gr\u00f6"},
+        {"x", "encoding no-such\\n", "Gr\\303\\266\\377", "x", "Gr\u00f6?"},
+        {"x", "encoding UTF-8//IGNORE\\n", "a\\377b", "x", "a?b"},
+        /* not in the encoding that it names */
+        {"x", "encoding UTF-16\\n", "odd", "x", "odd"},
+    };
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    work_make();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        PEN_CLEANUP(pen_free)
+        char *author = pen_strdup_printf("%s <a@example.com> 1 +0000", cases[i].author);
+        commit_bytes(author, cases[i].headers, cases[i].message);
+        run_connection("x", "work");
+        PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_done();
+        const Pen__SourceDone *done = input->source_done;
+        if (!done->ok)
+            fail_msg("%s", done->error_message);
+        assert_string_equal(variable(done, "AuthorDisplayName"), cases[i].name);
+        assert_string_equal(done->revision->revision_summary, cases[i].text);
+        assert_memory_equal(variable(done, "CommitMessage"), cases[i].text, strlen(cases[i].text));
+    }
+}
+
+/* A long message is cut between characters, after it was re-coded. */
+static void test_a_long_text_is_cut_between_characters(void **state)
+{
+    (void)state;
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    work_make();
+    char message[20001];
+    for (size_t i = 0; i < sizeof message - 1; i += 4)
+        memcpy(message + i, "\\366", 4); /* 5,000 letters of one byte, two in UTF-8 */
+    message[sizeof message - 1] = '\0';
+    commit_bytes("x <x> 1 +0000", "encoding ISO-8859-1\\n", message);
+    run_connection("x", "work");
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_done();
+    assert_true(input->source_done->ok);
+    const char *text = variable(input->source_done, "CommitMessage");
+    assert_true(strlen(text) == 4096 && pen_utf8_valid(text, 4096));
+    assert_true(strlen(input->source_done->revision->revision_summary) == 1024);
+}
+
+/* A commit has any time: one that no clock shows is the nearest that can be shown. */
+static void test_any_time_of_a_commit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *time;
+        const char *shown;
+        int64_t created_ms;
+    } cases[] = {
+        {"253402300800 +0000", "9999-12-31T23:59:59", INT64_C(253402300799000)},
+        {"9223372036854775807 +0000", "9999-12-31T23:59:59", INT64_C(253402300799000)},
+        {"9300000000000000 +0000", "9999-12-31T23:59:59", INT64_C(253402300799000)},
+        {"253402300799 +0000", "9999-12-31T23:59:59", INT64_C(253402300799000)},
+        {"1 +0000", "1970-01-01T00:00:01", 1000},
+    };
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    work_make();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        PEN_CLEANUP(pen_free) char *author = pen_strdup_printf("x <x@x> %s", cases[i].time);
+        commit_bytes(author, "", "m");
+        run_connection("x", "work");
+        PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_done();
+        const Pen__SourceDone *done = input->source_done;
+        if (!done->ok)
+            fail_msg("%s", done->error_message);
+        print_message("%s: %s\n", cases[i].time, variable(done, "AuthorDate"));
+        assert_true(pen_str_starts_with(variable(done, "AuthorDate"), cases[i].shown));
+        assert_true(done->revision->created_ms == cases[i].created_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_push_is_seen_at_once), TEST(test_push_while_nobody_ran), TEST(test_exact_commit),
-        TEST(test_what_cannot_be_run),   TEST(test_hostile_trees),
+        TEST(test_push_is_seen_at_once),
+        TEST(test_push_while_nobody_ran),
+        TEST(test_exact_commit),
+        TEST(test_what_cannot_be_run),
+        TEST(test_hostile_trees),
+        TEST(test_texts_are_recoded),
+        TEST(test_a_long_text_is_cut_between_characters),
+        TEST(test_any_time_of_a_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
