@@ -344,12 +344,13 @@ static void on_packed(struct pen_actions *self, const struct pen_job *done)
 {
     if (job_get(self, done->fence) == NULL)
         return;
-    report(self, &(struct pen_action_report){.kind = done->error.code == 0 ? PEN_ACTION_PACKED
-                                                                           : PEN_ACTION_PACK_FAILED,
-                                             .fence = done->fence,
-                                             .text = done->error.message,
-                                             .artifacts = done->artifacts,
-                                             .artifacts_count = done->artifacts_count});
+    bool packed = done->error.code == 0;
+    report(self,
+           &(struct pen_action_report){.kind = packed ? PEN_ACTION_PACKED : PEN_ACTION_PACK_FAILED,
+                                       .fence = done->fence,
+                                       .text = packed ? done->note : done->error.message,
+                                       .artifacts = done->artifacts,
+                                       .artifacts_count = done->artifacts_count});
 }
 
 void pen_actions_upload(struct pen_actions *self, uint64_t fence, const Pen__ArtifactRef *artifact)

@@ -1,5 +1,6 @@
 #include "agent/cache/worker.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
+#include "common/base/str.h"
 #include "common/blob/archive.h"
 #include "common/blob/blob.h"
 #include "common/io/file.h"
@@ -46,6 +48,7 @@ void pen_job_destroy(struct pen_job **self_p)
     free(self->wishes);
     free(self->artifacts);
     free(self->folder);
+    free(self->note);
     pen_buf_release(&self->bytes);
     free(self);
     *self_p = NULL;
@@ -66,9 +69,18 @@ static int pack_one(struct pen_worker *self, struct pen_job *job, const Pen__Art
     if (artifact == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");
     pen__artifact_ref__init(artifact);
-    int rc = pen_archive_pack(self->store, job->folder, wish->files, wish->n_files, artifact, err);
+    struct pen_pack_skipped skipped = {0};
+    int rc = pen_archive_pack(self->store, job->folder, wish->files, wish->n_files, &skipped,
+                              artifact, err);
     if (rc < 0)
         return pen_error_prefix(err, "output artifact '%s'", wish->name);
+    if (skipped.count > 0 && job->note == NULL) /* no memory: then without it */
+        job->note = skipped.count == 1
+                        ? pen_strdup_printf("left out of output artifact '%s': %s", wish->name,
+                                            skipped.first)
+                        : pen_strdup_printf("left out of output artifact '%s': %" PRIu64
+                                            " sockets, pipes or devices, the first %s",
+                                            wish->name, skipped.count, skipped.first);
     artifact->name = strdup(wish->name);
     if (artifact->name == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");

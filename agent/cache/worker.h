@@ -39,6 +39,7 @@ struct pen_job {
     size_t wishes_count;
     Pen__ArtifactRef **artifacts; /* made by PACK, one for each wish */
     size_t artifacts_count;
+    char *note;             /* by PACK: what was left out of them; NULL: nothing */
     struct pen_error error; /* code 0: done */
 };
 

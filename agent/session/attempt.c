@@ -377,6 +377,9 @@ static int on_packed(struct pen_session *self, struct attempt *attempt,
     CHECK(finished != NULL);
     if (input->kind == PEN_IN_PACKED && input->artifacts_count > 0) {
         artifacts_copy(self, finished, input);
+        if (input->text != NULL && finished->reason == NULL)
+            finished->reason =
+                new_text(self, input->text); /* it succeeds, and that is to be known */
     } else if (input->kind == PEN_IN_PACK_FAILED) {
         finished->kind = PEN__FINISH_KIND__FAILED_OUTPUT;
         free(finished->reason);

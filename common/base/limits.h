@@ -281,6 +281,10 @@ enum {
      * other work after a few milliseconds. */
     PEN_LIMIT_PURGE_ROWS = 200,
 
+    /* The longest path inside an artifact. Deeper trees than PATH_MAX exist (nested dependencies,
+     * tests of tools); a path of every folder is held while it is packed, so there is an end. */
+    PEN_LIMIT_ARTIFACT_PATH_BYTES = 64 * 1024,
+
     /* Output variables of one action, names and values together: the API's quota. */
     PEN_LIMIT_OUTPUT_VARIABLES_BYTES = 122880,
 };

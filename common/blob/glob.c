@@ -35,14 +35,22 @@ static bool go_back(struct retry *self, const char **glob, const char **path)
     return true;
 }
 
+/* The part of the glob that counts. */
+static void trim(const char **glob, const char **ret_end)
+{
+    while (strncmp(*glob, "./", 2) == 0)
+        *glob += 2;
+    const char *end = *glob + strlen(*glob);
+    while (end > *glob && end[-1] == '/')
+        end--;
+    *ret_end = end;
+}
+
 bool pen_glob_match(const char *glob, const char *path)
 {
-    while (strncmp(glob, "./", 2) == 0)
-        glob += 2;
+    const char *end;
+    trim(&glob, &end);
     const char *start = glob;
-    const char *end = glob + strlen(glob);
-    while (end > start && end[-1] == '/')
-        end--;
     struct retry retry = {0};
     while (*path) {
         if (end - glob >= 2 && glob[0] == '*' && glob[1] == '*') {
@@ -62,4 +70,25 @@ bool pen_glob_match(const char *glob, const char *path)
     while (glob < end && *glob == '*')
         glob++;
     return glob == end;
+}
+
+bool pen_glob_reaches(const char *glob, const char *folder)
+{
+    const char *end;
+    trim(&glob, &end);
+    struct retry retry = {0};
+    for (const char *path = folder; *path;) {
+        if (end - glob >= 2 && glob[0] == '*' && glob[1] == '*')
+            return true; /* it takes the rest of the folder, and whatever comes */
+        if (glob < end && *glob == '*') {
+            retry.star_glob = ++glob;
+            retry.star_path = path;
+        } else if (glob < end && (*glob == '?' ? *path != '/' : *glob == *path)) {
+            glob++;
+            path++;
+        } else if (!go_back(&retry, &glob, &path)) {
+            return false;
+        }
+    }
+    return glob < end;
 }

@@ -15,4 +15,7 @@
  * over; memory: none. */
 bool pen_glob_match(const char *glob, const char *path);
 
+/* Whether it may match something below the folder, whose path ends in '/'. Never wrongly false. */
+bool pen_glob_reaches(const char *glob, const char *folder);
+
 #endif

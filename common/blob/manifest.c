@@ -4,12 +4,14 @@
 
 static int manifest_check(const Pen__Manifest *manifest, struct pen_error *err)
 {
-    if (manifest->format != 1)
-        return pen_fail(err, PEN_EUNSUPPORTED, "a manifest of format %u: only 1 is known",
+    if (manifest->format != 1 && manifest->format != 2)
+        return pen_fail(err, PEN_EUNSUPPORTED,
+                        "a manifest of format %u: only 1 and 2 are known; a newer Penstock made it",
                         manifest->format);
-    if (manifest->sha256.len != PEN_SHA256_SIZE)
+    if (manifest->format == 1 && manifest->sha256.len != PEN_SHA256_SIZE)
         return pen_fail(err, PEN_ECORRUPT, "manifest: sha256 has %zu bytes", manifest->sha256.len);
     uint64_t size = 0;
+    bool entries_end = manifest->entries_size == 0;
     for (size_t i = 0; i < manifest->n_chunks; i++) {
         const Pen__ManifestChunk *chunk = manifest->chunks[i];
         if (chunk->sha256.len != PEN_SHA256_SIZE)
@@ -19,7 +21,10 @@ static int manifest_check(const Pen__Manifest *manifest, struct pen_error *err)
             return pen_fail(err, PEN_ECORRUPT, "manifest: chunks[%zu].size is %u, not 1 to %d", i,
                             chunk->size, PEN_CHUNK_MAX);
         size += chunk->size;
+        entries_end = entries_end || size == manifest->entries_size;
     }
+    if (!entries_end)
+        return pen_fail(err, PEN_ECORRUPT, "manifest: no chunk ends where the entries end");
     if (size != manifest->size)
         return pen_fail(err, PEN_ECORRUPT, "manifest: the chunks have not the size it says");
     return 0;

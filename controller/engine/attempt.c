@@ -187,6 +187,14 @@ static char *describe_cut_log(const struct attempt *self)
                       (unsigned long long)self->row->finished->log_size);
 }
 
+/* The agent may have something to add: what it had to leave out of an output. */
+static char *describe_success(const struct attempt *self)
+{
+    const char *note = self->row->finished->reason;
+    return note == NULL || *note == 0 ? mem_text("Exited with status 0")
+                                      : mem_format("Exited with status 0; %s", note);
+}
+
 static void hand_in(Pen__ActionEnded *body, const struct attempt *self)
 {
     const struct action *action = self->action;
@@ -213,10 +221,9 @@ static void succeed(struct pen_engine *engine, struct attempt *self)
     struct action *action = self->action;
     Pen__ActionEnded *body = NULL;
     if (action != NULL) {
-        char *cut = log_stored(self) ? NULL : describe_cut_log(self);
-        body = action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED,
-                            cut != NULL ? cut : "Exited with status 0");
-        free(cut);
+        char *text = log_stored(self) ? describe_success(self) : describe_cut_log(self);
+        body = action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED, text);
+        free(text);
         hand_in(body, self);
     }
     attempt_move(engine, self, SUCCEEDED, NULL);

@@ -13,7 +13,9 @@
 enum {
     DEPTH_MAX = 200,
     ENTRIES_MAX = 1000000,
-    LINK_SIZE_MAX = 4095,
+    FOLDER_MODE = 0755,
+    PROGRAM_MODE = 0755,
+    FILE_MODE = 0644,
 };
 
 /* A file is read as a whole, and packing one commit must not take the machine's memory or disk. */
@@ -43,6 +45,12 @@ struct tree_walk {
     struct level levels[DEPTH_MAX];
     size_t depth;
 };
+
+/* One time for every file: that of the commit would make each commit's artifact another one. */
+static struct pen_entry_facts facts_of(uint32_t mode)
+{
+    return (struct pen_entry_facts){.mode = mode, .mtime_s = PEN_ARCHIVE_FIXED_TIME_S};
+}
 
 static void walk_destroy(struct tree_walk **self_p)
 {
@@ -136,12 +144,14 @@ static int check_size(struct tree_walk *self, const git_oid *id, const char *pat
 static int add_link(struct tree_walk *self, git_blob *blob, const char *path, struct pen_error *err)
 {
     git_object_size_t size = git_blob_rawsize(blob);
-    if (size > LINK_SIZE_MAX || memchr(git_blob_rawcontent(blob), 0, (size_t)size))
+    if (size == 0 || size > PEN_ARCHIVE_TARGET_MAX ||
+        memchr(git_blob_rawcontent(blob), 0, (size_t)size))
         return pen_fail(err, PEN_EDENIED, "the link '%s' has no path as its target", path);
     PEN_CLEANUP(pen_free) char *target = strndup(git_blob_rawcontent(blob), (size_t)size);
     if (!target)
         return pen_fail(err, PEN_ENOMEM, "no memory for a link");
-    return pen_packer_add_link(self->packer, path, target, err);
+    const struct pen_entry_facts facts = facts_of(0);
+    return pen_packer_add_link(self->packer, path, &facts, target, err);
 }
 
 static void blob_release(git_blob **blob)
@@ -162,8 +172,10 @@ static int add_file(struct tree_walk *self, const git_tree_entry *entry, const c
     git_filemode_t mode = git_tree_entry_filemode(entry);
     if (mode == GIT_FILEMODE_LINK)
         return add_link(self, blob, path, err);
-    return pen_packer_add_bytes(self->packer, path, mode == GIT_FILEMODE_BLOB_EXECUTABLE,
-                                git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob), err);
+    const struct pen_entry_facts facts =
+        facts_of(mode == GIT_FILEMODE_BLOB_EXECUTABLE ? PROGRAM_MODE : FILE_MODE);
+    return pen_packer_add_bytes(self->packer, path, &facts, git_blob_rawcontent(blob),
+                                (size_t)git_blob_rawsize(blob), err);
 }
 
 /* A tree that names ".git" would plant a repository, with its configuration, into the workspace. */
@@ -192,12 +204,14 @@ static int visit(struct tree_walk *self, struct pen_error *err)
     int rc = pen_buf_ok(&self->path, err);
     if (rc < 0)
         return rc;
+    const struct pen_entry_facts facts = facts_of(FOLDER_MODE);
     switch (git_tree_entry_filemode(entry)) {
     case GIT_FILEMODE_TREE:
+        rc = pen_packer_add_folder(self->packer, pen_buf_text(&self->path), &facts, err);
         pen_buf_putc(&self->path, '/');
-        return descend(self, git_tree_entry_id(entry), err);
+        return rc < 0 ? rc : descend(self, git_tree_entry_id(entry), err);
     case GIT_FILEMODE_COMMIT: /* a submodule: its files belong to another repository */
-        return pen_packer_add_folder(self->packer, pen_buf_text(&self->path), err);
+        return pen_packer_add_folder(self->packer, pen_buf_text(&self->path), &facts, err);
     default:
         return add_file(self, entry, pen_buf_text(&self->path), err);
     }

@@ -338,8 +338,9 @@ static void test_renewing_an_artifact_finds_what_lacks(void **state)
     PEN_CLEANUP(pen_packer_destroy) struct pen_packer *packer = NULL;
     assert_int_equal(pen_packer_create(store, &packer, NULL), 0);
     static uint8_t bytes[4 * PEN_CHUNK_MAX];
+    static const struct pen_entry_facts facts = {.mode = 0644};
     fill(bytes, sizeof bytes, 7);
-    assert_int_equal(pen_packer_add_bytes(packer, "big", false, bytes, sizeof bytes, NULL), 0);
+    assert_int_equal(pen_packer_add_bytes(packer, "big", &facts, bytes, sizeof bytes, NULL), 0);
     Pen__ArtifactRef ref = PEN__ARTIFACT_REF__INIT;
     assert_int_equal(pen_packer_finish(packer, &ref, NULL), 0);
 

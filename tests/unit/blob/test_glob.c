@@ -82,9 +82,52 @@ static void test_hostile(void **state)
     assert_true(pen_clock_monotonic_ms() - start < 2000);
 }
 
+/* Whatever is matched below a folder, the folder is reached; and what cannot match is not. */
+static void test_reach(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *glob;
+        const char *folder;
+        bool reached;
+    } cases[] = {
+        {"top", "a/", false},     {"a", "a/", false},        {"a/", "a/", false},
+        {"a/b", "a/", true},      {"./a/b", "a/", true},     {"a/b", "ab/", false},
+        {"a/b", "a/b/", false},   {"a/b/c", "a/b/", true},   {"*/b", "a/", true},
+        {"*/b", "a/b/", false},   {"*", "a/", false},        {"**", "a/", true},
+        {"**/x", "a/b/c/", true}, {"a/**", "b/", false},     {"a/**/x", "a/b/", true},
+        {"a*c/x", "abc/", true},  {"a*c/x", "abcd/", false}, {"a?c/x", "abc/", true},
+        {"a?c/x", "a/", false},   {"a**c", "abd/e/", true},  {"", "a/", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (pen_glob_reaches(cases[i].glob, cases[i].folder) != cases[i].reached)
+            fail_msg("'%s' and '%s' is not %d", cases[i].glob, cases[i].folder, cases[i].reached);
+    static const char letters[] = {'a', 'b', '/', '*', '*', '?'};
+    uint64_t seed = 7;
+    for (unsigned round = 0; round < 200000; round++) {
+        char glob[9] = "";
+        char path[9] = "";
+        for (size_t i = 0; i < 8; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            glob[i] = letters[(seed >> 40) % sizeof letters];
+            path[i] = letters[(seed >> 50) % 3];
+        }
+        glob[seed >> 60 & 7] = '\0';
+        path[seed >> 57 & 7] = '\0';
+        if (!pen_glob_match(glob, path))
+            continue;
+        for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
+            slash[1] = '\0';
+            if (slash > path && !pen_glob_reaches(glob, path))
+                fail_msg("'%s' does not reach '%s'", glob, path);
+            *slash = '\0';
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table),
-                                       cmocka_unit_test(test_hostile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_reach)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

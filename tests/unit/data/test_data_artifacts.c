@@ -27,7 +27,7 @@ static void make_artifact(struct agent_side *self, const char *dir)
     free(bytes);
     assert_int_equal(pen_blob_store_open(blobs, &self->store, NULL), 0);
     self->artifact = (Pen__ArtifactRef)PEN__ARTIFACT_REF__INIT;
-    assert_int_equal(pen_archive_pack(self->store, tree, NULL, 0, &self->artifact, NULL), 0);
+    assert_int_equal(pen_archive_pack(self->store, tree, NULL, 0, NULL, &self->artifact, NULL), 0);
     self->artifact.name = strdup("Out");
     assert_int_equal(
         pen_manifest_get(self->store, self->artifact.manifest_sha256.data, &self->manifest, NULL),
@@ -218,11 +218,11 @@ static void test_artifact_round_trip(void **state)
     uint64_t manifest_size = pen__manifest__get_packed_size(side.manifest);
     send_get(&dealer, 4, &side.artifact.manifest_sha256, 0);
     for (size_t i = 0; i < side.manifest->n_chunks; i++)
-        send_get(&dealer, 4, &side.manifest->chunks[i]->sha256, i == 0 ? 100 : 0);
+        send_get(&dealer, 4, &side.manifest->chunks[i]->sha256, i == 1 ? 100 : 0);
     receive(&side, &dealer, &side.artifact.manifest_sha256, manifest_size, 0);
     for (size_t i = 0; i < side.manifest->n_chunks; i++)
         receive(&side, &dealer, &side.manifest->chunks[i]->sha256, side.manifest->chunks[i]->size,
-                i == 0 ? 100 : 0);
+                i == 1 ? 100 : 0);
     dealer_close(&dealer);
     release_artifact(&side);
 }
@@ -234,8 +234,8 @@ static void test_bad_uploads_are_refused(void **state)
     struct dealer dealer;
     struct pen_buf bytes = {0};
     make_artifact(&side, self->dir);
-    const ProtobufCBinaryData *chunk = &side.manifest->chunks[0]->sha256;
-    const ProtobufCBinaryData *second = &side.manifest->chunks[1]->sha256;
+    const ProtobufCBinaryData *chunk = &side.manifest->chunks[1]->sha256;
+    const ProtobufCBinaryData *second = &side.manifest->chunks[2]->sha256;
     assert_int_equal(pen_blob_get_compressed(side.store, chunk->data, &bytes, NULL), 0);
     const ProtobufCBinaryData all = {.len = bytes.size, .data = bytes.data};
     open_attempt(self, (struct opening){.fence = 3, .agent = "a", .output = "Out"});
@@ -260,8 +260,9 @@ static void test_bad_uploads_are_refused(void **state)
     send_commit(&dealer, 3, &side.artifact); /* no manifest */
     expect_refused(&dealer, PEN__REFUSED_CODE__DIGEST, 3);
     upload(&side, &dealer, 3, &side.artifact.manifest_sha256, false);
+    upload(&side, &dealer, 3, &side.manifest->chunks[0]->sha256, false);
     upload(&side, &dealer, 3, chunk, false);
-    send_commit(&dealer, 3, &side.artifact); /* no chunks but the first */
+    send_commit(&dealer, 3, &side.artifact); /* no chunks but the first two */
     Pen__DataToAgent *answer = expect(&dealer, PEN__DATA_TO_AGENT__BODY_REFUSED);
     assert_int_equal(answer->refused->code, PEN__REFUSED_CODE__DIGEST);
     assert_memory_equal(answer->refused->sha256.data, second->data, PEN_SHA256_SIZE);
