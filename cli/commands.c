@@ -66,6 +66,11 @@ static const struct pen_cli_option approve_options[] = {
     {0},
 };
 
+static const struct pen_cli_option gc_options[] = {
+    {"--dry-run", 0, NULL, "Only say what would be deleted"},
+    {0},
+};
+
 static const struct pen_cli_option reason_options[] = {
     {"--reason", 'm', "TEXT", "Why; kept and shown wherever this matters."},
     {0},
@@ -185,6 +190,12 @@ const struct pen_cli_command pen_cli_commands[] = {
     {"logs", "NAME [ACTION|RULE]", "Print the log of an action, or of a rule that runs commands",
      "Without ACTION: of the action that runs or failed last. Escape codes are left out.",
      "penstock logs site Build -f", 1, 2, logs_options, pen_cmd_logs},
+    {"gc", "", "Delete what is not needed any more",
+     "History that is old enough goes, with its logs and artifacts, as the controller's settings "
+     "history-age and history-count say, and all that deleted pipelines have left. What runs, what "
+     "can be retried, and what a stage would be rolled back to stays. The controller does the same "
+     "by itself at every collect-interval.",
+     "penstock gc --dry-run", 0, 0, gc_options, pen_cmd_gc},
     {"why", "NAME|EXECUTION", "Say why something does not run, and what would change that",
      "Every reason, since when, and what ends it; the commands that clear it, whole, to be pasted; "
      "how long it may take, where earlier runs tell that. Of a pipeline also how its latest "

@@ -64,6 +64,7 @@ int pen_cmd_webhook_delete(struct pen_cli *cli, struct pen_error *err);
 
 int pen_cmd_revision_put(struct pen_cli *cli, struct pen_error *err);
 
+int pen_cmd_gc(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_why(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_window(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_doctor(struct pen_cli *cli, struct pen_error *err);

@@ -277,6 +277,12 @@ enum {
     /* Executions that are removed by one fact. Their ids are in a live row until all is purged. */
     PEN_LIMIT_REMOVAL_BATCH = 64,
 
+    /* Executions that one collection offers, about 4 MiB of them: the next one goes on. */
+    PEN_LIMIT_COLLECTION_EXECUTIONS = 20000,
+
+    /* Pipelines of which a collection's report tells one by one; it is a fact, and a row. */
+    PEN_LIMIT_COLLECTION_LINES = 1000,
+
     /* Rows, and facts, that one commit deletes: each has up to four index entries, and the core has
      * other work after a few milliseconds. */
     PEN_LIMIT_PURGE_ROWS = 200,

@@ -20,6 +20,7 @@
 #include "controller/dispatch/dispatch.h"
 #include "controller/http/http.h"
 #include "controller/post/post.h"
+#include "controller/retention/retention.h"
 #include "controller/sources/sources.h"
 
 enum { CORE_POSTS_MAX = 65536 }; /* waiting inputs: seconds of work at full load */
@@ -35,6 +36,7 @@ struct controller {
     struct pen_dispatch *dispatch;
     struct pen_data *data;
     struct pen_sources *sources;
+    struct pen_retention *retention;
     struct pen_engine *engine;
     struct pen_core *core;
     bool has_access_key;
@@ -42,6 +44,7 @@ struct controller {
 
 static void release(struct controller *self)
 {
+    pen_retention_stop(&self->retention);
     pen_sources_stop(&self->sources);
     pen_data_stop(&self->data);
     pen_dispatch_stop(&self->dispatch);
@@ -120,7 +123,11 @@ static int listen_all(struct controller *self, struct pen_error *err)
                                                 .core = self->inbox};
     if ((rc = pen_data_start(&data, &self->data, err)) < 0)
         return rc;
-    return pen_sources_start(&sources, &self->sources, err);
+    const struct pen_retention_options retention = {
+        .dir = with->dir, .interval_ms = with->collect_interval_ms, .core = self->inbox};
+    if ((rc = pen_sources_start(&sources, &self->sources, err)) < 0)
+        return rc;
+    return pen_retention_start(&retention, &self->retention, err);
 }
 
 static uint32_t port_of(const char *endpoint)
@@ -159,6 +166,8 @@ static int load(struct controller *self, struct pen_error *err)
     options.webhooks_max = with->webhooks_max;
     options.action_types_max = with->action_types_max;
     options.polling_pipelines_max = with->polling_pipelines_max;
+    options.history_age_ms = with->history_age_ms;
+    options.history_count = with->history_count;
     options.bulk_port = port_of(pen_data_endpoint(self->data));
     int rc = pen_random_bytes(options.seed, sizeof options.seed, err);
     if (rc < 0 || (rc = pen_engine_create(&options, &self->engine, err)) < 0)
@@ -176,6 +185,7 @@ static int make_core(struct controller *self, struct pen_error *err)
                                           .data = pen_data_inbox(self->data),
                                           .http = pen_http_inbox(self->http),
                                           .sources = pen_sources_inbox(self->sources),
+                                          .retention = pen_retention_inbox(self->retention),
                                           .reserve_bytes = self->settings->reserve_bytes};
     return pen_core_create(&core, &self->core, err);
 }

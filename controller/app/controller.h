@@ -39,6 +39,9 @@ struct pen_controller_settings {
     uint32_t webhooks_max;
     uint32_t action_types_max;
     uint32_t polling_pipelines_max;
+    int64_t history_age_ms;
+    uint32_t history_count;
+    int64_t collect_interval_ms;
     uint64_t reserve_bytes;
 };
 

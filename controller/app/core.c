@@ -155,12 +155,20 @@ static int refuse(struct pen_core *self, const struct pen_post *post, struct pen
                              err);
 }
 
+/* What makes space is taken as long as it can be committed at all: of the reserve. */
+static bool makes_space(const Pen__Input *input)
+{
+    return input->what_case == PEN__INPUT__WHAT_START_COLLECTION ||
+           input->what_case == PEN__INPUT__WHAT_REMOVE_HISTORY ||
+           input->what_case == PEN__INPUT__WHAT_COLLECTION_DONE;
+}
+
 static int take_post(struct pen_core *self, const struct pen_post *post, int64_t now_ms,
                      struct pen_error *err)
 {
     switch (post->kind) {
     case PEN_POST_INPUT:
-        if (self->disk_full)
+        if (self->disk_full && (self->commit_held || !makes_space(post->body)))
             return refuse(self, post, err);
         return pen_engine_take(self->with.engine, post->body, now_ms, &self->out, err);
     case PEN_POST_FAILED: {
@@ -199,7 +207,7 @@ static int step_timers(struct pen_core *self, int64_t now_ms, struct pen_error *
 /* Delete a little of the history that was removed. */
 static int step_purge(struct pen_core *self, int64_t now_ms, struct pen_error *err)
 {
-    if (self->disk_full || !pen_purge_due(self->purge))
+    if (self->commit_held || !pen_purge_due(self->purge))
         return 0;
     PEN_CLEANUP(pen_message_destroy) Pen__Input *gone = NULL;
     int rc = pen_purge_slice(self->purge, self->with.store, &gone, err);
@@ -233,7 +241,11 @@ static int turn(struct pen_core *self, struct pen_error *err)
 
 static int wait_ms(struct pen_core *self)
 {
-    if (self->commit_held || self->disk_full)
+    if (self->commit_held)
+        return SPACE_RETRY_MS;
+    if (pen_purge_due(self->purge) && !self->purge_held)
+        return 0;
+    if (self->disk_full)
         return SPACE_RETRY_MS;
     int64_t limit_ms = self->checkpoint_due ? IDLE_CHECKPOINT_MS : INT32_MAX;
     int64_t deadline_ms = pen_engine_deadline(self->with.engine);
@@ -242,7 +254,7 @@ static int wait_ms(struct pen_core *self)
         if (until_ms < limit_ms)
             limit_ms = until_ms;
     }
-    if (limit_ms < 0 || self->plan_due || (pen_purge_due(self->purge) && !self->purge_held))
+    if (limit_ms < 0 || self->plan_due)
         return 0;
     if (self->purge_held && limit_ms > SPACE_RETRY_MS)
         return SPACE_RETRY_MS;

@@ -4,7 +4,7 @@
  *      Pen__Input  ---> |  step, commit, then effects               | ---> Pen__Effect
  *                       +-------------------------------------------+
  *        ^   ^   ^   ^                                       |  |  |  |
- *     http dispatch data sources  <--------------------------+--+--+--+
+ *     http dispatch data sources retention  <----------------+--+--+--+
  *
  * Every thread owns one inbox and shares nothing else. Toward the core, a post of kind
  * PEN_POST_INPUT carries a Pen__Input that was made with malloc; from the core, PEN_POST_EFFECT
@@ -39,7 +39,8 @@ enum pen_thread {
     PEN_THREAD_DISPATCH,
     PEN_THREAD_DATA,
     PEN_THREAD_HTTP,
-    PEN_THREAD_SOURCES
+    PEN_THREAD_SOURCES,
+    PEN_THREAD_RETENTION,
 };
 
 #endif

@@ -40,6 +40,9 @@ pen_handler pen_resolve_action;
 pen_handler pen_validate_pipeline;
 /* watch.c */
 pen_handler pen_watch_execution;
+/* collections.c */
+pen_handler pen_start_collection;
+pen_handler pen_get_collection;
 /* health.c */
 pen_handler pen_get_health;
 
