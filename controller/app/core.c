@@ -21,6 +21,7 @@ enum {
     BATCH_MAX = 256,          /* inputs in one commit: bounds how long a reply waits for others */
     SPACE_RETRY_MS = 1000,    /* between two tries while the disk is full */
     IDLE_CHECKPOINT_MS = 500, /* this long without work: move the write-ahead log home */
+    CLOCK_CHANGE_MS = 1000,   /* so much closer or farther: the engine is to know */
 };
 
 struct pen_core {
@@ -29,6 +30,7 @@ struct pen_core {
     struct pen_steady clock;
     struct pen_purge *purge;
     bool purge_held;    /* the disk was full: not before there is space */
+    int64_t behind_ms;  /* as the engine was told last: the wall clock behind its time */
     int64_t planned_ms; /* to wait, until the clock is read next */
     bool disk_full;     /* new requests are refused */
     bool commit_held;   /* `out` waits for space */
@@ -65,18 +67,57 @@ void pen_core_destroy(struct pen_core **self_p)
     *self_p = NULL;
 }
 
+/* Say once what is odd about the wall clock, and once when it is over. */
+static void say_clock(const struct pen_core *self, bool was_doubted)
+{
+    const struct pen_steady *clock = &self->clock;
+    if (clock->doubted && !was_doubted)
+        pen_log(PEN_LOG_WARNING,
+                "the clock was set forward: the change counts when it has stood for a while",
+                "ahead_ms=%" PRId64 " while_ms=%" PRId64, clock->wall_ms - clock->now_ms,
+                pen_steady_proof_ms(clock->wall_ms - clock->now_ms));
+    if (!clock->doubted && was_doubted && clock->wall_ms > clock->now_ms - PEN_STEADY_LEAP_MS)
+        pen_log(PEN_LOG_INFO, "the clock is right again, or was proven", "now_ms=%" PRId64,
+                clock->now_ms);
+}
+
 /* The engine's time. After a leap the state is planned anew, as after a start: agents that could
  * not be heard meanwhile are not lost. */
 static int64_t steady_now_ms(struct pen_core *self)
 {
+    bool doubted = self->clock.doubted;
     if (pen_steady_read(&self->clock, pen_clock_wall_ms(), pen_clock_monotonic_ms(),
                         self->planned_ms)) {
         pen_log(PEN_LOG_WARNING, "time has leapt: agents' silence counts from now",
                 "now_ms=%" PRId64, self->clock.now_ms);
         self->plan_due = true;
     }
+    say_clock(self, doubted);
     self->planned_ms = 0;
     return self->clock.now_ms;
+}
+
+/* Tell the engine how far the wall clock is behind its time, when that has changed. */
+static int tell_clock(struct pen_core *self, int64_t now_ms, struct pen_error *err)
+{
+    int64_t behind_ms = pen_steady_behind_ms(&self->clock);
+    behind_ms = behind_ms < CLOCK_CHANGE_MS ? 0 : behind_ms;
+    int64_t change_ms = behind_ms - self->behind_ms;
+    if (change_ms == 0 ||
+        (behind_ms > 0 && change_ms > -CLOCK_CHANGE_MS && change_ms < CLOCK_CHANGE_MS))
+        return 0;
+    if (change_ms > CLOCK_CHANGE_MS)
+        pen_log(PEN_LOG_WARNING,
+                "the clock is behind the time of what is recorded: times go on a little slower",
+                "behind_ms=%" PRId64, behind_ms);
+    self->behind_ms = behind_ms;
+    Pen__ClockSet clock_set = PEN__CLOCK_SET__INIT;
+    clock_set.has_behind_ms = true;
+    clock_set.behind_ms = behind_ms;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_CLOCK_SET;
+    input.clock_set = &clock_set;
+    return pen_engine_take(self->with.engine, &input, now_ms, &self->out, err);
 }
 
 /* Whether the disk has room for another batch; says so once when that changes. */
@@ -233,6 +274,8 @@ static int turn(struct pen_core *self, struct pen_error *err)
         self->plan_due = false;
         rc = pen_engine_plan(self->with.engine, now_ms, &self->out, err);
     }
+    if (rc == 0 && space)
+        rc = tell_clock(self, now_ms, err);
     if (rc < 0 || (rc = step_inbox(self, now_ms, err)) < 0 ||
         (rc = step_timers(self, now_ms, err)) < 0 || (rc = step_purge(self, now_ms, err)) < 0)
         return rc;
@@ -254,6 +297,9 @@ static int wait_ms(struct pen_core *self)
         if (until_ms < limit_ms)
             limit_ms = until_ms;
     }
+    int64_t proof_ms = pen_steady_due_ms(&self->clock);
+    if (proof_ms != INT64_MAX && proof_ms - pen_clock_monotonic_ms() < limit_ms)
+        limit_ms = proof_ms - pen_clock_monotonic_ms();
     if (limit_ms < 0 || self->plan_due)
         return 0;
     if (self->purge_held && limit_ms > SPACE_RETRY_MS)

@@ -105,6 +105,9 @@ int apply_window_found(struct pen_engine *engine, const Pen__Fact *fact, struct 
     if (rc < 0 || (rc = find_rule(run, fact, body->rule_execution_id, &rule, err)) < 0)
         return rc;
     SET(rule->row, opens_ms, body->opens_ms);
+    free(rule->row->later_openings_ms); /* of an earlier find */
+    rule->row->later_openings_ms = NULL;
+    rule->row->n_later_openings_ms = 0;
     for (size_t i = 0; i < body->n_later_openings_ms; i++)
         rule_add_opening(rule->row, body->later_openings_ms[i]);
     SET(rule->row, updated_ms, fact->at_ms);

@@ -23,7 +23,7 @@ handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_c
 handler_f handle_put_webhook, handle_delete_webhook, handle_webhook_called,
     handle_pull_request_notified, handle_pull_request_found, handle_put_action_revision;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
-handler_f handle_zone_loaded;
+handler_f handle_zone_loaded, handle_clock_set;
 handler_f handle_revision_found, handle_source_done, handle_push_notified;
 
 handler_f handle_create_action_type, handle_delete_action_type;
@@ -145,6 +145,8 @@ void rule_work_check(struct pen_engine *engine, const struct rule *rule);
 int window_prepare(const struct pen_engine *engine, Pen__RuleExecutionRow *row,
                    struct pen_error *err);
 void window_check(struct pen_engine *engine, const struct rule *rule);
+/* Ask for the time zone of a rule's window. */
+void window_ask_zone(struct pen_engine *engine, const struct rule *rule);
 
 /* The value of a rule's resolved configuration, NULL when it is not given. */
 const char *rule_value(const Pen__RuleExecutionRow *row, const char *key);

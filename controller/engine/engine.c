@@ -341,6 +341,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_SOURCE_DONE] = handle_source_done,
     [PEN__INPUT__WHAT_PUSH_NOTIFIED] = handle_push_notified,
     [PEN__INPUT__WHAT_ZONE_LOADED] = handle_zone_loaded,
+    [PEN__INPUT__WHAT_CLOCK_SET] = handle_clock_set,
     [PEN__INPUT__WHAT_PULL_REQUEST_NOTIFIED] = handle_pull_request_notified,
     [PEN__INPUT__WHAT_PULL_REQUEST_FOUND] = handle_pull_request_found,
     [PEN__INPUT__WHAT_START_COLLECTION] = handle_start_collection,

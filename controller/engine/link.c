@@ -83,8 +83,8 @@ void rule_arm(struct pen_engine *engine, struct rule *self)
     const Pen__RuleExecutionRow *row = self->row;
     if (row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS)
         return;
-    bool opens = row->has_opens_ms && row->opens_ms < row->deadline_ms;
-    timer_arm(engine, &self->timer, opens ? row->opens_ms : row->deadline_ms);
+    int64_t opens_ms = row->has_opens_ms ? row->opens_ms + engine->clock_behind_ms : INT64_MAX;
+    timer_arm(engine, &self->timer, opens_ms < row->deadline_ms ? opens_ms : row->deadline_ms);
 }
 
 static int link_rule(struct pen_engine *engine, struct rule *self, struct pen_error *err)

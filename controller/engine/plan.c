@@ -74,13 +74,7 @@ void plan_rule(struct pen_engine *engine, const struct rule *self)
     if (row->status != PEN__ACTION_STATUS__ACTION_IN_PROGRESS || row->error_code != NULL ||
         row->has_opens_ms || !pen_str_equal(row->type->provider, PEN_RULE_DEPLOYMENT_WINDOW))
         return;
-    Pen__ZoneWanted *body = MAKE(Pen__ZoneWanted, pen__zone_wanted__init);
-    body->execution_id = mem_text(row->execution_id);
-    body->stage = mem_text(row->stage);
-    body->rule_execution_id = mem_text(row->id);
-    body->zone = mem_text(rule_value(row, "TimeZone"));
-    SET(body, from_ms, engine->now_ms);
-    effect(engine, PEN__EFFECT__WHAT_ZONE_WANTED, body);
+    window_ask_zone(engine, self);
 }
 
 static void plan_rules(struct pen_engine *engine, const struct execution *execution)

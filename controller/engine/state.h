@@ -282,6 +282,7 @@ struct pen_engine {
     uint64_t written_generation; /* of the `out` that these places are in */
 
     int64_t unsure_until_ms; /* time has leapt: what agents have said may be old */
+    int64_t clock_behind_ms; /* how far the wall clock is behind now_ms (ClockSet) */
 
     /* of the current step */
     int64_t now_ms;
@@ -297,6 +298,12 @@ struct pen_engine {
     struct agent *ready;  /* whose attempt has ended just now, and who would accept an offer */
     struct pen_map fresh; /* order -> action: queued, its summary does not say yet why it waits */
 };
+
+/* The time of day: what the wall clock says, as far as it is to be believed. */
+static inline int64_t engine_day_ms(const struct pen_engine *engine)
+{
+    return engine->now_ms - engine->clock_behind_ms;
+}
 
 /* ---- entities */
 

@@ -198,6 +198,8 @@ int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wante
     answer.execution_id = wanted->execution_id;
     answer.stage = wanted->stage;
     answer.rule_execution_id = wanted->rule_execution_id;
+    answer.has_from_ms = wanted->has_from_ms;
+    answer.from_ms = wanted->from_ms;
     if (pen_zones_load(wanted->zone, wanted->from_ms, zone, &why) < 0) {
         zone->count = 0;
         answer.error_message = why.message;

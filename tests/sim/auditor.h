@@ -60,6 +60,7 @@ struct seen_stage {
     Pen__ConditionStatus conditions[SEEN_KINDS];
     int64_t checked_ms[SEEN_KINDS]; /* since when */
     int64_t found_ms[SEEN_KINDS];   /* when its window was found in a named zone; 0: not yet */
+    int64_t opens_ms[SEEN_KINDS];   /* as it was found last; 0: it was not */
     bool no_zone;                   /* it was said that there is no such zone */
     char rules[SEEN_KINDS][40];     /* id of its rule */
 };

@@ -21,6 +21,12 @@ static const Pen__Condition *declared_condition(const Pen__StageDeclaration *sta
                : stage->on_failure->conditions[0];
 }
 
+/* The time of day of a fact of the present turn. */
+static int64_t day_ms(const struct sim *sim, const Pen__Fact *fact)
+{
+    return fact->at_ms - sim->core.behind_ms;
+}
+
 void on_condition_started(struct sim *sim, const Pen__Fact *fact)
 {
     const Pen__ConditionStarted *body = fact->condition_started;
@@ -34,8 +40,8 @@ void on_condition_started(struct sim *sim, const Pen__Fact *fact)
         sim_fail(sim, "LEGAL PATH: %s of stage %d of execution %s is checked",
                  WORD(condition_kind, body->kind), index, execution->id);
     stage->conditions[body->kind] = PEN__CONDITION_STATUS__CONDITION_IN_PROGRESS;
-    stage->checked_ms[body->kind] = fact->at_ms;
-    stage->found_ms[body->kind] = 0;
+    stage->checked_ms[body->kind] = day_ms(sim, fact);
+    stage->found_ms[body->kind] = stage->opens_ms[body->kind] = 0;
     stage->no_zone = false;
     (void)pen_str_copy(stage->rules[body->kind], sizeof stage->rules[body->kind],
                        body->rules[0]->id);
@@ -84,11 +90,16 @@ void on_window_found(struct sim *sim, const Pen__Fact *fact)
     const char *zone = value_of(rule_of(execution, index, kind), "TimeZone");
     sim_trace(sim, "%s: the window of %s of %s opens at %.3f", fact->pipeline, body->stage,
               execution->id, (double)body->opens_ms / 1000.0);
-    if (stage->found_ms[kind] != 0 || !pen_str_equal(body->rule_execution_id, stage->rules[kind]))
+    int64_t now_ms = day_ms(sim, fact);
+    bool again = stage->opens_ms[kind] != 0 || !zone_named(zone);
+    if ((again && stage->opens_ms[kind] != 0 && body->opens_ms >= stage->opens_ms[kind]) ||
+        (again && sim->core.behind_ms == 0) ||
+        !pen_str_equal(body->rule_execution_id, stage->rules[kind]))
         sim_fail(sim, "LEGAL PATH: the window of stage %d of execution %s is found again", index,
                  execution->id);
-    stage->found_ms[kind] = fact->at_ms;
-    int64_t opens_ms = opening(zone, fact->at_ms, fact->at_ms + FAR_MS);
+    *(zone_named(zone) ? &stage->found_ms[kind] : &stage->checked_ms[kind]) = now_ms;
+    stage->opens_ms[kind] = body->opens_ms;
+    int64_t opens_ms = opening(zone, now_ms, now_ms + FAR_MS);
     bool right = body->opens_ms / 1000 == opens_ms / 1000;
     for (size_t i = 0; right && i < body->n_later_openings_ms; i++) {
         opens_ms = opening(zone, (opens_ms / 1000 + 1) * 1000, opens_ms + FAR_MS);
@@ -175,7 +186,7 @@ void on_condition_ended(struct sim *sim, const Pen__Fact *fact)
             return;
         }
     }
-    bool holds = rule_holds(execution, declared->rules[0], from_ms, fact->at_ms);
+    bool holds = rule_holds(execution, declared->rules[0], from_ms, day_ms(sim, fact));
     if (holds != (body->status == PEN__CONDITION_STATUS__CONDITION_SUCCEEDED))
         sim_fail(sim, "TRUTH: %s of stage %d of execution %s is said to %s",
                  WORD(condition_kind, body->kind), index, execution->id, holds ? "fail" : "hold");

@@ -18,10 +18,40 @@
  */
 static bool read_clocks(struct sim *sim)
 {
-    bool leapt = pen_steady_read(&sim->core.clock, sim->now_ms + sim->core.clock_ahead_ms,
-                                 sim->now_ms, sim->core.planned_ms);
+    bool leapt = pen_steady_read(&sim->core.clock, core_wall_ms(sim), core_interval_ms(sim),
+                                 sim->core.planned_ms);
     sim->core.planned_ms = INT64_MAX;
     return leapt;
+}
+
+int64_t core_interval_ms(const struct sim *sim)
+{
+    return sim->now_ms + sim->core.asleep_ms;
+}
+
+int64_t core_wall_ms(const struct sim *sim)
+{
+    return core_interval_ms(sim) + sim->core.clock_ahead_ms;
+}
+
+/* As controller/app/core.c does. */
+static void tell_clock(struct sim *sim)
+{
+    enum { CLOCK_CHANGE_MS = 1000 };
+    struct core *core = &sim->core;
+    int64_t behind_ms = pen_steady_behind_ms(&core->clock);
+    behind_ms = behind_ms < CLOCK_CHANGE_MS ? 0 : behind_ms;
+    int64_t change_ms = behind_ms - core->behind_ms;
+    if (change_ms == 0 || (behind_ms > 0 && llabs(change_ms) < CLOCK_CHANGE_MS))
+        return;
+    core->behind_ms = behind_ms;
+    struct pen_error err;
+    Pen__ClockSet *clock_set = MAKE(Pen__ClockSet, pen__clock_set__init);
+    SET(clock_set, behind_ms, behind_ms);
+    Pen__Input *input = core_input(PEN__INPUT__WHAT_CLOCK_SET, clock_set);
+    if (pen_engine_take(core->engine, input, core->clock.now_ms, &core->out, &err) < 0)
+        sim_fail(sim, "step: %s", err.message);
+    mem_free_message(input);
 }
 
 /* ---- the store */
@@ -269,11 +299,14 @@ static void forget_memory(struct sim *sim)
 static void arm_tick(struct sim *sim)
 {
     int64_t deadline = pen_engine_deadline(sim->core.engine);
-    if (deadline == INT64_MAX) {
+    int64_t proof = pen_steady_due_ms(&sim->core.clock);
+    if (deadline == INT64_MAX && proof == INT64_MAX) {
         pen_heap_disarm(&sim->queue, &sim->core.tick);
         return;
     }
-    int64_t in_ms = deadline - sim->core.clock.now_ms;
+    int64_t in_ms = deadline == INT64_MAX ? INT64_MAX : deadline - sim->core.clock.now_ms;
+    if (proof != INT64_MAX && proof - core_interval_ms(sim) < in_ms)
+        in_ms = proof - core_interval_ms(sim);
     mem_arm(&sim->queue, &sim->core.tick, sim->now_ms + (in_ms > 1 ? in_ms : 1));
 }
 
@@ -298,9 +331,10 @@ static void load(struct sim *sim)
             pen_engine_load(core->engine, row->kind, row->body, row->body_size, &err) < 0)
             sim_fail(sim, "RELOAD: %s", err.message);
     }
-    int64_t wall_ms = sim->now_ms + core->clock_ahead_ms;
+    int64_t wall_ms = core_wall_ms(sim);
     int64_t last_ms = pen_engine_time(core->engine);
-    pen_steady_start(&core->clock, last_ms > wall_ms ? last_ms : wall_ms, sim->now_ms);
+    core->behind_ms = 0;
+    pen_steady_start(&core->clock, last_ms > wall_ms ? last_ms : wall_ms, core_interval_ms(sim));
     plan(sim);
 }
 
@@ -445,6 +479,14 @@ void core_set_clock(struct sim *sim, int64_t ahead_ms)
     core_tick(sim);
 }
 
+void core_sleep(struct sim *sim, int64_t for_ms)
+{
+    sim_trace(sim, "controller: its host sleeps for %" PRId64 " ms", for_ms);
+    sim->core.asleep_ms += for_ms;
+    sim->core.planned_ms = 0; /* it did not mean to */
+    core_tick(sim);
+}
+
 void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once)
 {
     struct core *core = &sim->core;
@@ -478,6 +520,7 @@ static void turn(struct sim *sim)
         core->heard_since_ms = sim->now_ms;
         plan(sim);
     }
+    tell_clock(sim);
     size_t batch = 1 + (size_t)sim_below(sim, 16);
     if (batch > core->inbox_count)
         batch = core->inbox_count;

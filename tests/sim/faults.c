@@ -270,8 +270,7 @@ static void fire_month_over(struct sim *sim, struct sim_event *event)
         return;
     sim->counts[COUNT_MONTHS]++;
     people_forget(sim);
-    core_set_clock(sim,
-                   30 * day_ms + sim_around(sim, day_ms) - (sim_chance(sim, 200) ? day_ms : 0));
+    core_sleep(sim, 30 * day_ms + sim_around(sim, day_ms) - (sim_chance(sim, 200) ? day_ms : 0));
 }
 
 static void fire_month(struct sim *sim, struct sim_event *event)

@@ -135,7 +135,7 @@ void pause_controller(struct sim *sim, const char *where)
     sim->counts[COUNT_CORE_PAUSES]++;
     sim_trace(sim, "controller is stopped %s for %" PRId64 " ms", where, for_ms);
     if (core->planned_ms == INT64_MAX) /* what passed before was meant */
-        core->planned_ms = sim->now_ms - core->clock.interval_ms;
+        core->planned_ms = core_interval_ms(sim) - core->clock.interval_ms;
     core->stopped_until_ms = sim->now_ms + for_ms;
     sim_at(sim, for_ms, fire_wake_core)->stamp = core->life;
 }

@@ -126,6 +126,8 @@ struct core {
     struct pen_map opened;      /* fence -> struct data_attempt: the data plane's memory */
     struct pen_map logs;        /* fence -> uint64_t: bytes of log on the controller's disk */
     int64_t clock_ahead_ms;     /* of virtual time: its wall clock was set; negative: behind */
+    int64_t asleep_ms;          /* that its host has slept: both its clocks went on meanwhile */
+    int64_t behind_ms;          /* as the engine was told last */
     struct pen_steady clock;
     int64_t decided_ms; /* when the facts of this commit were: it may have waited for space since */
     int64_t disk_full_until_ms; /* 0: it is not */
@@ -389,6 +391,11 @@ void core_tick(struct sim *sim);
 /* It was stopped. */
 void core_go_on(struct sim *sim);
 void core_set_clock(struct sim *sim, int64_t ahead_ms);
+/* Its host sleeps: both its clocks go on meanwhile, nothing else does. */
+void core_sleep(struct sim *sim, int64_t for_ms);
+/* The clocks of its host. */
+int64_t core_interval_ms(const struct sim *sim);
+int64_t core_wall_ms(const struct sim *sim);
 void core_fill_disk(struct sim *sim, int64_t for_ms, bool at_once);
 Pen__Input *core_input(Pen__Input__WhatCase what, void *body);
 /* A store of rows, by "kind key"; deleted rows keep their place. */

@@ -37,8 +37,9 @@ static void fire_loaded(struct sim *sim, struct sim_event *event)
         auditor_no_zone(sim, loaded->execution_id, loaded->stage);
         loaded->error_message = mem_text("there is no database of zones");
     }
+    SET(loaded, from_ms, (int64_t)event->number * 1000);
     int64_t first = (int64_t)event->number / STEP_S;
-    int64_t now_step = (sim->now_ms + sim->core.clock_ahead_ms) / 1000 / STEP_S;
+    int64_t now_step = core_wall_ms(sim) / 1000 / STEP_S;
     int64_t end = (first > now_step ? first : now_step) + STEPS_TOLD;
     for (int64_t step = first; !event->flag && step < end; step++) {
         Pen__ZoneChange *change = MAKE(Pen__ZoneChange, pen__zone_change__init);

@@ -66,14 +66,57 @@ static void test_tells_leaps(void **state)
     struct pen_steady clock;
     pen_steady_start(&clock, START_MS, 0);
     assert_false(pen_steady_read(&clock, START_MS + PEN_STEADY_LEAP_MS, 0, 0));
-    assert_true(
-        pen_steady_read(&clock, START_MS + 2 * PEN_STEADY_LEAP_MS + 1, 0, 0)); /* set forward */
-    assert_int_equal(clock.now_ms, START_MS + 2 * PEN_STEADY_LEAP_MS + 1);
+    assert_int_equal(clock.now_ms, START_MS + PEN_STEADY_LEAP_MS);
     /* The process did not run for ten minutes, and was to wait for one second. */
     pen_steady_start(&clock, START_MS, 0);
     assert_true(pen_steady_read(&clock, START_MS + 600000, 600000, 1000));
     assert_int_equal(clock.now_ms, START_MS + 600000);
     assert_false(pen_steady_read(&clock, START_MS + 601000, 601000, 1000));
+}
+
+/* The wall clock is wrong for a while by ahead_ms; the time goes on by the intervals. */
+static void check_glitch(int64_t ahead_ms, int64_t for_ms)
+{
+    struct pen_steady clock;
+    pen_steady_start(&clock, START_MS, 0);
+    int64_t at_ms = 0;
+    for (; at_ms < for_ms; at_ms += 1000) {
+        assert_false(pen_steady_read(&clock, START_MS + ahead_ms + at_ms, at_ms, 1000));
+        assert_int_equal(clock.now_ms, START_MS + at_ms);
+        assert_int_equal(pen_steady_behind_ms(&clock), 0);
+        assert_true(pen_steady_due_ms(&clock) > at_ms);
+    }
+    assert_false(pen_steady_read(&clock, START_MS + at_ms, at_ms, 1000));
+    assert_int_equal(clock.now_ms, START_MS + at_ms);
+    assert_int_equal(pen_steady_due_ms(&clock), INT64_MAX);
+}
+
+static void test_a_glitch_is_not_believed(void **state)
+{
+    (void)state;
+    check_glitch(2 * 3600000, 12000);
+    check_glitch(INT64_C(3652) * DAY_MS, 3000);
+    check_glitch(INT64_C(3652) * DAY_MS, DAY_MS);
+    check_glitch(6000, 60000);
+}
+
+static void test_a_step_that_stays_is_followed(void **state)
+{
+    (void)state;
+    struct pen_steady clock;
+    pen_steady_start(&clock, START_MS, 0);
+    const int64_t ahead_ms = 2 * 3600000;
+    assert_false(pen_steady_read(&clock, START_MS + ahead_ms, 0, 0));
+    int64_t due_ms = pen_steady_due_ms(&clock);
+    assert_int_equal(due_ms, ahead_ms / PEN_STEADY_PROOF_PART);
+    assert_false(pen_steady_read(&clock, START_MS + ahead_ms + due_ms - 1, due_ms - 1, INT64_MAX));
+    assert_int_equal(clock.now_ms, START_MS + due_ms - 1);
+    assert_true(pen_steady_read(&clock, START_MS + ahead_ms + due_ms, due_ms, INT64_MAX));
+    assert_int_equal(clock.now_ms, START_MS + ahead_ms + due_ms);
+    assert_int_equal(pen_steady_due_ms(&clock), INT64_MAX);
+    /* And when it was wrong all the same, it is known how far. */
+    assert_false(pen_steady_read(&clock, START_MS + due_ms + 1000, due_ms + 1000, INT64_MAX));
+    assert_int_equal(pen_steady_behind_ms(&clock), ahead_ms - 1000 / PEN_STEADY_SLOW_PART);
 }
 
 int main(void)
@@ -83,6 +126,8 @@ int main(void)
         cmocka_unit_test(test_goes_on_slower_when_the_wall_clock_is_set_back),
         cmocka_unit_test(test_small_steps_never_go_back),
         cmocka_unit_test(test_tells_leaps),
+        cmocka_unit_test(test_a_glitch_is_not_believed),
+        cmocka_unit_test(test_a_step_that_stays_is_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

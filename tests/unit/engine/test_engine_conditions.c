@@ -186,6 +186,68 @@ static void test_window_in_a_zone(void **state)
     }
 }
 
+static void set_clock_behind(struct world *w, int64_t behind_ms)
+{
+    Pen__ClockSet *clock = MAKE(Pen__ClockSet, pen__clock_set__init);
+    SET(clock, behind_ms, behind_ms);
+    Pen__Input *input = input_new(PEN__INPUT__WHAT_CLOCK_SET, clock);
+    world_step(w, input);
+    mem_free_message(input);
+    world_perform(w);
+}
+
+/* A wrong clock was believed until four o'clock; it is one o'clock, and the window opens at three
+ * of this day by the clock, not at the next that was seen, in a fixed zone as in one of the
+ * database. */
+static void test_window_of_a_clock_that_is_set_back(void **state)
+{
+    (void)state;
+    const char *const zones[] = {"UTC", "Europe/Berlin"};
+    const int64_t opens_h[] = {3, 2};
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        begin(&w);
+        wait_hours(&w, 4);
+        char *id = world_create(
+            &w, with(declare("p", NULL, STAGES), ENTRY, "FAIL", window_in(zones[i]), NULL));
+        Pen__RuleExecutionRow *row = rule_row(&w, "w");
+        assert_int_equal(row->opens_ms, (24 + opens_h[i]) * 3600 * 1000);
+        mem_free_message(row);
+        set_clock_behind(&w, 3 * 3600 * 1000);
+        row = rule_row(&w, "w");
+        assert_int_equal(row->opens_ms, opens_h[i] * 3600 * 1000);
+        assert_int_equal(row->later_openings_ms[0], (24 + opens_h[i]) * 3600 * 1000);
+        mem_free_message(row);
+        wait_hours(&w, (int)opens_h[i] - 1);
+        assert_int_equal(world_status(&w, id), SUCCEEDED);
+        free(id);
+        world_end(&w);
+    }
+}
+
+/* What was found while the clock was right holds, and opens by the clock. */
+static void test_window_waits_for_a_clock_that_is_behind(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    char *id =
+        world_create(&w, with(declare("p", NULL, STAGES), ENTRY, "FAIL", window_in("UTC"), NULL));
+    wait_hours(&w, 1);
+    set_clock_behind(&w, 3600 * 1000);
+    wait_hours(&w, 2);
+    assert_int_equal(world_status(&w, id), RUNNING);
+    set_clock_behind(&w, 1800 * 1000); /* it has come closer: 02:46:40 */
+    world_tick(&w, 13 * 60 * 1000);
+    assert_null(world_action(&w, id, "D"));
+    world_tick(&w, 60 * 1000);
+    agent_hello(&w, &w.agents[0]);
+    world_perform(&w);
+    assert_int_equal(world_status(&w, id), SUCCEEDED);
+    free(id);
+    world_end(&w);
+}
+
 /* A name that a variable has made, and that is none. */
 static void test_window_without_a_zone(void **state)
 {
@@ -374,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_entry_skips),
         cmocka_unit_test(test_window_opens),
         cmocka_unit_test(test_window_in_a_zone),
+        cmocka_unit_test(test_window_of_a_clock_that_is_set_back),
+        cmocka_unit_test(test_window_waits_for_a_clock_that_is_behind),
         cmocka_unit_test(test_window_without_a_zone),
         cmocka_unit_test(test_window_times_out),
         cmocka_unit_test(test_window_overridden),
