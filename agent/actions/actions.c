@@ -512,15 +512,25 @@ static int send_transfer(void *context, const Pen__DataFromAgent *message)
     return self->options.send(self->options.context, message);
 }
 
+static int choose_run_dir(void *context, char **ret_path, struct pen_error *err)
+{
+    struct pen_actions *self = context;
+    return self->options.choose_run_dir(self->options.context, ret_path, err);
+}
+
 static int open_rooms(struct pen_actions *self, struct pen_error *err)
 {
     const char *dir = self->options.data_dir;
     PEN_CLEANUP(pen_free) char *work = pen_strdup_printf("%s/work", dir);
     PEN_CLEANUP(pen_free) char *logs = pen_strdup_printf("%s/logs", dir);
     PEN_CLEANUP(pen_free) char *blobs = pen_strdup_printf("%s/blobs", dir);
-    if (work == NULL || logs == NULL || blobs == NULL)
+    PEN_CLEANUP(pen_free) char *spare = pen_strdup_printf("%s/exits", dir);
+    if (work == NULL || logs == NULL || blobs == NULL || spare == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the agent's folders");
+    bool can_choose = self->options.choose_run_dir != NULL;
     struct pen_exec_options exec = {.run_dir = self->options.run_dir,
+                                    .spare_dir = spare,
+                                    .choose_run_dir = can_choose ? choose_run_dir : NULL,
                                     .spool_id = self->options.spool_id,
                                     .shim_path = self->options.shim_path,
                                     .report = on_exec,
@@ -558,6 +568,11 @@ int pen_actions_create(const struct pen_actions_options *options, struct pen_act
     self->options.data_dir = self->options.run_dir = self->options.shim_path = NULL;
     *ret_actions = TAKE_PTR(self);
     return 0;
+}
+
+void pen_actions_leave_nothing(struct pen_actions *self)
+{
+    pen_exec_remove_run_dir(self->exec);
 }
 
 void pen_actions_destroy(struct pen_actions **self_p)

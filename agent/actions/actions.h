@@ -55,6 +55,8 @@ struct pen_actions_options {
     const char *shim_path;
     pen_action_report_f report;
     pen_action_send_f send;
+    /* As in agent/exec/exec.h; may be NULL. */
+    int (*choose_run_dir)(void *context, char **ret_path, struct pen_error *err);
     void *context;
 };
 
@@ -62,6 +64,9 @@ int pen_actions_create(const struct pen_actions_options *options, struct pen_act
                        struct pen_error *err);
 /* Commands go on running. */
 void pen_actions_destroy(struct pen_actions **self_p);
+
+/* Before the end: no attempt runs, nor is there one to adopt later. The run folder goes. */
+void pen_actions_leave_nothing(struct pen_actions *self);
 
 const char *pen_actions_isolation(const struct pen_actions *self);
 

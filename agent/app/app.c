@@ -39,6 +39,7 @@ struct pen_app {
     struct pen_buf frame;
     char *data;
     char *run_dir;
+    char *spool_id;
     char boot_id[PEN_HOST_ID_SIZE];
     char machine_id[PEN_HOST_ID_SIZE];
     char run_id[37];
@@ -50,6 +51,7 @@ struct pen_app {
     uint32_t blob_credit;
     uint64_t once_fence;
     bool ready;
+    bool recovered; /* every attempt of the journal is known */
     bool stop;
     int exit_status;
     int failure; /* of a step that must not go on */
@@ -429,10 +431,33 @@ static int no_record(void *context, Pen__JournalRecord *record, struct pen_error
     return 0;
 }
 
+/* DIR/run-folder holds "BOOT PATH". */
+static int choose_run_dir(void *context, char **ret_path, struct pen_error *err)
+{
+    struct pen_app *self = context;
+    bool tmpfs = false;
+    PEN_CLEANUP(pen_free) char *path = NULL;
+    PEN_CLEANUP(pen_free) char *known = pen_strdup_printf("%s/run-folder", self->data);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    if (known == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the run folder");
+    int rc = pen_exec_choose_run_dir(self->spool_id, self->data, &path, &tmpfs, err);
+    if (rc < 0)
+        return rc;
+    if (!tmpfs)
+        pen_log(PEN_LOG_WARNING, "no tmpfs for run files: they go to disk", "run=%s", path);
+    pen_buf_printf(&text, "%s %s", self->boot_id, path);
+    rc = pen_buf_ok(&text, err);
+    if (rc == 0)
+        rc = pen_file_replace(known, text.data, text.size, 0600, err);
+    if (rc == 0)
+        *ret_path = TAKE_PTR(path);
+    return rc;
+}
+
 /* The run folder of this boot stays where it is, whatever the environment says at the next start:
- * looking for a living shim in another place would find it dead. DIR/run-folder holds "BOOT PATH".
- */
-static int find_run_dir(struct pen_app *self, const char *spool_id, struct pen_error *err)
+ * looking for a living shim in another place would find it dead. */
+static int find_run_dir(struct pen_app *self, struct pen_error *err)
 {
     PEN_CLEANUP(pen_free) char *path = pen_strdup_printf("%s/run-folder", self->data);
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
@@ -443,22 +468,16 @@ static int find_run_dir(struct pen_app *self, const char *spool_id, struct pen_e
     if (rc < 0)
         return rc;
     const char *known = pen_buf_text(&text);
-    if (pen_str_starts_with(known, self->boot_id) && known[boot_size] == ' ') {
-        self->run_dir = strdup(known + boot_size + 1);
-        return self->run_dir == NULL ? pen_fail(err, PEN_ENOMEM, "no memory for the run folder")
-                                     : pen_dir_make(self->run_dir, 0700, err);
+    struct pen_error why = {0};
+    if (!pen_str_starts_with(known, self->boot_id) || known[boot_size] != ' ')
+        return choose_run_dir(self, &self->run_dir, err);
+    if (pen_dir_make(known + boot_size + 1, 0700, &why) < 0) {
+        pen_log(PEN_LOG_WARNING, "the run folder of this boot is gone: another is taken", "why=%s",
+                why.message);
+        return choose_run_dir(self, &self->run_dir, err);
     }
-    bool tmpfs = false;
-    rc = pen_exec_choose_run_dir(spool_id, self->data, &self->run_dir, &tmpfs, err);
-    if (rc < 0)
-        return rc;
-    if (!tmpfs)
-        pen_log(PEN_LOG_WARNING, "no tmpfs for run files: they go to disk", "run=%s",
-                self->run_dir);
-    pen_buf_clear(&text);
-    pen_buf_printf(&text, "%s %s", self->boot_id, self->run_dir);
-    rc = pen_buf_ok(&text, err);
-    return rc < 0 ? rc : pen_file_replace(path, text.data, text.size, 0600, err);
+    self->run_dir = strdup(known + boot_size + 1);
+    return self->run_dir == NULL ? pen_fail(err, PEN_ENOMEM, "no memory for the run folder") : 0;
 }
 
 /* The journal has to be read twice: its id names the run folder, which the shims are started in,
@@ -477,9 +496,10 @@ static int open_spool(struct pen_app *self, struct pen_error *err)
                               self, &self->journal, err);
     if (rc < 0)
         return rc;
-    const char *spool_id = pen_journal_spool_id(self->journal);
+    const char *spool_id = self->spool_id = strdup(pen_journal_spool_id(self->journal));
     PEN_CLEANUP(pen_free) char *shim = find_shim();
-    rc = find_run_dir(self, spool_id, err);
+    rc = spool_id == NULL ? pen_fail(err, PEN_ENOMEM, "no memory for the spool's id")
+                          : find_run_dir(self, err);
     if (rc < 0)
         return rc;
     struct pen_actions_options options = {
@@ -489,6 +509,7 @@ static int open_spool(struct pen_app *self, struct pen_error *err)
         .shim_path = shim == NULL ? "penstock-shim" : shim,
         .report = on_report,
         .send = send_data,
+        .choose_run_dir = choose_run_dir,
         .context = self,
     };
     rc = pen_actions_create(&options, &self->actions, err);
@@ -532,6 +553,7 @@ int pen_app_open(const struct pen_agent_options *options, const struct pen_ident
         (rc = pen_random_uuid(self->run_id, err)) < 0 || (rc = open_spool(self, err)) < 0 ||
         (rc = pen_link_create(&link, &self->link, err)) < 0 || (rc = recover(self, err)) < 0)
         return rc;
+    self->recovered = true;
     *ret_app = TAKE_PTR(self);
     return 0;
 }
@@ -543,12 +565,15 @@ void pen_app_close(struct pen_app **self_p)
         return;
     if (self->session != NULL)
         pen_session_turn_done(self->session, &self->out);
+    if (self->recovered && pen_session_is_idle(self->session))
+        pen_actions_leave_nothing(self->actions);
     pen_actions_destroy(&self->actions);
     pen_session_destroy(&self->session);
     pen_journal_close(&self->journal);
     pen_link_destroy(&self->link);
     pen_buf_release(&self->frame);
     free(self->run_dir);
+    free(self->spool_id);
     free(self->data);
     free(self);
     *self_p = NULL;

@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "agent/exec/exec_internal.h"
@@ -23,11 +22,9 @@
 
 enum { EVENTS_MAX = 64, HINTS_A_TURN = 256, LOOK_AGAIN_MS = 100 };
 
-/* What the epoll set says woke us: these two, else a fence. */
-static const uint64_t wake_hints = UINT64_MAX;
-static const uint64_t wake_starter = UINT64_MAX - 1;
+static const uint64_t wake_starter = WAKE_HINTS - 1;
 
-static int watch(struct pen_exec *self, int fd, uint64_t number, struct pen_error *err)
+int exec_watch(struct pen_exec *self, int fd, uint64_t number, struct pen_error *err)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = number};
     return epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0
@@ -105,6 +102,7 @@ static void conclude(struct pen_exec *self, struct entry *entry)
 {
     if (report_exit(self, entry))
         return;
+    (void)run_dir_keep(self, NULL); /* files that are not there may be lost */
     report_began(self, entry);
     if (!sweep(self, entry->fence)) { /* something of it is left: nothing is proven */
         pen_fd_close(&entry->pidfd);
@@ -112,7 +110,7 @@ static void conclude(struct pen_exec *self, struct entry *entry)
         return;
     }
     uint64_t fence = entry->fence;
-    bool began = entry->began;
+    bool began = entry->began || entry->unproven;
     entry_remove(self, entry);
     report(self, &(struct pen_exec_report){
                      .kind = PEN_EXEC_VANISHED, .fence = fence, .began_once = began});
@@ -131,7 +129,7 @@ static void send_kill(struct entry *entry)
 static int set_pidfd(struct pen_exec *self, struct entry *entry, int pidfd)
 {
     entry->pidfd = pidfd;
-    if (watch(self, pidfd, entry->fence, NULL) < 0) {
+    if (exec_watch(self, pidfd, entry->fence, NULL) < 0) {
         look_again(self, entry);
         return PEN_EIO;
     }
@@ -145,6 +143,15 @@ static void examine(struct pen_exec *self, struct entry *entry)
 {
     enum shim_life life = SHIM_ALIVE;
     entry->look_again = false;
+    if (self->lost_until_ms != 0 && !has_lock(self, entry->fence)) {
+        if (report_exit(self, entry))
+            return;
+        entry->unproven = true;
+        if (pen_clock_monotonic_ms() < self->lost_until_ms) {
+            look_again(self, entry); /* a living shim is about to make its files again */
+            return;
+        }
+    }
     if (shim_life_find(self, entry->fence, &life, NULL) < 0) {
         look_again(self, entry);
         return;
@@ -219,7 +226,7 @@ static int restart_starter(struct pen_exec *self, struct pen_error *err)
     starter_close(self);
     int rc = starter_spawn(self, err);
     if (rc == 0)
-        rc = watch(self, self->starter_fd, wake_starter, err);
+        rc = exec_watch(self, self->starter_fd, wake_starter, err);
     struct pen_map_node *next;
     for (struct pen_map_node *node = pen_map_first(&self->entries); node != NULL; node = next) {
         next = pen_map_next(node);
@@ -264,7 +271,7 @@ int pen_exec_process(struct pen_exec *self, struct pen_error *err)
     int rc = 0;
     for (int i = 0; rc == 0 && i < count; i++) {
         uint64_t number = events[i].data.u64;
-        if (number == wake_hints) {
+        if (number == WAKE_HINTS) {
             take_hints(self);
         } else if (number == wake_starter) {
             rc = take_replies(self, err);
@@ -275,12 +282,15 @@ int pen_exec_process(struct pen_exec *self, struct pen_error *err)
         }
     }
     examine_pending(self);
+    if (self->entries.count > 0 && pen_clock_monotonic_ms() >= self->look_ms)
+        (void)run_dir_keep(self, NULL); /* tried again, and said when something has to begin */
     return rc;
 }
 
 int64_t pen_exec_deadline_ms(const struct pen_exec *self)
 {
-    return self->look_again_ms;
+    return self->entries.count == 0 || self->look_again_ms < self->look_ms ? self->look_again_ms
+                                                                           : self->look_ms;
 }
 
 /* ---- commands */
@@ -289,6 +299,9 @@ int pen_exec_start(struct pen_exec *self, Pen__ShimOrder *order, struct pen_erro
 {
     if (entry_get(self, order->fence) != NULL)
         return pen_fail(err, PEN_ECONFLICT, "attempt %" PRIu64 " runs already", order->fence);
+    int rc = run_dir_keep(self, err);
+    if (rc < 0)
+        return rc;
     PEN_CLEANUP(pen_free) char *folder = run_path(self, order->fence, NULL);
     char mark[128];
     sweep_mark(self, order->fence, mark, sizeof mark);
@@ -301,9 +314,11 @@ int pen_exec_start(struct pen_exec *self, Pen__ShimOrder *order, struct pen_erro
     if (environment[order->n_environment] == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory to start attempt %" PRIu64, order->fence);
     order->n_environment++;
-    int rc = pen_dir_make(folder, 0700, err);
+    rc = pen_dir_make(folder, 0700, err);
     if (rc < 0)
         return rc;
+    free(order->spare_exit);
+    order->spare_exit = spare_exit_path(self, order->fence);
     free(order->run_dir);
     order->run_dir = TAKE_PTR(folder);
     struct entry *entry = entry_add(self, order->fence);
@@ -347,6 +362,9 @@ void pen_exec_release(struct pen_exec *self, uint64_t fence)
         if (path != NULL)
             (void)unlink(path);
     }
+    PEN_CLEANUP(pen_free) char *spare = spare_exit_path(self, fence);
+    if (spare != NULL)
+        (void)unlink(spare);
     PEN_CLEANUP(pen_free) char *folder = run_path(self, fence, NULL);
     if (folder != NULL && rmdir(folder) < 0 && errno != ENOENT)
         (void)pen_dir_remove_tree(folder, NULL);
@@ -374,21 +392,6 @@ int pen_exec_fd(const struct pen_exec *self)
 
 /* ---- life */
 
-static int bind_hints(struct pen_exec *self, struct pen_error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int size = snprintf(address.sun_path, sizeof address.sun_path, "%s/agent.sock", self->run_dir);
-    if (size < 0 || (size_t)size >= sizeof address.sun_path)
-        return pen_fail(err, PEN_ELIMIT, "the run folder's name is too long for a socket: '%s'",
-                        self->run_dir);
-    (void)unlink(address.sun_path); /* of an earlier process; the journal's lock keeps out others */
-    self->hint_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (self->hint_fd < 0 ||
-        bind(self->hint_fd, (const struct sockaddr *)&address, sizeof address) < 0)
-        return pen_fail_errno(err, "cannot bind '%s'", address.sun_path);
-    return watch(self, self->hint_fd, wake_hints, err);
-}
-
 int pen_exec_create(const struct pen_exec_options *options, struct pen_exec **ret_exec,
                     struct pen_error *err)
 {
@@ -399,6 +402,7 @@ int pen_exec_create(const struct pen_exec_options *options, struct pen_exec **re
     self->look_again_ms = INT64_MAX;
     self->options = *options;
     self->run_dir = strdup(options->run_dir);
+    self->spare_dir = options->spare_dir == NULL ? NULL : strdup(options->spare_dir);
     self->spool_id = strdup(options->spool_id);
     self->shim_path = strdup(options->shim_path);
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -407,9 +411,10 @@ int pen_exec_create(const struct pen_exec_options *options, struct pen_exec **re
     if (self->epoll_fd < 0)
         return pen_fail_errno(err, "no epoll descriptor");
     int rc;
-    if ((rc = pen_dir_make(self->run_dir, 0700, err)) < 0 || (rc = bind_hints(self, err)) < 0 ||
-        (rc = starter_spawn(self, err)) < 0 ||
-        (rc = watch(self, self->starter_fd, wake_starter, err)) < 0)
+    if (self->spare_dir != NULL && (rc = pen_dir_make(self->spare_dir, 0700, err)) < 0)
+        return rc;
+    if ((rc = run_dir_open(self, err)) < 0 || (rc = starter_spawn(self, err)) < 0 ||
+        (rc = exec_watch(self, self->starter_fd, wake_starter, err)) < 0)
         return rc;
     (void)snprintf(self->isolation_text, sizeof self->isolation_text, "%s%s",
                    self->user_namespace ? "own user namespace, " : "",
@@ -431,6 +436,7 @@ void pen_exec_destroy(struct pen_exec **self_p)
     pen_fd_close(&self->hint_fd);
     pen_fd_close(&self->epoll_fd);
     free(self->run_dir);
+    free(self->spare_dir);
     free(self->spool_id);
     free(self->shim_path);
     free(self);

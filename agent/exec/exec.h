@@ -7,6 +7,11 @@
  * Each attempt gets exactly one of EXITED, VANISHED and START_FAILED, as its last report; BEGAN
  * comes before EXITED, always. Reports come from pen_exec_process(), when pen_exec_fd() is
  * readable.
+ *
+ * The run folder may go at any moment (a session's end takes $XDG_RUNTIME_DIR along). It is made
+ * again, here and by each shim, and results find their way. RUN_DIR/whole tells a folder that has
+ * been there all the time from one that was made again: what has no files in the latter is not
+ * proven never to have begun, and is reported as having begun.
  */
 #ifndef PEN_AGENT_EXEC_EXEC_H
 #define PEN_AGENT_EXEC_EXEC_H
@@ -43,9 +48,12 @@ typedef void (*pen_exec_report_f)(void *context, const struct pen_exec_report *r
 
 struct pen_exec_options {
     const char *run_dir;   /* absolute; best on a tmpfs; made with mode 0700 */
+    const char *spare_dir; /* on the agent's disk: results that find no run folder; NULL: none */
     const char *spool_id;  /* marks our processes in their environment */
     const char *shim_path; /* the penstock-shim program */
     pen_exec_report_f report;
+    /* Choose another run folder: the old one is gone and cannot be made. NULL: there is none. */
+    int (*choose_run_dir)(void *context, char **ret_path, struct pen_error *err);
     void *context;
 };
 
@@ -80,6 +88,10 @@ void pen_exec_kill(struct pen_exec *self, uint64_t fence, uint32_t grace_ms);
 
 /* Remove its files. Only when it has ended. */
 void pen_exec_release(struct pen_exec *self, uint64_t fence);
+
+/* Remove the run folder, unless attempts run. Only when none is known that a later process would
+ * adopt: it would not be proven never to have begun. */
+void pen_exec_remove_run_dir(struct pen_exec *self);
 
 /* Shims that are alive or being made. */
 size_t pen_exec_count(const struct pen_exec *self);

@@ -23,10 +23,20 @@ char *run_path(const struct pen_exec *self, uint64_t fence, const char *name)
     return pen_strdup_printf("%s/%" PRIu64 "/%s", self->run_dir, fence, name);
 }
 
-static ProtobufCMessage *read_message(const struct pen_exec *self, uint64_t fence, const char *name,
-                                      const ProtobufCMessageDescriptor *type)
+char *spare_exit_path(const struct pen_exec *self, uint64_t fence)
 {
-    PEN_CLEANUP(pen_free) char *path = run_path(self, fence, name);
+    return self->spare_dir == NULL ? NULL
+                                   : pen_strdup_printf("%s/%" PRIu64, self->spare_dir, fence);
+}
+
+bool has_lock(const struct pen_exec *self, uint64_t fence)
+{
+    PEN_CLEANUP(pen_free) char *path = run_path(self, fence, "lock");
+    return path != NULL && pen_file_exists(path);
+}
+
+static ProtobufCMessage *read_message(const char *path, const ProtobufCMessageDescriptor *type)
+{
     PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
     ProtobufCMessage *message = NULL;
     if (path == NULL || pen_file_read(path, PEN_SHIM_ORDER_MAX, &bytes, NULL) < 0 ||
@@ -37,12 +47,17 @@ static ProtobufCMessage *read_message(const struct pen_exec *self, uint64_t fenc
 
 Pen__AttemptBegan *read_began(const struct pen_exec *self, uint64_t fence)
 {
-    return (Pen__AttemptBegan *)read_message(self, fence, "began", &pen__attempt_began__descriptor);
+    PEN_CLEANUP(pen_free) char *path = run_path(self, fence, "began");
+    return (Pen__AttemptBegan *)read_message(path, &pen__attempt_began__descriptor);
 }
 
 Pen__ShimExit *read_exit(const struct pen_exec *self, uint64_t fence)
 {
-    return (Pen__ShimExit *)read_message(self, fence, "exit", &pen__shim_exit__descriptor);
+    PEN_CLEANUP(pen_free) char *path = run_path(self, fence, "exit");
+    PEN_CLEANUP(pen_free) char *spare = spare_exit_path(self, fence);
+    ProtobufCMessage *found = read_message(path, &pen__shim_exit__descriptor);
+    return (Pen__ShimExit *)(found != NULL ? found
+                                           : read_message(spare, &pen__shim_exit__descriptor));
 }
 
 int shim_life_find(const struct pen_exec *self, uint64_t fence, enum shim_life *ret_life,

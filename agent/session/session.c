@@ -391,6 +391,18 @@ uint32_t pen_session_free_slots(const struct pen_session *self)
     return self->busy >= self->slots ? 0 : self->slots - self->busy;
 }
 
+bool pen_session_is_idle(const struct pen_session *self)
+{
+    for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
+         node = pen_map_next(node)) {
+        const struct attempt *attempt = pen_map_value(node);
+        if (attempt->state == PEN_ATTEMPT_STARTING || attempt->state == PEN_ATTEMPT_RUNNING ||
+            attempt->state == PEN_ATTEMPT_KILLING)
+            return false;
+    }
+    return true;
+}
+
 bool pen_session_welcomed(const struct pen_session *self)
 {
     return self->welcomed;

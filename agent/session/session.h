@@ -203,6 +203,8 @@ enum pen_attempt_state pen_session_state(const struct pen_session *self, uint64_
 /* The capsule of an attempt, or NULL. */
 const Pen__Capsule *pen_session_capsule(const struct pen_session *self, uint64_t fence);
 uint32_t pen_session_free_slots(const struct pen_session *self);
+/* No attempt is started, running or being ended: none would be adopted after a restart. */
+bool pen_session_is_idle(const struct pen_session *self);
 bool pen_session_welcomed(const struct pen_session *self);
 
 /* For --once: its job is finished, acknowledged, its log and artifacts are with the controller

@@ -44,8 +44,13 @@ void shim_hint(struct shim *self, enum pen_shim_hint_kind kind, uint64_t number)
     struct pen_shim_hint hint = {PEN_SHIM_HINT_MAGIC, (uint32_t)kind, self->order->fence, number};
     ssize_t sent = sendto(self->hint_fd, &hint, sizeof hint, MSG_DONTWAIT | MSG_NOSIGNAL,
                           (struct sockaddr *)&address, sizeof address);
-    if (sent < 0 && errno == EAGAIN) /* the agent is busy: the timer tells it again */
-        self->hint_at = pen_clock_monotonic_ms() + PEN_SHIM_HINT_GAP_MS;
+    if (sent >= 0)
+        return;
+    /* It is busy, or away, or its socket is: the timer tells it again. */
+    int64_t at = pen_clock_monotonic_ms() +
+                 (errno == EAGAIN ? PEN_SHIM_HINT_GAP_MS : (int64_t)PEN_SHIM_LOOK_MS);
+    if (at < self->hint_at)
+        self->hint_at = at;
 }
 
 static void hint_log(struct shim *self)
@@ -119,6 +124,19 @@ static void take_signal(struct shim *self)
     }
 }
 
+static void look_after_files(struct shim *self, int64_t now)
+{
+    bool dead = false;
+    self->look_at = now + PEN_SHIM_LOOK_MS;
+    if (!shim_files_keep(self, &dead))
+        return;
+    if (dead) {
+        self->killed = true;
+        begin_kill(self, 0);
+    }
+    self->hint_at = now; /* what was told there is lost as well */
+}
+
 static void on_time(struct shim *self)
 {
     int64_t now = pen_clock_monotonic_ms();
@@ -133,6 +151,8 @@ static void on_time(struct shim *self)
         self->kill_at = INT64_MAX;
         shim_tree_finish(self);
     }
+    if (now >= self->look_at)
+        look_after_files(self, now);
     if (now >= self->hint_at && !self->tree_ended) { /* else the end says it all */
         self->hint_at = INT64_MAX;
         self->hinted_size = UINT64_MAX; /* tell again whatever was told last */
@@ -150,6 +170,8 @@ static int64_t next_time(const struct shim *self)
         at = self->hint_at;
     if (self->linger_at < at)
         at = self->linger_at;
+    if (self->look_at < at)
+        at = self->look_at;
     int64_t retry_at = pen_clock_monotonic_ms() + PEN_SHIM_RETRY_MS;
     return self->log.blocked && retry_at < at ? retry_at : at;
 }
@@ -216,38 +238,10 @@ static void loop(struct shim *self)
 
 /* ---- beginning and end */
 
-static char *path_in(const Pen__ShimOrder *order, const char *name)
-{
-    return pen_strdup_printf("%s/%s", order->run_dir, name);
-}
-
-static int replace_in(const Pen__ShimOrder *order, const char *name, const void *message)
-{
-    PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
-    PEN_CLEANUP(pen_free) char *path = path_in(order, name);
-    if (path == NULL || pen_wire_pack(message, &bytes, NULL) < 0)
-        return PEN_ENOMEM;
-    return pen_file_replace_unsynced(path, bytes.data, bytes.size, 0600, NULL);
-}
-
-/* Take the lock for life; refuse to begin when the agent has given the attempt up. */
-static int take_lock(struct shim *self)
-{
-    PEN_CLEANUP(pen_free) char *lock = path_in(self->order, "lock");
-    PEN_CLEANUP(pen_free) char *dead = path_in(self->order, "dead");
-    if (lock == NULL || dead == NULL ||
-        pen_file_open(lock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &self->lock_fd, NULL) < 0 ||
-        flock(self->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return PEN_ECONFLICT;
-    return pen_file_exists(dead) ? PEN_ECONFLICT : 0;
-}
-
 static int begin(struct shim *self)
 {
-    Pen__AttemptBegan began = PEN__ATTEMPT_BEGAN__INIT;
-    pid_t pid = 0;
     /* Before our own /proc: the agent knows us by the outer number. */
-    if (pen_shim_process_facts("self", &pid, &began.shim_start_time, NULL) < 0)
+    if (pen_shim_process_facts("self", &self->outer_pid, &self->start_time, NULL) < 0)
         return PEN_EIO;
     if (self->isolation >= PEN_ISOLATION_FULL &&
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -255,12 +249,7 @@ static int begin(struct shim *self)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return PEN_EIO;
     self->began_ms = pen_clock_wall_ms();
-    began.has_fence = began.has_shim_pid = began.has_shim_start_time = began.has_began_ms = true;
-    began.fence = self->order->fence;
-    began.shim_pid = pid;
-    began.began_ms = self->began_ms;
-    began.isolation = (char *)(uintptr_t)pen_shim_isolation_text(self->isolation);
-    return replace_in(self->order, "began", &began);
+    return shim_files_began(self);
 }
 
 static int open_descriptors(struct shim *self)
@@ -304,8 +293,7 @@ static void write_exit(struct shim *self, const char *reason)
     PEN_CLEANUP(pen_buf_release) struct pen_buf variables = {0};
     record.has_variables = shim_shell_variables(&self->shell, &variables);
     record.variables = (ProtobufCBinaryData){.len = variables.size, .data = variables.data};
-    if (replace_in(self->order, "exit", &record) < 0)
-        _exit(1);
+    shim_files_exit(self, &record);
     shim_hint(self, PEN_HINT_EXIT, self->log.size);
 }
 
@@ -332,6 +320,7 @@ _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation
         .timeout_at = INT64_MAX,
         .kill_at = INT64_MAX,
         .hint_at = INT64_MAX,
+        .look_at = INT64_MAX,
         .linger_at = INT64_MAX,
         .armed_at = INT64_MAX,
         .shell = {.folder_fd = -1, .turn_fd = -1},
@@ -339,7 +328,7 @@ _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation
     };
     (void)prctl(PR_SET_NAME, "penstock-shim");
     if (order->run_dir == NULL || order->workspace == NULL || order->n_argv == 0 ||
-        order->log_path == NULL || order->n_masks > 0 || take_lock(&self) < 0)
+        order->log_path == NULL || order->n_masks > 0 || shim_files_lock(&self) < 0)
         _exit(1);
     if (open_descriptors(&self) < 0 || begin(&self) < 0)
         _exit(1);
@@ -352,6 +341,7 @@ _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation
         reason = err.message;
     } else {
         self.hint_at = pen_clock_monotonic_ms() + PEN_SHIM_BEGAN_HOLD_MS;
+        self.look_at = pen_clock_monotonic_ms() + PEN_SHIM_LOOK_MS;
         loop(&self);
         drain(&self);
     }

@@ -11,6 +11,11 @@
  *     began   packed AttemptBegan, before the commands start
  *     exit    packed ShimExit, when no process of the attempt is left
  *
+ * The folder may go at any moment: a session's end takes $XDG_RUNTIME_DIR along. The shim looks
+ * after it every PEN_SHIM_LOOK_MS, makes it again with `lock` and `began`, and ends when it finds
+ * `dead` there. When it cannot, its result goes to ShimOrder.spare_exit, on the agent's disk. It
+ * never ends without having written it to one of them.
+ *
  * Where rights allow the shim is process 1 of a PID namespace of its own: its death, by whatever
  * signal, is the death of all that it started. Otherwise it is a subreaper, and the agent sweeps
  * for what is left (agent/exec). These files, the order and the hints are frozen: an old shim
@@ -47,6 +52,7 @@ enum {
     PEN_SHIM_LEFTOVER_MS = 2000, /* a server writes its state; the action waits for it */
     PEN_SHIM_HINT_GAP_MS = 20,   /* at most 50 hints about a growing log in a second */
     PEN_SHIM_BEGAN_HOLD_MS = 5,  /* commands that end sooner are told of once: begun and ended */
+    PEN_SHIM_LOOK_MS = 1000,     /* between looks at the run folder; one lstat */
     PEN_SHIM_RETRY_MS = 1000,    /* between attempts to write to a full disk */
 };
 

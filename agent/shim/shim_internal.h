@@ -40,8 +40,11 @@ struct shim {
     bool command_ended, tree_ended;
     int status; /* of the command shell */
     bool killed, timed_out, kill_sent;
+    pid_t outer_pid;                      /* ours, as the agent knows it */
+    uint64_t start_time;                  /* of that pid, as the agent knows it */
     int64_t began_ms, ended_ms;           /* wall clock */
     int64_t timeout_at, kill_at, hint_at; /* boot-time clock; INT64_MAX: none */
+    int64_t look_at;                      /* after the run folder */
     int64_t linger_at; /* until then processes that outlive the shell may go on; INT64_MAX: none */
     int64_t armed_at;
     uint64_t hinted_size;
@@ -56,6 +59,16 @@ void shim_tree_signal(const struct shim *self, int signal_number);
 void shim_tree_reap(struct shim *self);
 /* Kill all that is left and wait for its end. */
 void shim_tree_finish(struct shim *self);
+
+/* Take the lock for life. Errors: PEN_ECONFLICT: the agent has given the attempt up. */
+int shim_files_lock(struct shim *self);
+/* Write `began`. Errors: PEN_EIO, PEN_ENOSPACE. */
+int shim_files_began(const struct shim *self);
+/* Make the run folder again when it is gone; true when that was needed. ret_dead: the agent has
+ * found us dead in the meantime. */
+bool shim_files_keep(struct shim *self, bool *ret_dead);
+/* Write `exit` to where the agent finds it; as long as it takes. */
+void shim_files_exit(struct shim *self, const Pen__ShimExit *record);
 
 void shim_hint(struct shim *self, enum pen_shim_hint_kind kind, uint64_t number);
 /* Start the command shell. Errors: as posix_spawn. */

@@ -1,4 +1,9 @@
 """What becomes of commands that end their shell in odd ways, seen from outside."""
+import os
+import pathlib
+import shutil
+import tempfile
+
 from harness.system import commands_action, commands_pipeline, wait_for
 
 
@@ -39,3 +44,33 @@ def test_lost_variables_and_signals_fail_the_action(system_with_agent):
                           ("Killed", "Command 1 was killed by signal 9")):
         assert states[name]["status"] == "Failed", name
         assert message in states[name]["errorDetails"]["message"], states[name]
+
+
+def test_the_run_folder_may_go_at_any_moment(system):
+    """As at the end of a login session: the action runs once, and its log is seen as it grows."""
+    runtime = tempfile.mkdtemp(prefix="penstock-test.", dir="/dev/shm")
+    try:
+        system.environment["XDG_RUNTIME_DIR"] = runtime
+        agent = system.add_agent("agent", slots=2)
+        marks = system.folder / "marks"
+        clone = system.repository("code")
+        system.push(clone, {"file": "one\n"})
+        system.create_pipeline(commands_pipeline("mill", "code", [("Build", [commands_action(
+            "Build", [f"echo begun >> {marks}; echo ready; until [ -e {marks}.go ]; do sleep 0.1; "
+                      f"done; echo going on; until [ -e {marks}.end ]; do sleep 0.1; done",
+                      "echo finished"])])]))
+        wait_for(marks.exists, "the commands")
+        for folder in pathlib.Path(runtime).glob("penstock-agent-*"):
+            shutil.rmtree(folder)
+        marks.with_suffix(".go").touch()
+        wait_for(lambda: "going on" in system.penstock("logs", "mill", "Build", check=False).stdout,
+                 "the log to grow")
+        marks.with_suffix(".end").touch()
+        identity = system.executions("mill")[0]["pipelineExecutionId"]
+        system.wait_execution("mill", identity)
+        assert marks.read_text() == "begun\n"
+        assert system.penstock("logs", "mill", "Build").stdout.count("finished") == 1
+        agent.program.stop()
+        wait_for(lambda: not os.listdir(runtime), "nothing to be left")
+    finally:
+        shutil.rmtree(runtime)

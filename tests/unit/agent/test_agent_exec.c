@@ -40,6 +40,8 @@ struct seen {
 struct world {
     char dir[64];
     char run[128];
+    char spare[128];
+    char other[128]; /* where the run folder goes when it cannot stay */
     char log[128];
     struct pen_exec *exec;
     struct seen seen;
@@ -77,6 +79,15 @@ static void on_report(void *context, const struct pen_exec_report *what)
     }
 }
 
+static int choose_other(void *context, char **ret_path, struct pen_error *err)
+{
+    struct seen *seen = context;
+    struct world *world = (struct world *)(uintptr_t)((char *)seen - offsetof(struct world, seen));
+    (void)err;
+    *ret_path = strdup(world->other);
+    return 0;
+}
+
 static void open_exec(struct world *world)
 {
     char shim[PATH_MAX];
@@ -85,6 +96,8 @@ static void open_exec(struct world *world)
     shim[size] = 0;
     (void)snprintf(strrchr(shim, (int)'/'), 32, "/penstock-shim");
     struct pen_exec_options options = {.run_dir = world->run,
+                                       .spare_dir = world->spare,
+                                       .choose_run_dir = choose_other,
                                        .spool_id = world->dir,
                                        .shim_path = shim,
                                        .report = on_report,
@@ -101,6 +114,8 @@ static int set_up(void **state)
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-exec-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
     (void)snprintf(world->run, sizeof world->run, "%s/run", world->dir);
+    (void)snprintf(world->spare, sizeof world->spare, "%s/spare", world->dir);
+    (void)snprintf(world->other, sizeof world->other, "%s/other", world->dir);
     (void)snprintf(world->log, sizeof world->log, "%s/log", world->dir);
     open_exec(world);
     *state = world;
@@ -395,6 +410,8 @@ static void test_adoption_of_the_killed(void **state)
 static void test_adoption_of_the_unborn(void **state)
 {
     struct world *world = *state;
+    pen_exec_destroy(&world->exec);
+    open_exec(world);
     pen_exec_adopt(world->exec, 7);
     wait_for(world, ended);
     assert_true(world->seen.vanished);
@@ -424,6 +441,136 @@ static void test_starter_is_killed(void **state)
     assert_true(world->seen.vanished || world->seen.exit->exit_code == 8);
 }
 
+/* ---- the run folder goes */
+
+static void touch(const struct world *world, const char *name)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/%s", world->dir, name);
+    assert_int_equal(pen_file_replace_unsynced(path, "", 0, 0600, NULL), 0);
+}
+
+static bool has_log(const struct seen *seen)
+{
+    return seen->log_size >= 8; /* one, two */
+}
+
+static void remove_run(const struct world *world)
+{
+    assert_int_equal(pen_dir_remove_tree(world->run, NULL), 0);
+}
+
+/* The result comes once, and what is written until then is heard of before it. */
+static void test_run_folder_goes(void **state)
+{
+    struct world *world = *state;
+    start(world,
+          "echo one; until [ -e go ]; do sleep 0.02; done; echo two; until [ -e end ]; do sleep "
+          "0.02; done; exit 9",
+          0, 0);
+    wait_for(world, has_begun);
+    remove_run(world);
+    touch(world, "go");
+    wait_for(world, has_log);
+    touch(world, "end");
+    wait_for(world, ended);
+    assert_true(world->seen.exited);
+    assert_int_equal(world->seen.exit->exit_code, 9);
+    assert_int_equal(world->seen.began_count, 1);
+    pen_exec_release(world->exec, 7);
+}
+
+static void test_run_folder_goes_just_before_the_end(void **state)
+{
+    struct world *world = *state;
+    start(world, "until [ -e go ]; do sleep 0.02; done; exit 9", 0, 0);
+    wait_for(world, has_begun);
+    remove_run(world);
+    touch(world, "go");
+    wait_for(world, ended);
+    assert_true(world->seen.exited);
+    assert_int_equal(world->seen.exit->exit_code, 9);
+}
+
+static void test_one_folder_goes(void **state)
+{
+    struct world *world = *state;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/7", world->run);
+    start(world, "until [ -e go ]; do sleep 0.02; done; exit 9", 0, 0);
+    wait_for(world, has_begun);
+    assert_int_equal(pen_dir_remove_tree(path, NULL), 0);
+    touch(world, "go");
+    wait_for(world, ended);
+    assert_int_equal(world->seen.exit->exit_code, 9);
+}
+
+/* Its file system is gone: the agent chooses another folder, the shim uses the agent's disk. */
+static void test_run_folder_cannot_be_made(void **state)
+{
+    struct world *world = *state;
+    start(world, "until [ -e go ]; do sleep 0.02; done; exit 9", 0, 0);
+    wait_for(world, has_begun);
+    remove_run(world);
+    touch(world, "run"); /* a file in its place */
+    touch(world, "go");
+    wait_for(world, ended);
+    assert_true(world->seen.exited);
+    assert_int_equal(world->seen.exit->exit_code, 9);
+    pen_exec_release(world->exec, 7);
+    pen_message_destroy(&world->seen.exit);
+    world->seen = (struct seen){0};
+    start(world, "exit 5", 0, 0);
+    wait_for(world, ended);
+    assert_int_equal(world->seen.exit->exit_code, 5);
+}
+
+/* Folder and agent go together: the next agent waits until the shim has made its files again. */
+static void test_adoption_after_the_folder_went(void **state)
+{
+    struct world *world = *state;
+    start(world, "until [ -e go ]; do sleep 0.02; done; exit 9", 0, 0);
+    wait_for(world, has_begun);
+    pen_exec_destroy(&world->exec);
+    remove_run(world);
+    world->seen = (struct seen){0};
+    open_exec(world);
+    pen_exec_adopt(world->exec, 7);
+    wait_for(world, has_begun);
+    assert_false(ended(&world->seen));
+    touch(world, "go");
+    wait_for(world, ended);
+    assert_int_equal(world->seen.exit->exit_code, 9);
+}
+
+/* No file says that it began, and none is there to say so: nothing is proven. */
+static void test_lost_is_not_unborn(void **state)
+{
+    struct world *world = *state;
+    start(world, "sleep 1000", 0, 0);
+    wait_for(world, has_begun);
+    pid_t pid = (pid_t)world->seen.shim_pid;
+    pen_exec_destroy(&world->exec);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    remove_run(world);
+    world->seen = (struct seen){0};
+    open_exec(world);
+    pen_exec_adopt(world->exec, 7);
+    wait_for(world, ended);
+    assert_true(world->seen.vanished);
+    assert_true(world->seen.began_once);
+}
+
+static void test_run_folder_is_removed_at_the_end(void **state)
+{
+    struct world *world = *state;
+    start(world, "exit 4", 0, 0);
+    wait_for(world, ended);
+    pen_exec_release(world->exec, 7);
+    pen_exec_remove_run_dir(world->exec);
+    assert_false(pen_file_exists(world->run));
+}
+
 int main(void)
 {
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -445,6 +592,13 @@ int main(void)
         ROW(test_adoption_of_the_killed),
         ROW(test_adoption_of_the_unborn),
         ROW(test_starter_is_killed),
+        ROW(test_run_folder_goes),
+        ROW(test_run_folder_goes_just_before_the_end),
+        ROW(test_one_folder_goes),
+        ROW(test_run_folder_cannot_be_made),
+        ROW(test_adoption_after_the_folder_went),
+        ROW(test_lost_is_not_unborn),
+        ROW(test_run_folder_is_removed_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
