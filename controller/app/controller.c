@@ -218,7 +218,8 @@ static int serve(struct controller *self, int stop_fd, struct pen_error *err)
     pen_log(PEN_LOG_INFO, "serving", "http=%s control=%s bulk=%s", pen_http_endpoint(self->http),
             pen_dispatch_endpoint(self->dispatch), pen_data_endpoint(self->data));
     const struct pen_post serve = {.kind = PEN_POST_SERVE};
-    if ((rc = pen_inbox_post_wait(pen_dispatch_inbox(self->dispatch), &serve, err)) < 0)
+    if ((rc = pen_inbox_post_wait(pen_dispatch_inbox(self->dispatch), &serve, err)) < 0 ||
+        (rc = pen_inbox_post_wait(pen_http_inbox(self->http), &serve, err)) < 0)
         return rc;
     (void)sd_notify(0, "READY=1");
     rc = pen_core_run(self->core, stop_fd, err);

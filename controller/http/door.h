@@ -96,6 +96,7 @@ struct pen_http {
     struct exchange *suspended_last;
     uint64_t last_correlation;
     size_t bodies_size;
+    bool serving; /* all is loaded (PEN_POST_SERVE) */
     bool resumed; /* in this turn: the library has something to do at once */
 };
 

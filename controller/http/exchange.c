@@ -57,6 +57,8 @@ static void put_headers(const struct exchange *self, struct MHD_Response *respon
     (void)MHD_add_response_header(response, "Cache-Control", "no-store");
     if (self->error_name[0] != '\0')
         (void)MHD_add_response_header(response, "x-amzn-ErrorType", self->error_name);
+    if (self->status == 503)
+        (void)MHD_add_response_header(response, "Retry-After", "1");
     if (self->allow != NULL)
         (void)MHD_add_response_header(response, "Allow", self->allow);
     if (self->close)

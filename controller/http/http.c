@@ -44,6 +44,9 @@ static void on_post(struct pen_http *self, const struct pen_post *post)
     case PEN_POST_LOG_GREW:
         http_on_log_grew(self, post->number);
         break;
+    case PEN_POST_SERVE:
+        self->serving = true;
+        break;
     case PEN_POST_STOP:
         self->actor.stopping = true;
         break;

@@ -30,13 +30,13 @@ static void healthz(struct exchange *self, const struct pen_http_head *head)
     say(self, "ok");
 }
 
-/* The core has told its keys, so its plan is performed, and the store can be read. */
+/* All is loaded, and the store can be read. */
 static void readyz(struct exchange *self, const struct pen_http_head *head)
 {
     (void)head;
     struct pen_error err;
     struct pen_http *door = self->door;
-    if (door->actor.stopping || pen_access_keys_count(door->keys) == 0)
+    if (door->actor.stopping || !door->serving)
         exchange_answer_error(self, "ServiceUnavailableException", "Not ready yet.");
     else if (pen_reader_begin(door->services.reader, &err) < 0)
         exchange_answer_error(self, "ServiceUnavailableException", "The store cannot be read.");
@@ -50,14 +50,23 @@ static const struct {
     const char *path;
     const char *method;
     const char *allow;
+    bool early; /* answered before all is loaded */
     void (*handle)(struct exchange *self, const struct pen_http_head *head);
 } routes[] = {
-    {"/", "POST", "POST", http_api},
-    {"/hooks/connection/", "POST", "POST", http_connection_hook},
-    {"/hooks/webhook/", "POST", "POST", http_webhook},
-    {"/healthz", "GET", "GET, HEAD", healthz},
-    {"/readyz", "GET", "GET, HEAD", readyz},
+    {"/", "POST", "POST", false, http_api},
+    {"/hooks/connection/", "POST", "POST", false, http_connection_hook},
+    {"/hooks/webhook/", "POST", "POST", false, http_webhook},
+    {"/healthz", "GET", "GET, HEAD", true, healthz},
+    {"/readyz", "GET", "GET, HEAD", true, readyz},
 };
+
+/* What is not loaded yet would be called unknown: a key, a webhook. Clients try again by
+ * themselves. */
+static void not_yet(struct exchange *self)
+{
+    exchange_answer_error(self, "ServiceUnavailableException",
+                          "The controller is starting; try again in a second.");
+}
 
 static bool covers(const char *path, const char *target, size_t size)
 {
@@ -77,6 +86,10 @@ void http_route(struct exchange *self)
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!covers(routes[i].path, self->target, path_size))
             continue;
+        if (!routes[i].early && !self->door->serving) {
+            not_yet(self);
+            return;
+        }
         bool is_head = strcmp(self->method, "HEAD") == 0 && strcmp(routes[i].method, "GET") == 0;
         if (is_head || strcmp(self->method, routes[i].method) == 0)
             routes[i].handle(self, &head);

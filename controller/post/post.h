@@ -27,7 +27,7 @@ enum pen_post_kind {
     PEN_POST_LOG_GREW,  /* body: NULL; number: fence */
     PEN_POST_FAILED,    /* body: struct pen_error * */
     PEN_POST_STOP,      /* no body */
-    PEN_POST_SERVE,     /* no body; to dispatch: the keys are known, let agents in */
+    PEN_POST_SERVE, /* no body; to dispatch and http: all is loaded, let agents and clients in */
 };
 
 /* What the sealed secret of a connection is bound to (pen_seal's context): http seals it, sources

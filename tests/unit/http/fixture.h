@@ -296,6 +296,13 @@ static inline void load_key(struct fixture *f)
     effect.what_case = PEN__EFFECT__WHAT_KEY_LOADED;
     effect.key_loaded = &loaded;
     post_effect(f, &effect);
+}
+
+/* All is loaded; returns when the door knows. */
+static inline void fixture_serve(struct fixture *f)
+{
+    const struct pen_post serve = {.kind = PEN_POST_SERVE};
+    assert_int_equal(pen_inbox_post(pen_http_inbox(f->http), &serve, NULL), 0);
     for (int i = 0; i < 1000; i++) {
         struct response response;
         exchange_text(f, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", &response);
@@ -308,7 +315,8 @@ static inline void load_key(struct fixture *f)
     fail_msg("never ready");
 }
 
-static inline int fixture_start(void **state)
+/* A controller that has not loaded everything yet. */
+static inline int fixture_start_closed(void **state)
 {
     static struct fixture fixture;
     struct fixture *f = &fixture;
@@ -337,6 +345,13 @@ static inline int fixture_start(void **state)
     load_key(f);
     *state = f;
     return 0;
+}
+
+static inline int fixture_start(void **state)
+{
+    int rc = fixture_start_closed(state);
+    fixture_serve(*state);
+    return rc;
 }
 
 static inline int fixture_stop(void **state)
