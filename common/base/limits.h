@@ -206,9 +206,16 @@ enum {
      * some that were renamed. */
     PEN_LIMIT_STAGE_HISTORIES = 64,
 
-    /* Branches and tags of one source action whose newest revision is remembered, so that one that
-     * is reported again starts nothing: more than move between two restarts. */
-    PEN_LIMIT_SEEN_REFS = 100,
+    /* What was seen of the refs of one source action is kept in so many rows: a push to a
+     * repository with 500 refs writes a row of 8. Never to be changed: it says where to look. */
+    PEN_LIMIT_SEEN_PARTS = 64,
+
+    /* Pull requests in one such row, of which those with the lowest numbers are forgotten: they
+     * come without end, and those of 12,800 later ones are closed. */
+    PEN_LIMIT_SEEN_PULL_REQUESTS = 200,
+
+    /* Refs in one input or fact of a first look: some 50 KB. */
+    PEN_LIMIT_REFS_TOLD = 500,
 
     /* Webhooks of an account: the API's quota. The configuration may say another number. */
     PEN_LIMIT_WEBHOOKS = 300,

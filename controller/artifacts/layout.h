@@ -6,7 +6,7 @@
  *     DIR/keys/                curve.key, seal.key (0600)
  *     DIR/blobs/               chunks and manifests
  *     DIR/logs/NNN/FENCE.log   the log of one attempt
- *     DIR/mirrors/             bare mirrors that sources fetch into; .refs/: seen by triggers
+ *     DIR/mirrors/             bare mirrors that sources fetch into
  *     DIR/repos/NAME.git       hosted repositories
  *     DIR/pushes/NAME          a push has happened: written by post-receive hooks
  */

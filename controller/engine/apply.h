@@ -15,7 +15,7 @@ int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *er
 typedef int apply_f(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err);
 
 apply_f apply_pipeline_created, apply_pipeline_updated, apply_pipeline_deleted,
-    apply_transition_changed, apply_revision_seen;
+    apply_transition_changed, apply_revision_seen, apply_refs_read;
 apply_f apply_execution_started, apply_execution_waiting, apply_execution_stopping,
     apply_execution_ended, apply_stage_started, apply_stage_group_started, apply_stage_ended,
     apply_stage_retried;
@@ -41,6 +41,12 @@ void note_way_back(struct stage_state *stage, const Pen__ExecutionRow *succeeded
 
 /* The pipeline was changed: no rollback goes to a former version. */
 void forget_ways_back(struct stage_state *stage);
+
+/* A changed pipeline: what was seen of repositories that its triggers look at no more is void. */
+void drop_foreign_refs(struct pen_engine *engine, struct pipeline *pipeline);
+
+/* Of a pipeline that is deleted. */
+void drop_all_refs(struct pen_engine *engine, struct pipeline *pipeline);
 
 /* The event was looked at. */
 void drop_pull_request(struct pipeline *pipeline, uint64_t event);

@@ -120,6 +120,7 @@ int apply_pipeline_updated(struct pen_engine *engine, const Pen__Fact *fact, str
         }
         drop_orphan(engine, pipeline, stage);
     }
+    drop_foreign_refs(engine, pipeline);
     return 0;
 }
 
@@ -156,6 +157,7 @@ int apply_pipeline_deleted(struct pen_engine *engine, const Pen__Fact *fact, str
             delete_old_version(engine, pipeline, number);
     }
     timer_disarm(engine, &pipeline->timer);
+    drop_all_refs(engine, pipeline);
     drop_requests(engine, pipeline->row->name);
     pen_map_remove(&engine->pipelines, pen_key_text(pipeline->row->name));
     entity_retire(engine, &pipeline->entity, true);
@@ -193,57 +195,5 @@ int apply_transition_changed(struct pen_engine *engine, const Pen__Fact *fact,
     entity_touch(engine, &stage->entity);
     gate_retell(engine, stage);
     gate_work(engine, stage);
-    return 0;
-}
-
-/* Branches come and go without end: of each action the latest are kept. */
-static void forget_oldest_ref(Pen__PipelineRow *row, const Pen__RevisionSeen *body)
-{
-    size_t count = 0;
-    size_t oldest = 0;
-    for (size_t i = 0; body->ref_name != NULL && i < row->n_seen; i++) {
-        if (row->seen[i]->ref_name == NULL || !pen_str_equal(row->seen[i]->stage, body->stage) ||
-            !pen_str_equal(row->seen[i]->action, body->action))
-            continue;
-        if (count++ == 0 || row->seen[i]->seen_ms < row->seen[oldest]->seen_ms)
-            oldest = i;
-    }
-    if (count < PEN_LIMIT_SEEN_REFS)
-        return;
-    mem_free_message(row->seen[oldest]);
-    row->n_seen--;
-    memmove(&row->seen[oldest], &row->seen[oldest + 1],
-            (row->n_seen - oldest) * sizeof(Pen__SeenRevision *));
-}
-
-int apply_revision_seen(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
-{
-    const Pen__RevisionSeen *body = fact->revision_seen;
-    struct pipeline *pipeline = find_pipeline(engine, fact->pipeline);
-    if (pipeline == NULL)
-        return pen_fail(err, PEN_ECORRUPT, "no pipeline '%s'", fact->pipeline);
-    if (body->has_event)
-        drop_pull_request(pipeline, body->event);
-    entity_touch(engine, &pipeline->entity);
-    if (body->has_event && body->revision_id == NULL)
-        return 0; /* looked at, and of no interest */
-    Pen__SeenRevision *seen = NULL;
-    for (size_t i = 0; i < pipeline->row->n_seen && seen == NULL; i++)
-        if (pen_str_equal(pipeline->row->seen[i]->stage, body->stage) &&
-            pen_str_equal(pipeline->row->seen[i]->action, body->action) &&
-            pen_str_equal(pipeline->row->seen[i]->ref_name, body->ref_name))
-            seen = pipeline->row->seen[i];
-    if (seen == NULL) {
-        seen = MAKE(Pen__SeenRevision, pen__seen_revision__init);
-        seen->stage = mem_text(body->stage);
-        seen->action = mem_text(body->action);
-        seen->ref_name = mem_text(body->ref_name);
-        forget_oldest_ref(pipeline->row, body);
-        APPEND(pipeline->row, seen, seen);
-    }
-    mem_set_text(&seen->revision_id, body->revision_id);
-    mem_set_text(&seen->change_id, body->change_id);
-    mem_set_text(&seen->execution_id, body->execution_id);
-    SET(seen, seen_ms, fact->at_ms);
     return 0;
 }

@@ -24,7 +24,7 @@ handler_f handle_put_webhook, handle_delete_webhook, handle_webhook_called,
     handle_pull_request_notified, handle_pull_request_found, handle_put_action_revision;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
 handler_f handle_zone_loaded, handle_clock_set;
-handler_f handle_revision_found, handle_source_done, handle_push_notified;
+handler_f handle_refs_looked, handle_revision_found, handle_source_done, handle_push_notified;
 
 handler_f handle_create_action_type, handle_delete_action_type;
 handler_f handle_poll_jobs, handle_acknowledge_job, handle_put_job_result;
@@ -79,27 +79,19 @@ void gate_advance(struct pen_engine *engine, struct stage_state *self);
 
 /* ---- triggers */
 
-/* The source action of this name; NULL: there is none. */
-const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
-                                          const char *action);
-
-/* What was seen of a source action last. ref_name: NULL for the action's own branch, else a branch,
- * a tag, a pull request, or put_revision_name. NULL: nothing yet. */
-const Pen__SeenRevision *find_seen(const struct pipeline *pipeline, const char *stage,
-                                   const char *action, const char *ref_name);
-const char *seen_revision(const struct pipeline *pipeline, const char *stage, const char *action,
-                          const char *ref_name);
+/* State what was seen of a source action last, by the names of seen_revision. */
 void mark_seen(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
                const char *action, const char *ref_name, const char *revision_id);
 extern const char put_revision_name[];
+
+/* The same of a ref that is there no more. */
+void mark_gone(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
+               const char *action, const char *ref_name);
 
 /* execution_start_by_event with exactly this revision of the source action. */
 int start_with_revision(struct pen_engine *engine, struct pipeline *pipeline, const char *action,
                         const char *revision_id, struct start *start, char ret_id[37],
                         struct pen_error *err);
-
-/* The trigger of a source action; NULL when its own branch is what counts. */
-const Pen__GitConfiguration *trigger_of(const struct pipeline *pipeline, const char *action);
 bool trigger_accepts_push(const Pen__GitConfiguration *trigger, const Pen__RevisionFound *found);
 
 /* Whether one of the digests is known. */
@@ -283,9 +275,7 @@ uint64_t agent_gc_below(const struct pen_engine *engine, const struct agent *sel
 void plan_action(struct pen_engine *engine, const struct action *self);
 void plan_attempt(struct pen_engine *engine, const struct attempt *self);
 void plan_rule(struct pen_engine *engine, const struct rule *self);
-void plan_watches(struct pen_engine *engine, const struct pipeline *self);
-void plan_watch(struct pen_engine *engine, const struct pipeline *self,
-                const Pen__ActionDeclaration *action);
+void plan_watches(struct pen_engine *engine, struct pipeline *self);
 void plan_key(struct pen_engine *engine, ProtobufCBinaryData public_key, const char *id,
               bool token);
 void plan_key_denied(struct pen_engine *engine, ProtobufCBinaryData public_key);

@@ -89,6 +89,7 @@ static void destroy_parts(struct pen_engine *self)
          node = pen_map_next(node)) {
         struct pipeline *pipeline = pen_map_value(node);
         destroy_all(&pipeline->stages);
+        destroy_all(&pipeline->refs);
     }
 }
 
@@ -100,11 +101,13 @@ static void destroy_loading(struct pen_engine *self)
         struct pipeline *pipeline = pen_map_value(node);
         pen_map_release(&pipeline->versions);
         pen_map_release(&pipeline->stages);
+        pen_map_release(&pipeline->refs);
     }
     for (struct entity *entity = self->loading; entity != NULL;) {
         struct entity *next = entity->next_dirty;
         if (entity->kind == PEN__ROW_KIND__ROW_PIPELINE_VERSION ||
             entity->kind == PEN__ROW_KIND__ROW_STAGE_STATE ||
+            entity->kind == PEN__ROW_KIND__ROW_SEEN_REFS ||
             entity->kind == PEN__ROW_KIND__ROW_STAGE_EXECUTION ||
             entity->kind == PEN__ROW_KIND__ROW_RULE_EXECUTION)
             entity_destroy(entity);
@@ -245,7 +248,7 @@ static int link_all(struct pen_engine *self, struct pen_error *err)
 {
     if (self->setting == NULL && self->loading != NULL)
         return pen_fail(err, PEN_ECORRUPT, "the database has rows, but not the first of them");
-    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_COLLECTION; kind++) {
+    for (int kind = PEN__ROW_KIND__ROW_PIPELINE; kind <= PEN__ROW_KIND__ROW_SEEN_REFS; kind++) {
         int rc = link_kind(self, (Pen__RowKind)kind, err);
         if (rc < 0)
             return rc;
@@ -338,6 +341,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_LOG_STORED] = handle_log_stored,
     [PEN__INPUT__WHAT_ARTIFACT_ARRIVED] = handle_artifact_arrived,
     [PEN__INPUT__WHAT_REVISION_FOUND] = handle_revision_found,
+    [PEN__INPUT__WHAT_REFS_LOOKED] = handle_refs_looked,
     [PEN__INPUT__WHAT_SOURCE_DONE] = handle_source_done,
     [PEN__INPUT__WHAT_PUSH_NOTIFIED] = handle_push_notified,
     [PEN__INPUT__WHAT_ZONE_LOADED] = handle_zone_loaded,
@@ -569,6 +573,7 @@ int pen_engine_rows(struct pen_engine *self, int (*each)(void *context, const st
         const struct pipeline *pipeline = pen_map_value(node);
         list_map(&list, &pipeline->versions);
         list_map(&list, &pipeline->stages);
+        list_map(&list, &pipeline->refs);
     }
     for (struct pen_map_node *node = pen_map_first(&self->executions); node != NULL;
          node = pen_map_next(node)) {

@@ -34,6 +34,15 @@ static int link_stage_state(struct pen_engine *engine, struct stage_state *self,
     return 0;
 }
 
+static int link_seen_refs(struct pen_engine *engine, struct seen_refs *self, struct pen_error *err)
+{
+    struct pipeline *pipeline = find_pipeline(engine, self->row->pipeline);
+    if (pipeline == NULL)
+        return missing(err, &self->entity, "a pipeline");
+    mem_put(&pipeline->refs, pen_key_text(self->entity.key), self);
+    return 0;
+}
+
 void execution_link(struct pen_engine *engine, struct execution *self, struct pipeline *pipeline,
                     struct version *version)
 {
@@ -187,6 +196,8 @@ int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error
         return link_version(engine, (struct version *)self, err);
     case PEN__ROW_KIND__ROW_STAGE_STATE:
         return link_stage_state(engine, (struct stage_state *)self, err);
+    case PEN__ROW_KIND__ROW_SEEN_REFS:
+        return link_seen_refs(engine, (struct seen_refs *)self, err);
     case PEN__ROW_KIND__ROW_EXECUTION:
         return link_execution(engine, (struct execution *)self, err);
     case PEN__ROW_KIND__ROW_STAGE_EXECUTION:

@@ -31,6 +31,7 @@ enum pen_planted {
     PLANTED_PULL_FORGOTTEN,      /* pull requests are not looked at again after a restart */
     PLANTED_WAY_BACK_FORGOTTEN,  /* history goes that a rollback could take */
     PLANTED_PURGE_FORGOTTEN,     /* removed history is not purged after a restart */
+    PLANTED_REF_FORGOTTEN,       /* what was seen of some refs is not kept */
     PLANTED_COUNT,
 };
 

@@ -14,6 +14,9 @@
 #include "controller/engine/planted.h"
 #include "controller/model/action_types.h"
 
+static void plan_watch(struct pen_engine *engine, const struct pipeline *self,
+                       const Pen__ActionDeclaration *action);
+
 static const char *override_of(const struct execution *execution, const char *action)
 {
     for (size_t i = 0; i < execution->row->n_overrides; i++)
@@ -41,6 +44,40 @@ static bool newest_is_being_fetched(const struct pipeline *pipeline, const char 
     return false;
 }
 
+/* The source action that this is about; NULL: from a watch for what the pipeline was before. */
+static const Pen__ActionDeclaration *watched_source(const struct pipeline *pipeline,
+                                                    const char *stage, const char *action,
+                                                    bool numbered, uint64_t watch)
+{
+    return numbered && watch != pipeline->watch ? NULL : find_source(pipeline, stage, action);
+}
+
+/* It is there no more: when it comes back, that is news, also at the commit that it had. */
+static void revision_gone(struct pen_engine *engine, const struct pipeline *pipeline,
+                          const Pen__RevisionFound *found)
+{
+    const char *seen = seen_revision(pipeline, found->stage, found->action, found->ref_name);
+    if (!pen_str_empty(seen))
+        mark_gone(engine, pipeline, found->stage, found->action, found->ref_name);
+}
+
+/* Whether what was found is new and wanted. What is new is seen from now on, wanted or not. */
+static bool revision_starts(struct pen_engine *engine, const struct pipeline *pipeline,
+                            const Pen__RevisionFound *found)
+{
+    const Pen__GitConfiguration *trigger = trigger_of(pipeline, found->action);
+    const char *seen = seen_revision(pipeline, found->stage, found->action, found->ref_name);
+    if (pen_str_equal(seen, found->revision_id))
+        return false;
+    if (trigger == NULL && newest_is_being_fetched(pipeline, found->stage, found->action))
+        return false; /* not seen: it is reported again */
+    bool came_back = seen != NULL && *seen == '\0';
+    const char *put = seen_revision(pipeline, found->stage, found->action, put_revision_name);
+    bool was_put = trigger == NULL && !came_back && pen_str_equal(put, found->revision_id);
+    mark_seen(engine, pipeline, found->stage, found->action, found->ref_name, found->revision_id);
+    return !was_put && (trigger == NULL || trigger_accepts_push(trigger, found));
+}
+
 int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                           struct pen_error *err)
 {
@@ -51,26 +88,21 @@ int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pe
     if (rc < 0)
         return rc;
     if (find_source(pipeline, found->stage, found->action) == NULL ||
-        pen_str_empty(found->revision_id))
+        pen_str_empty(found->revision_id) != found->deleted)
         return pen_fail_api(err, PEN_ENOTFOUND, "ActionNotFoundException",
                             "pipeline '%s' has no source action '%s' in stage '%s'",
                             found->pipeline, found->action, found->stage);
     const Pen__GitConfiguration *trigger = trigger_of(pipeline, found->action);
-    if ((trigger == NULL) != (found->ref_name == NULL))
-        return 0; /* from a watch for what the pipeline was before it was changed */
-    const char *seen = seen_revision(pipeline, found->stage, found->action, found->ref_name);
-    if (pen_str_equal(seen, found->revision_id))
+    if ((trigger == NULL) != (found->ref_name == NULL) ||
+        watched_source(pipeline, found->stage, found->action, found->has_watch, found->watch) ==
+            NULL)
         return 0;
-    if (trigger == NULL &&
-        pen_str_equal(seen_revision(pipeline, found->stage, found->action, put_revision_name),
-                      found->revision_id)) {
-        mark_seen(engine, pipeline, found->stage, found->action, NULL, found->revision_id);
-        return 0; /* PutActionRevision has started it */
+    if (found->deleted) {
+        revision_gone(engine, pipeline, found);
+        return 0;
     }
-    if (trigger != NULL ? !trigger_accepts_push(trigger, found)
-                        : newest_is_being_fetched(pipeline, found->stage, found->action))
+    if (!revision_starts(engine, pipeline, found))
         return 0;
-    mark_seen(engine, pipeline, found->stage, found->action, found->ref_name, found->revision_id);
     SET(reply, new_revision, 1);
 
     Pen__ExecutionOrigin origin = PEN__EXECUTION_ORIGIN__INIT;
@@ -84,6 +116,34 @@ int handle_revision_found(struct pen_engine *engine, const Pen__Input *input, Pe
     if (rc < 0)
         return rc; /* seen, but lost: at the limit of executions, or a variable has no default */
     reply->execution_id = mem_text(id);
+    return 0;
+}
+
+int handle_refs_looked(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                       struct pen_error *err)
+{
+    (void)reply;
+    (void)err;
+    const Pen__RefsLooked *looked = input->refs_looked;
+    const struct pipeline *pipeline = find_pipeline(engine, looked->pipeline);
+    const Pen__ActionDeclaration *source =
+        pipeline == NULL
+            ? NULL
+            : watched_source(pipeline, looked->stage, looked->action, true, looked->watch);
+    if (source == NULL || trigger_of(pipeline, looked->action) == NULL)
+        return 0; /* the pipeline is gone, or was changed */
+    Pen__RefsRead *body = MAKE(Pen__RefsRead, pen__refs_read__init);
+    body->stage = mem_text(looked->stage);
+    body->action = mem_text(looked->action);
+    body->connection_arn = mem_text(pen_action_configuration(source, "ConnectionArn"));
+    body->repository_id = mem_text(pen_action_configuration(source, "FullRepositoryId"));
+    SET(body, begins, looked->begins);
+    SET(body, complete, looked->complete);
+    for (size_t i = 0; i < looked->n_refs; i++)
+        if (looked->refs[i]->name != NULL && ref_is_pushed(looked->refs[i]->name) &&
+            !pen_str_empty(looked->refs[i]->revision_id))
+            APPEND(body, refs, mem_copy(looked->refs[i]));
+    emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_REFS_READ, body);
     return 0;
 }
 
@@ -121,7 +181,7 @@ static void source_succeeded(struct pen_engine *engine, struct action *action,
         !pen_str_equal(seen_revision(pipeline, stage, name, NULL), revision)) {
         mark_seen(engine, pipeline, stage, name, NULL, revision);
         const Pen__ActionDeclaration *source = find_source(pipeline, stage, name);
-        if (source != NULL)
+        if (source != NULL && trigger_of(pipeline, name) == NULL)
             plan_watch(engine, pipeline, source);
     }
     action_end(engine, action, body);
@@ -163,8 +223,27 @@ int handle_push_notified(struct pen_engine *engine, const Pen__Input *input, Pen
 
 /* ---- effects */
 
-void plan_watch(struct pen_engine *engine, const struct pipeline *self,
-                const Pen__ActionDeclaration *action)
+/* All that the engine has committed of a repository: a look is compared with this. */
+static void tell_refs(const struct pipeline *pipeline, const char *stage, const char *action,
+                      Pen__SourceWatch *ret_body)
+{
+    const Pen__WatchedSource *watched = find_watched(pipeline, stage, action);
+    SET(ret_body, all_refs, 1);
+    SET(ret_body, refs_known,
+        watched != NULL && watched->refs_known && source_is_of(pipeline, watched));
+    for (struct pen_map_node *node = pen_map_first(&pipeline->refs);
+         node != NULL && ret_body->refs_known; node = pen_map_next(node)) {
+        const struct seen_refs *part = pen_map_value(node);
+        if (!pen_str_equal(part->row->stage, stage) || !pen_str_equal(part->row->action, action))
+            continue;
+        for (size_t i = 0; i < part->row->n_refs; i++)
+            if (ref_is_pushed(part->row->refs[i]->name))
+                APPEND(ret_body, refs, mem_copy(part->row->refs[i]));
+    }
+}
+
+static void plan_watch(struct pen_engine *engine, const struct pipeline *self,
+                       const Pen__ActionDeclaration *action)
 {
     const char *stage = self->current->row->declaration->stages[0]->name;
     const Pen__GitConfiguration *trigger = trigger_of(self, action->name);
@@ -183,16 +262,20 @@ void plan_watch(struct pen_engine *engine, const struct pipeline *self,
         entry->value = mem_text(action->configuration[i]->value);
         APPEND(body, configuration, entry);
     }
-    body->seen_revision_id = mem_text(seen_revision(self, stage, action->name, NULL));
+    const char *seen = seen_revision(self, stage, action->name, NULL);
+    body->seen_revision_id = mem_text(pen_str_empty(seen) ? NULL : seen);
+    SET(body, branch_gone, seen != NULL && *seen == '\0');
     SET(body, poll, hosted || !self->row->has_polling_disabled_ms);
+    SET(body, watch, self->watch);
     if (trigger != NULL)
-        SET(body, all_refs, 1);
+        tell_refs(self, stage, action->name, body);
     effect(engine, PEN__EFFECT__WHAT_SOURCE_WATCH, body);
 }
 
-void plan_watches(struct pen_engine *engine, const struct pipeline *self)
+void plan_watches(struct pen_engine *engine, struct pipeline *self)
 {
     const Pen__StageDeclaration *stage = self->current->row->declaration->stages[0];
+    self->watch = ++engine->last_watch;
     for (size_t i = 0; i < stage->n_actions; i++) /* of custom sources, others tell revisions */
         if (pen_str_equal(stage->actions[i]->action_type_id->category, "Source") &&
             !pen_action_is_custom(stage->actions[i]->action_type_id))

@@ -43,6 +43,7 @@ static const struct row_kind kinds[] = {
     [PEN__ROW_KIND__ROW_WEBHOOK] = {&pen__webhook_row__descriptor, sizeof(struct webhook)},
     [PEN__ROW_KIND__ROW_REMOVAL] = {&pen__removal_row__descriptor, sizeof(struct removal)},
     [PEN__ROW_KIND__ROW_COLLECTION] = {&pen__collection_row__descriptor, sizeof(struct collection)},
+    [PEN__ROW_KIND__ROW_SEEN_REFS] = {&pen__seen_refs_row__descriptor, sizeof(struct seen_refs)},
 };
 
 const ProtobufCMessageDescriptor *row_type(Pen__RowKind kind)
@@ -90,6 +91,7 @@ static void release_indexes(struct entity *self)
         pen_map_release(&((struct pipeline *)self)->versions);
         pen_map_release(&((struct pipeline *)self)->stages);
         pen_map_release(&((struct pipeline *)self)->executions);
+        pen_map_release(&((struct pipeline *)self)->refs);
         break;
     case PEN__ROW_KIND__ROW_EXECUTION:
         free(((struct execution *)self)->stages);
@@ -139,6 +141,12 @@ static void describe_pipeline_parts(struct entity *self)
     case PEN__ROW_KIND__ROW_STAGE_STATE: {
         Pen__StageStateRow *row = (void *)self->message;
         self->key = mem_format("%s/%s", row->pipeline, row->stage);
+        self->pipeline = row->pipeline;
+        break;
+    }
+    case PEN__ROW_KIND__ROW_SEEN_REFS: {
+        Pen__SeenRefsRow *row = (void *)self->message;
+        self->key = mem_format("%s/%s/%s/%02u", row->pipeline, row->stage, row->action, row->part);
         self->pipeline = row->pipeline;
         break;
     }
@@ -252,6 +260,7 @@ static void describe(struct entity *self)
     case PEN__ROW_KIND__ROW_PIPELINE_VERSION:
     case PEN__ROW_KIND__ROW_STAGE_STATE:
     case PEN__ROW_KIND__ROW_REQUEST_TOKEN:
+    case PEN__ROW_KIND__ROW_SEEN_REFS:
         describe_pipeline_parts(self);
         break;
     default:
@@ -374,6 +383,13 @@ bool row_complete(Pen__RowKind kind, const ProtobufCMessage *message)
     case PEN__ROW_KIND__ROW_REQUEST_TOKEN:
         return ((const Pen__RequestTokenRow *)message)->pipeline != NULL &&
                ((const Pen__RequestTokenRow *)message)->token != NULL;
+    case PEN__ROW_KIND__ROW_SEEN_REFS: {
+        const Pen__SeenRefsRow *row = (const Pen__SeenRefsRow *)message;
+        bool complete = row->pipeline != NULL && row->stage != NULL && row->action != NULL;
+        for (size_t i = 0; i < row->n_refs; i++)
+            complete = complete && row->refs[i]->name != NULL && row->refs[i]->revision_id != NULL;
+        return complete;
+    }
     case PEN__ROW_KIND__ROW_REPOSITORY:
         return ((const Pen__RepositoryRow *)message)->name != NULL;
     case PEN__ROW_KIND__ROW_CONNECTION:

@@ -83,8 +83,16 @@ struct pipeline {
     struct pen_map versions;   /* number -> version, those in memory */
     struct pen_map stages;     /* name -> stage_state */
     struct pen_map executions; /* order -> execution, those in memory */
+    struct pen_map refs;       /* key -> seen_refs */
     size_t running;            /* of them, not ended */
+    uint64_t watch;            /* number of the latest orders to watch its sources */
     struct timer timer;        /* while its connections are polled: when that ends */
+};
+
+/* What was seen of some refs of a source action. */
+struct seen_refs {
+    struct entity entity;
+    Pen__SeenRefsRow *row;
 };
 
 struct execution {
@@ -276,6 +284,7 @@ struct pen_engine {
     bool linked;
     bool folding; /* a fact is being replayed: nothing follows from it */
     uint64_t last_candidate;
+    uint64_t last_watch;
     uint64_t last_generation;
     struct packer packer;        /* of rows */
     struct pen_map written_dead; /* kind, key -> 1 + place in `out` of rows whose entity is gone */
@@ -378,6 +387,36 @@ bool execution_outdated(const struct execution *execution);
 
 /* Index of an action in its stage; -1 when there is none of this name. */
 int action_index(const Pen__StageDeclaration *stage, const char *name);
+
+/* The source action of this name; NULL: there is none. */
+const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
+                                          const char *action);
+
+/* The filters of the trigger of a source action; NULL: it has none. */
+const Pen__GitConfiguration *trigger_of(const struct pipeline *pipeline, const char *action);
+
+/* Whether a trigger of the pipeline, as it is now, looks at just this repository. */
+bool source_is_of(const struct pipeline *pipeline, const Pen__WatchedSource *watched);
+
+/* What was seen of a source action's own branch (ref_name NULL), or put by PutActionRevision
+ * (put_revision_name). NULL: nothing yet. */
+Pen__SeenRevision *find_seen(const struct pipeline *pipeline, const char *stage, const char *action,
+                             const char *ref_name);
+
+/* The revision seen last: as above, or of a branch, a tag or a pull request by the name of its ref.
+ * NULL: nothing yet, or the ref is there no more; "": the action's own branch is there no more. */
+const char *seen_revision(const struct pipeline *pipeline, const char *stage, const char *action,
+                          const char *ref_name);
+
+/* What looking at this source has given; NULL: nothing yet. */
+Pen__WatchedSource *find_watched(const struct pipeline *pipeline, const char *stage,
+                                 const char *action);
+
+/* Take out one of what is kept in the row under a ref_name. */
+void seen_drop(struct pipeline *pipeline, const Pen__SeenRevision *seen);
+
+/* Whether the name is that of a branch or a tag, and not that of a pull request. */
+bool ref_is_pushed(const char *name);
 
 /* ---- rollback */
 

@@ -19,41 +19,7 @@
 #include "controller/model/glob.h"
 #include "controller/model/providers.h"
 
-/* ---- sources, and what was seen of them */
-
-const Pen__ActionDeclaration *find_source(const struct pipeline *pipeline, const char *stage,
-                                          const char *action)
-{
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    for (size_t i = 0; i < declaration->n_stages; i++) {
-        if (!pen_str_equal(declaration->stages[i]->name, stage))
-            continue;
-        int index = action_index(declaration->stages[i], action);
-        if (index >= 0 &&
-            pen_str_equal(declaration->stages[i]->actions[index]->action_type_id->category,
-                          "Source"))
-            return declaration->stages[i]->actions[index];
-    }
-    return NULL;
-}
-
-const Pen__SeenRevision *find_seen(const struct pipeline *pipeline, const char *stage,
-                                   const char *action, const char *ref_name)
-{
-    for (size_t i = 0; i < pipeline->row->n_seen; i++)
-        if (pen_str_equal(pipeline->row->seen[i]->stage, stage) &&
-            pen_str_equal(pipeline->row->seen[i]->action, action) &&
-            pen_str_equal(pipeline->row->seen[i]->ref_name, ref_name))
-            return pipeline->row->seen[i];
-    return NULL;
-}
-
-const char *seen_revision(const struct pipeline *pipeline, const char *stage, const char *action,
-                          const char *ref_name)
-{
-    const Pen__SeenRevision *seen = find_seen(pipeline, stage, action, ref_name);
-    return seen != NULL ? seen->revision_id : NULL;
-}
+/* ---- what was seen */
 
 static Pen__RevisionSeen *seen_new(const char *stage, const char *action, const char *ref_name,
                                    const char *revision_id)
@@ -73,6 +39,14 @@ void mark_seen(struct pen_engine *engine, const struct pipeline *pipeline, const
          seen_new(stage, action, ref_name, revision_id));
 }
 
+void mark_gone(struct pen_engine *engine, const struct pipeline *pipeline, const char *stage,
+               const char *action, const char *ref_name)
+{
+    Pen__RevisionSeen *body = seen_new(stage, action, ref_name, NULL);
+    SET(body, deleted, 1);
+    emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_REVISION_SEEN, body);
+}
+
 int start_with_revision(struct pen_engine *engine, struct pipeline *pipeline, const char *action,
                         const char *revision_id, struct start *start, char ret_id[37],
                         struct pen_error *err)
@@ -90,17 +64,6 @@ int start_with_revision(struct pen_engine *engine, struct pipeline *pipeline, co
 }
 
 /* ---- triggers */
-
-const Pen__GitConfiguration *trigger_of(const struct pipeline *pipeline, const char *action)
-{
-    const Pen__PipelineDeclaration *declaration = pipeline->current->row->declaration;
-    for (size_t i = 0; i < declaration->n_triggers; i++) {
-        const Pen__GitConfiguration *git = declaration->triggers[i]->git_configuration;
-        if (git != NULL && pen_str_equal(git->source_action_name, action))
-            return git;
-    }
-    return NULL;
-}
 
 static const char *behind(const char *text, const char *prefix)
 {
@@ -221,7 +184,7 @@ static bool may_want(const struct pen_engine *engine, const struct pipeline *pip
         !is_repository(notified->repository, pen_action_configuration(source, "FullRepositoryId")))
         return false;
     char *name = pull_request_name(notified->pull_request);
-    bool known = find_seen(pipeline, stage, source->name, name) != NULL;
+    bool known = seen_revision(pipeline, stage, source->name, name) != NULL;
     free(name);
     return known || trigger_asks_for(trigger, notified->pull_request);
 }

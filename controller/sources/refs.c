@@ -37,11 +37,9 @@ const struct pen_git_ref *pen_git_refs_find(const struct pen_git_refs *self, con
                             : bsearch(&key, self->refs, self->count, sizeof *self->refs, compare);
 }
 
-static int add(struct pen_git_refs *self, const char *name, size_t size, const char *id,
-               struct pen_error *err)
+int pen_git_refs_add(struct pen_git_refs *self, const char *name, size_t size, const char *id,
+                     struct pen_error *err)
 {
-    if (self->count == PEN_GIT_REFS_MAX)
-        return pen_fail(err, PEN_ELIMIT, "more than %d branches and tags", PEN_GIT_REFS_MAX);
     if ((self->count & (self->count - 1)) == 0) {
         size_t room = self->count == 0 ? 1 : 2 * self->count;
         struct pen_git_ref *refs = reallocarray(self->refs, room, sizeof *refs);
@@ -59,6 +57,12 @@ static int add(struct pen_git_refs *self, const char *name, size_t size, const c
     return 0;
 }
 
+void pen_git_refs_sort(struct pen_git_refs *self)
+{
+    if (self->count > 0)
+        qsort(self->refs, self->count, sizeof *self->refs, compare);
+}
+
 static int add_reference(struct pen_git_refs *self, git_reference *reference, struct pen_error *err)
 {
     const char *name = git_reference_name(reference);
@@ -71,7 +75,9 @@ static int add_reference(struct pen_git_refs *self, git_reference *reference, st
         return 0;
     (void)git_oid_tostr(id, sizeof id, git_object_id(commit));
     git_object_free(commit);
-    return add(self, name, size, id, err);
+    if (self->count == PEN_GIT_REFS_MAX)
+        return pen_fail(err, PEN_ELIMIT, "more than %d branches and tags", PEN_GIT_REFS_MAX);
+    return pen_git_refs_add(self, name, size, id, err);
 }
 
 int pen_git_refs_read(const char *path, struct pen_git_refs *ret_refs, struct pen_error *err)
@@ -95,23 +101,13 @@ int pen_git_refs_read(const char *path, struct pen_git_refs *ret_refs, struct pe
         return rc;
     if (result != GIT_ITEROVER)
         return pen_git_fail(err, PEN_EIO, "branches of", path);
-    if (found.count > 0)
-        qsort(found.refs, found.count, sizeof *found.refs, compare);
+    pen_git_refs_sort(&found);
     *ret_refs = found;
     found = (struct pen_git_refs){0};
     return 0;
 }
 
 /* ---- kept in a file: lines of id, blank, name */
-
-int pen_git_refs_save(const struct pen_git_refs *self, const char *path, struct pen_error *err)
-{
-    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    for (size_t i = 0; i < self->count; i++)
-        pen_buf_printf(&text, "%s %s\n", self->refs[i].id, self->refs[i].name);
-    int rc = pen_buf_ok(&text, err);
-    return rc < 0 ? rc : pen_file_replace(path, text.data, text.size, 0600, err);
-}
 
 int pen_git_refs_load(const char *path, struct pen_git_refs *ret_refs, struct pen_error *err)
 {
@@ -124,13 +120,12 @@ int pen_git_refs_load(const char *path, struct pen_git_refs *ret_refs, struct pe
         if (at[size] != '\n' || size < PEN_GIT_ID_SIZE + 1 || at[ID_SIZE] != ' ' ||
             strspn(at, "0123456789abcdef") != ID_SIZE)
             return pen_fail(err, PEN_ECORRUPT, "%s is no list of branches", path);
-        rc = add(&found, at + PEN_GIT_ID_SIZE, size - PEN_GIT_ID_SIZE, at, err);
+        rc = pen_git_refs_add(&found, at + PEN_GIT_ID_SIZE, size - PEN_GIT_ID_SIZE, at, err);
         at += size + 1;
     }
     if (rc < 0)
         return rc;
-    if (found.count > 0)
-        qsort(found.refs, found.count, sizeof *found.refs, compare);
+    pen_git_refs_sort(&found);
     *ret_refs = found;
     found = (struct pen_git_refs){0};
     return 0;

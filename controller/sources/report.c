@@ -70,6 +70,8 @@ static int report_found(struct pen_sources_state *self, const Pen__SourceWatch *
     found->pipeline = watch->pipeline;
     found->stage = watch->stage;
     found->action = watch->action;
+    found->has_watch = 1;
+    found->watch = watch->watch;
     found->has_trigger_type = 1;
     found->trigger_detail = detail;
     Pen__Input input = PEN__INPUT__INIT;
@@ -103,6 +105,61 @@ int pen_report_ref(struct pen_sources_state *self, const Pen__SourceWatch *watch
     found.n_changed_files = files->count;
     found.changed_files = (char **)(uintptr_t)files->names;
     return report_found(self, watch, &found, news, more, err);
+}
+
+int pen_report_gone(struct pen_sources_state *self, const Pen__SourceWatch *watch, const char *ref,
+                    struct pen_error *err)
+{
+    Pen__RevisionFound found = PEN__REVISION_FOUND__INIT;
+    found.ref_name = (char *)(uintptr_t)ref;
+    found.has_deleted = found.deleted = 1;
+    found.trigger_type = kinds[PEN_NEWS_POLL].type;
+    return report_found(self, watch, &found, PEN_NEWS_POLL, "", err);
+}
+
+/* Queue refs[from] to refs[to - 1]. */
+static int report_part(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                       const struct pen_git_refs *refs, size_t from, size_t to,
+                       struct pen_error *err)
+{
+    Pen__SeenRef parts[PEN_LIMIT_REFS_TOLD];
+    Pen__SeenRef *list[PEN_LIMIT_REFS_TOLD];
+    Pen__RefsLooked looked = PEN__REFS_LOOKED__INIT;
+    for (size_t i = from; i < to; i++) {
+        pen__seen_ref__init(&parts[i - from]);
+        parts[i - from].name = refs->refs[i].name;
+        parts[i - from].revision_id = refs->refs[i].id;
+        list[i - from] = &parts[i - from];
+    }
+    looked.pipeline = watch->pipeline;
+    looked.stage = watch->stage;
+    looked.action = watch->action;
+    looked.has_watch = looked.has_begins = looked.has_complete = 1;
+    looked.watch = watch->watch;
+    looked.begins = from == 0;
+    looked.complete = to == refs->count;
+    looked.n_refs = to - from;
+    looked.refs = list;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_REFS_LOOKED;
+    input.refs_looked = &looked;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
+int pen_report_refs(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                    const struct pen_git_refs *refs, struct pen_error *err)
+{
+    int rc = 0;
+    size_t from = 0;
+    do {
+        size_t left = refs->count - from;
+        size_t to = from + (left < PEN_LIMIT_REFS_TOLD ? left : PEN_LIMIT_REFS_TOLD);
+        rc = report_part(self, watch, refs, from, to, err);
+        from = to;
+    } while (rc == 0 && from < refs->count);
+    return rc;
 }
 
 int pen_report_pull_request(struct pen_sources_state *self, const Pen__PullRequestLook *order,

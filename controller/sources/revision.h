@@ -68,8 +68,12 @@ void pen_git_refs_release(struct pen_git_refs *self);
 /* NULL: there is none of this name. */
 const struct pen_git_ref *pen_git_refs_find(const struct pen_git_refs *self, const char *name);
 
-/* Keep them in a file, and read them back. Errors: those of the file, PEN_ECORRUPT. */
-int pen_git_refs_save(const struct pen_git_refs *self, const char *path, struct pen_error *err);
+/* Add one; sort before they are used when the names do not come in order. Errors: PEN_ENOMEM. */
+int pen_git_refs_add(struct pen_git_refs *self, const char *name, size_t name_size, const char *id,
+                     struct pen_error *err);
+void pen_git_refs_sort(struct pen_git_refs *self);
+
+/* Read them from a file of an older release. Errors: those of the file, PEN_ECORRUPT. */
 int pen_git_refs_load(const char *path, struct pen_git_refs *ret_refs, struct pen_error *err);
 
 /* Files that differ between two commits, at most PEN_TRIGGER_CHANGED_FILES_MAX of them. When the

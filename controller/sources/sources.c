@@ -244,6 +244,8 @@ static int timeout_of(const struct pen_sources_state *self, int64_t now_ms)
     if (self->upkeep.mirror && self->upkeep.deadline_ms < deadline_ms)
         deadline_ms = self->upkeep.deadline_ms;
     next_ms = deadline_ms < next_ms ? deadline_ms : next_ms;
+    if (!self->outgoing && pen_watch_refs_wait(self))
+        return 0;
     if (self->outgoing && now_ms + OUTGOING_RETRY_MS < next_ms)
         next_ms = now_ms + OUTGOING_RETRY_MS;
     return next_ms <= now_ms ? 0 : next_ms - now_ms > 1000000 ? 1000000 : (int)(next_ms - now_ms);
@@ -269,7 +271,8 @@ static int turn(void *context, struct pen_error *err)
     }
     pen_mirrors_check(state, now_ms);
     pen_upkeep_check(&state->upkeep, now_ms);
-    if ((rc = pen_mirrors_start(state, now_ms, err)) < 0)
+    if ((rc = pen_watch_refs_go_on(state, err)) < 0 ||
+        (rc = pen_mirrors_start(state, now_ms, err)) < 0)
         return rc;
     pen_upkeep_start(state, now_ms);
     return pen_report_flush(state, err);
@@ -301,8 +304,7 @@ static void end_children(void *context)
 
 static int make_folders(struct pen_sources_state *self, struct pen_error *err)
 {
-    static const char *const names[] = {"repos", "pushes", "mirrors", "mirrors/.home",
-                                        "mirrors/.refs"};
+    static const char *const names[] = {"repos", "pushes", "mirrors", "mirrors/.home"};
     PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
     pen_buf_printf(&path, "%s/mirrors/.keys", self->dir);
     int rc = pen_buf_ok(&path, err);

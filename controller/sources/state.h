@@ -69,6 +69,13 @@ struct pen_upkeep {
     bool whole; /* it merges everything */
 };
 
+/* How a change became known. */
+enum pen_news {
+    PEN_NEWS_POLL = 1, /* looked at the right time */
+    PEN_NEWS_PUSH,     /* a repository of ours was pushed to */
+    PEN_NEWS_HOOK,     /* the git server behind a connection called */
+};
+
 struct pen_watch {
     struct pen_watch *next;
     Pen__SourceWatch *order;
@@ -78,14 +85,8 @@ struct pen_watch {
     uint64_t poked;           /* fetch that a hook has asked for; 0: none */
     struct pen_git_refs refs; /* order->all_refs: branches and tags that the core was told of */
     bool refs_known;
-    bool refs_unsaved; /* the file has older ones */
-};
-
-/* How a change became known. */
-enum pen_news {
-    PEN_NEWS_POLL = 1, /* looked at the right time */
-    PEN_NEWS_PUSH,     /* a repository of ours was pushed to */
-    PEN_NEWS_HOOK,     /* the git server behind a connection called */
+    bool more;          /* the last look has found more than it has reported */
+    enum pen_news news; /* how it became known */
 };
 
 /* A pull request that is to be looked at. */
@@ -158,6 +159,12 @@ int pen_report_revision(struct pen_sources_state *self, const Pen__SourceWatch *
 int pen_report_ref(struct pen_sources_state *self, const Pen__SourceWatch *watch,
                    const struct pen_git_ref *ref, const struct pen_git_files *files,
                    enum pen_news news, struct pen_error *err);
+/* A branch or tag is there no more; NULL: the watch's own branch. */
+int pen_report_gone(struct pen_sources_state *self, const Pen__SourceWatch *watch, const char *ref,
+                    struct pen_error *err);
+/* What a first look has found. */
+int pen_report_refs(struct pen_sources_state *self, const Pen__SourceWatch *watch,
+                    const struct pen_git_refs *refs, struct pen_error *err);
 /* Takes the texts and the messages in done; action_execution_id is filled in. */
 int pen_report_done(struct pen_sources_state *self, const char *action_execution_id,
                     Pen__SourceDone *done, struct pen_error *err);
@@ -238,6 +245,9 @@ int pen_watch_pushed(struct pen_sources_state *self, const char *name, struct pe
 int pen_watch_poke(struct pen_sources_state *self, const char *connection_id,
                    struct pen_error *err);
 int pen_watch_poll(struct pen_sources_state *self, struct pen_error *err);
+/* The mirror of a watch behind a connection. Errors: as pen_mirror_find. */
+int pen_watch_mirror_of(struct pen_sources_state *self, const struct pen_watch *watch,
+                        struct pen_mirror **ret_mirror, struct pen_error *err);
 /* A mirror has news, or its fetch failed: why is then not NULL. */
 int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mirror,
                      const char *why, struct pen_error *err);
@@ -252,15 +262,16 @@ void pen_watch_note(struct pen_watch *self, const char *problem);
 
 /* ---- watch_refs.c */
 
-/* A mirror has news: compare all branches and tags, and report what moved or is new. */
+/* A mirror has news: compare all branches and tags, and report what moved, is new or is gone; when
+ * that is much, a part of it. */
 int pen_watch_check_refs(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
                          enum pen_news news, struct pen_error *err);
-/* The watch begins, perhaps in place of an old one: take over what that has seen, or forget what
- * does not concern it. */
-void pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watch,
-                          struct pen_watch *old);
-/* Where what it has seen is kept; NULL: no memory. */
-char *pen_watch_refs_path(const struct pen_sources_state *self, const struct pen_watch *watch);
+/* The watch begins with what the core knows of the refs. Errors: PEN_ENOMEM. */
+int pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watch,
+                         struct pen_error *err);
+/* The core has room again: report the rest of looks that have found much. */
+int pen_watch_refs_go_on(struct pen_sources_state *self, struct pen_error *err);
+bool pen_watch_refs_wait(const struct pen_sources_state *self);
 
 /* ---- look.c: pull requests
  *

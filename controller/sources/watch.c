@@ -3,6 +3,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "common/io/file.h"
 #include "common/log/log.h"
 #include "common/wire/wire.h"
 #include "controller/sources/state.h"
@@ -46,6 +47,16 @@ void pen_watch_note(struct pen_watch *self, const char *problem)
     (void)pen_str_set(&self->problem, problem);
 }
 
+/* When it comes back, that is news, even at the commit that it had. */
+static int branch_gone(struct pen_sources_state *self, struct pen_watch *watch,
+                       struct pen_error *err)
+{
+    if (!watch->known_id)
+        return 0; /* none yet */
+    free(TAKE_PTR(watch->known_id));
+    return pen_report_gone(self, watch->order, NULL, err);
+}
+
 /* Compare the branch with what is known. A watch that began without a revision takes the head as it
  * is: creating a pipeline starts it by itself. A push is news in any case. */
 static int check(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
@@ -55,15 +66,17 @@ static int check(struct pen_sources_state *self, struct pen_watch *watch, const 
     struct pen_error reason = {0};
     const char *branch = setting(watch->order, "BranchName");
     int rc = pen_git_head(path, branch ? branch : "", id, &reason);
-    if (rc < 0 && rc != PEN_ENOTFOUND) {
+    if (rc < 0 && (rc != PEN_ENOTFOUND || !pen_file_exists(path))) {
         pen_watch_note(watch, reason.message);
         return 0;
     }
     pen_watch_note(watch, NULL);
     bool report = watch->settled || news != PEN_NEWS_POLL;
     watch->settled = true;
-    if (rc < 0 || pen_str_equal(watch->known_id, id))
-        return 0; /* no such branch yet, or nothing new */
+    if (rc < 0)
+        return branch_gone(self, watch, err);
+    if (pen_str_equal(watch->known_id, id))
+        return 0;
     if (report && (rc = pen_report_revision(self, watch->order, id, news, err)) < 0)
         return rc;
     return pen_str_set(&watch->known_id, id) ? 0 : pen_fail(err, PEN_ENOMEM, "no memory for an id");
@@ -81,8 +94,8 @@ static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch,
     return check(self, watch, path, news, err);
 }
 
-static int mirror_of(struct pen_sources_state *self, struct pen_watch *watch,
-                     struct pen_mirror **ret_mirror, struct pen_error *err)
+int pen_watch_mirror_of(struct pen_sources_state *self, const struct pen_watch *watch,
+                        struct pen_mirror **ret_mirror, struct pen_error *err)
 {
     return pen_mirror_find(self, setting(watch->order, "ConnectionArn"),
                            setting(watch->order, "FullRepositoryId"), ret_mirror, err);
@@ -95,7 +108,7 @@ static int ask(struct pen_sources_state *self, struct pen_watch *watch, struct p
         return check_hosted(self, watch, PEN_NEWS_POLL, err);
     struct pen_mirror *mirror = NULL;
     struct pen_error reason = {0};
-    int rc = mirror_of(self, watch, &mirror, &reason);
+    int rc = pen_watch_mirror_of(self, watch, &mirror, &reason);
     if (rc == PEN_ENOMEM)
         return pen_fail(err, rc, "%s", reason.message);
     if (rc < 0)
@@ -133,19 +146,22 @@ int pen_watch_add(struct pen_sources_state *self, Pen__SourceWatch *order, struc
         return pen_fail(err, PEN_ENOMEM, "no memory to watch a source");
     }
     watch->order = order;
-    watch->settled = !pen_str_empty(order->seen_revision_id);
-    if (watch->settled && !pen_str_set(&watch->known_id, order->seen_revision_id))
+    watch->settled = !pen_str_empty(order->seen_revision_id) || order->branch_gone;
+    if (!order->branch_gone && watch->settled &&
+        !pen_str_set(&watch->known_id, order->seen_revision_id))
         return pen_fail(err, PEN_ENOMEM, "no memory to watch a source");
-    PEN_CLEANUP(pen_watch_destroy) struct pen_watch *former = NULL;
+    int rc = pen_watch_refs_begin(self, watch, err);
+    if (rc < 0)
+        return rc;
     for (struct pen_watch **at = &self->watches; *at; at = &(*at)->next) {
         struct pen_watch *old = *at;
         if (!same_place(old, order->pipeline, order->stage, order->action))
             continue;
         *at = old->next;
-        former = old;
+        watch->poked = old->poked; /* what a hook has asked for is still to come */
+        pen_watch_destroy(&old);
         break;
     }
-    pen_watch_refs_begin(self, watch, former);
     struct pen_watch *added = TAKE_PTR(watch);
     added->next = self->watches;
     self->watches = added;
@@ -190,7 +206,7 @@ int pen_watch_poke(struct pen_sources_state *self, const char *connection_id, st
         if (is_hosted(at) ||
             !pen_str_equal(setting(at->order, "ConnectionArn"), connection->row->arn))
             continue;
-        int rc = mirror_of(self, at, &mirror, &reason);
+        int rc = pen_watch_mirror_of(self, at, &mirror, &reason);
         if (rc == PEN_ENOMEM)
             return pen_fail(err, rc, "%s", reason.message);
         if (rc < 0)
@@ -217,7 +233,7 @@ int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mi
     for (struct pen_watch *at = self->watches; rc == 0 && at; at = at->next) {
         struct pen_mirror *its = NULL;
         if (is_hosted(at) || (!at->order->poll && at->poked == 0) ||
-            mirror_of(self, at, &its, NULL) < 0 || its != mirror)
+            pen_watch_mirror_of(self, at, &its, NULL) < 0 || its != mirror)
             continue;
         enum pen_news news = at->poked > 0 ? PEN_NEWS_HOOK : PEN_NEWS_POLL;
         if (mirror->started >= at->poked)

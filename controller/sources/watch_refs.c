@@ -1,8 +1,7 @@
-/* Watches for triggers: every branch and tag, compared with what it was.
+/* Watches for triggers: every branch and tag, compared with what the core was told of them last.
  *
- * What a watch has seen is kept in a file, so that pushes made while no controller ran are found.
- * It is written when the next look is taken: by then the core has the reports. After a crash in
- * between they are reported once more, and the engine, which remembers revisions, starts nothing.
+ * The core has committed what it was told: a watch begins with that, so that what came while no
+ * controller ran is found, and nothing that came before. The first look only says what is there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,10 @@
 #include "common/log/log.h"
 #include "controller/sources/state.h"
 
-enum { REFS_REPORTED_MAX = 200 }; /* of one look; the next one goes on */
+enum { REFS_REPORTED_MAX = 200 }; /* at once; the rest when the core has taken them */
 
-char *pen_watch_refs_path(const struct pen_sources_state *self, const struct pen_watch *watch)
+/* Where an older release has kept what it had seen; NULL: no memory. */
+static char *former_path(const struct pen_sources_state *self, const struct pen_watch *watch)
 {
     const Pen__SourceWatch *order = watch->order;
     struct pen_sha256_stream *stream = NULL;
@@ -39,29 +39,6 @@ char *pen_watch_refs_path(const struct pen_sources_state *self, const struct pen
     return pen_strdup_printf("%s/.refs/%s", self->mirrors_path, name);
 }
 
-static void save(const struct pen_sources_state *self, struct pen_watch *watch)
-{
-    struct pen_error reason = {0};
-    PEN_CLEANUP(pen_free) char *path = pen_watch_refs_path(self, watch);
-    watch->refs_unsaved = false;
-    if (path && pen_git_refs_save(&watch->refs, path, &reason) < 0)
-        pen_log(PEN_LOG_WARNING, "cannot keep what was seen of a repository", "path=%s reason=%s",
-                path, reason.message);
-}
-
-/* What an earlier life has seen. A new pipeline begins with the branches as they are. */
-static void load(const struct pen_sources_state *self, struct pen_watch *watch)
-{
-    PEN_CLEANUP(pen_free) char *path = pen_watch_refs_path(self, watch);
-    struct pen_error reason = {0};
-    int rc =
-        path && watch->settled ? pen_git_refs_load(path, &watch->refs, &reason) : PEN_ENOTFOUND;
-    watch->refs_known = rc == 0;
-    if (rc < 0 && rc != PEN_ENOTFOUND)
-        pen_log(PEN_LOG_WARNING, "what was seen of a repository is lost", "path=%s reason=%s", path,
-                reason.message);
-}
-
 /* A branch that is new has no changes to show, a tag never. */
 static int report(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
                   const struct pen_git_ref *now, const struct pen_git_ref *before,
@@ -76,18 +53,72 @@ static int report(struct pen_sources_state *self, struct pen_watch *watch, const
     return pen_report_ref(self, watch->order, now, &files, news, err);
 }
 
-/* Put back what was: the next look finds it again. */
-static void defer(struct pen_git_refs *refs, size_t *index, const struct pen_git_ref *before)
+/* Report one that is there now, and remember the report; or, when enough is reported, remember what
+ * was, so that it is found again. */
+static int compare_one(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
+                       const struct pen_git_ref *now, const struct pen_git_ref *before,
+                       size_t *reported, struct pen_git_refs *told, struct pen_error *err)
 {
-    struct pen_git_ref *ref = &refs->refs[*index];
-    if (before) {
-        memcpy(ref->id, before->id, sizeof ref->id);
-        return;
+    const struct pen_git_ref *is = now ? now : before;
+    bool same = now && before && strcmp(now->id, before->id) == 0;
+    if (!same && *reported == REFS_REPORTED_MAX) {
+        watch->more = true;
+        is = before;
+    } else if (!same) {
+        int rc = now ? report(self, watch, path, now, before, watch->news, err)
+                     : pen_report_gone(self, watch->order, before->name, err);
+        if (rc < 0)
+            return rc;
+        (*reported)++;
+        is = now;
     }
-    free(ref->name);
-    refs->count--;
-    memmove(ref, ref + 1, (refs->count - *index) * sizeof *ref);
-    (*index)--; /* may wrap: the loop's step takes it back */
+    return is ? pen_git_refs_add(told, is->name, strlen(is->name), is->id, err) : 0;
+}
+
+/* Both are in order of the names. */
+static int compare_all(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
+                       const struct pen_git_refs *now, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_git_refs_release) struct pen_git_refs told = {0};
+    const struct pen_git_refs *before = &watch->refs;
+    size_t reported = 0;
+    watch->more = false;
+    for (size_t i = 0, k = 0; i < now->count || k < before->count;) {
+        int order = i == now->count      ? 1
+                    : k == before->count ? -1
+                                         : strcmp(now->refs[i].name, before->refs[k].name);
+        const struct pen_git_ref *a = order <= 0 ? &now->refs[i++] : NULL;
+        const struct pen_git_ref *b = order >= 0 ? &before->refs[k++] : NULL;
+        int rc = compare_one(self, watch, path, a, b, &reported, &told, err);
+        if (rc < 0)
+            return rc;
+    }
+    pen_git_refs_release(&watch->refs);
+    watch->refs = told;
+    told = (struct pen_git_refs){0};
+    return 0;
+}
+
+/* The first look: takes what is there now. An older release may have looked before: then it was not
+ * the first. */
+static int begin(struct pen_sources_state *self, struct pen_watch *watch, struct pen_git_refs *now,
+                 bool *ret_taken, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_free) char *path = former_path(self, watch);
+    PEN_CLEANUP(pen_git_refs_release) struct pen_git_refs former = {0};
+    struct pen_error reason = {0};
+    int rc = path && watch->settled ? pen_git_refs_load(path, &former, &reason) : PEN_ENOTFOUND;
+    if (rc < 0 && rc != PEN_ENOTFOUND)
+        pen_log(PEN_LOG_WARNING, "what was seen of a repository is lost", "path=%s reason=%s", path,
+                reason.message);
+    struct pen_git_refs *first = rc == 0 ? &former : now;
+    *ret_taken = first == now;
+    if ((rc = pen_report_refs(self, watch->order, first, err)) < 0)
+        return rc;
+    watch->refs = *first;
+    *first = (struct pen_git_refs){0};
+    watch->refs_known = true;
+    return 0;
 }
 
 int pen_watch_check_refs(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
@@ -99,46 +130,63 @@ int pen_watch_check_refs(struct pen_sources_state *self, struct pen_watch *watch
     pen_watch_note(watch, rc < 0 ? reason.message : NULL);
     if (rc < 0)
         return rc == PEN_ENOMEM ? pen_fail(err, rc, "%s", reason.message) : 0;
-    if (!watch->refs_known)
-        load(self, watch);
-    else if (watch->refs_unsaved && !self->outgoing)
-        save(self, watch);
-    bool first = !watch->refs_known;
-    size_t reported = 0;
-    for (size_t i = 0; !first && i < now.count; i++) {
-        const struct pen_git_ref *before = pen_git_refs_find(&watch->refs, now.refs[i].name);
-        if (before && strcmp(before->id, now.refs[i].id) == 0)
-            continue;
-        if (reported == REFS_REPORTED_MAX) {
-            defer(&now, &i, before);
-            continue;
-        }
-        if ((rc = report(self, watch, path, &now.refs[i], before, news, err)) < 0)
-            return rc;
-        reported++;
-    }
-    pen_git_refs_release(&watch->refs);
-    watch->refs = now;
-    now = (struct pen_git_refs){0};
-    watch->refs_known = true;
-    watch->refs_unsaved = watch->refs_unsaved || reported > 0;
-    if (first)
-        save(self, watch);
-    return 0;
+    watch->news = news;
+    bool taken = false;
+    if (!watch->refs_known && (rc = begin(self, watch, &now, &taken, err)) < 0)
+        return rc;
+    return taken ? 0 : compare_all(self, watch, path, &now, err);
 }
 
-void pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watch,
-                          struct pen_watch *old)
+bool pen_watch_refs_wait(const struct pen_sources_state *self)
 {
-    PEN_CLEANUP(pen_free) char *path = pen_watch_refs_path(self, watch);
-    PEN_CLEANUP(pen_free) char *old_path = old ? pen_watch_refs_path(self, old) : NULL;
-    bool same = path && pen_str_equal(path, old_path);
-    if (old && same && watch->order->all_refs && old->refs_known) {
-        watch->refs = old->refs;
-        watch->refs_known = true;
-        watch->refs_unsaved = old->refs_unsaved;
-        old->refs = (struct pen_git_refs){0};
-    } else if (path && (!watch->order->all_refs || !watch->settled)) {
-        (void)unlink(path); /* of a former pipeline, or of former triggers */
+    for (const struct pen_watch *at = self->watches; at; at = at->next)
+        if (at->more)
+            return true;
+    return false;
+}
+
+int pen_watch_refs_go_on(struct pen_sources_state *self, struct pen_error *err)
+{
+    int rc = 0;
+    for (struct pen_watch *at = self->watches; rc == 0 && !self->outgoing && at; at = at->next) {
+        struct pen_mirror *mirror = NULL;
+        if (!at->more)
+            continue;
+        at->more = false;
+        if (pen_watch_mirror_of(self, at, &mirror, NULL) == 0)
+            rc = pen_watch_check_refs(self, at, mirror->path, at->news, err);
     }
+    return rc;
+}
+
+/* The order's copy of the refs goes: there may be very many. */
+static void release_refs(Pen__SourceWatch *order)
+{
+    for (size_t i = 0; i < order->n_refs; i++)
+        pen__seen_ref__free_unpacked(order->refs[i], NULL);
+    free(order->refs);
+    order->refs = NULL;
+    order->n_refs = 0;
+}
+
+int pen_watch_refs_begin(struct pen_sources_state *self, struct pen_watch *watch,
+                         struct pen_error *err)
+{
+    Pen__SourceWatch *order = watch->order;
+    PEN_CLEANUP(pen_free) char *path = former_path(self, watch);
+    if (path && (!order->all_refs || order->refs_known || !watch->settled))
+        (void)unlink(path); /* the core has it, or it is of a former pipeline */
+    for (size_t i = 0; order->refs_known && i < order->n_refs; i++) {
+        const Pen__SeenRef *ref = order->refs[i];
+        if (strlen(ref->revision_id) != PEN_GIT_ID_SIZE - 1)
+            continue; /* no commit of git's: it is reported anew */
+        int rc =
+            pen_git_refs_add(&watch->refs, ref->name, strlen(ref->name), ref->revision_id, err);
+        if (rc < 0)
+            return rc;
+    }
+    pen_git_refs_sort(&watch->refs);
+    watch->refs_known = order->refs_known;
+    release_refs(order);
+    return 0;
 }

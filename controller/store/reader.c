@@ -53,6 +53,8 @@ static const ProtobufCMessageDescriptor *type_of(Pen__RowKind kind)
         return &pen__action_type_row__descriptor;
     case PEN__ROW_KIND__ROW_JOB:
         return &pen__job_row__descriptor;
+    case PEN__ROW_KIND__ROW_SEEN_REFS:
+        return &pen__seen_refs_row__descriptor;
     case PEN__ROW_KIND__ROW_WEBHOOK:
         return &pen__webhook_row__descriptor;
     case PEN__ROW_KIND__ROW_REMOVAL:

@@ -360,8 +360,8 @@ static void do_show(struct story *self, const struct command *command)
 
 /* ---- sources */
 
-/* push ACTION revision [ref=refs/heads/x] [files=a,b]: the branch has moved, and a watch has seen
- * it; with a trigger: which ref it was, and what has changed */
+/* push ACTION revision|gone [ref=refs/heads/x] [files=a,b]: the branch has moved or was deleted,
+ * and a watch has seen it; with a trigger: which ref it was, and what has changed */
 static void do_push(struct story *self, const struct command *command)
 {
     mem_set_text((char **)&self->world.revision, command_word(self, command, 2));
@@ -369,7 +369,10 @@ static void do_push(struct story *self, const struct command *command)
     found->pipeline = mem_text(pipeline_of(self, command));
     found->stage = mem_text(self->current->stages[0]->name);
     found->action = mem_text(command->words[1]);
-    found->revision_id = mem_text(command->words[2]);
+    if (same(command->words[2], "gone"))
+        SET(found, deleted, 1);
+    else
+        found->revision_id = mem_text(command->words[2]);
     SET(found, trigger_type, PEN__TRIGGER_TYPE__TRIGGER_POLL_FOR_SOURCE_CHANGES);
     found->ref_name = mem_text(command_value(command, "ref"));
     char *files = mem_text(command_value(command, "files"));

@@ -377,6 +377,11 @@ static void tell_transition(struct story *self, const Pen__Fact *fact)
 static void tell_seen(struct story *self, const Pen__Fact *fact)
 {
     const Pen__RevisionSeen *body = fact->revision_seen;
+    if (body->deleted) {
+        tell(self, fact->at_ms, "%s/%s: %s is gone", body->stage, body->action,
+             body->ref_name != NULL ? body->ref_name : "the branch");
+        return;
+    }
     if (body->revision_id == NULL) { /* of a pull request */
         tell(self, fact->at_ms, "%s/%s: %s starts nothing", body->stage, body->action,
              body->ref_name);

@@ -223,3 +223,69 @@ def test_push_filters_start_exactly_what_they_say(upstream):
     system.git("push", "-q", "origin", "HEAD~2:refs/heads/release/3", cwd=upstream.clone)
     started.append(system.git("rev-parse", "HEAD~2", cwd=upstream.clone).strip())
     expect(started)
+
+
+TAGS = [{"providerType": "CodeStarSourceConnection", "gitConfiguration": {
+    "sourceActionName": "Source", "push": [{"tags": {"includes": ["**"]}}]}}]
+
+
+def test_any_number_of_tags_starts_once(upstream):
+    """More at once than one report has room for, and the controller ends before the next look."""
+    system = upstream.system
+    system.controller.stop()
+    system.start_controller("--poll-interval", "1h", "--executions-max", "1000")
+    system.create_pipeline(upstream.declaration(executionMode="PARALLEL", triggers=TAGS))
+    settled(system)
+    announce(upstream)
+    for number in range(101):
+        system.git("tag", f"r{number:03}", cwd=upstream.clone)
+    system.git("push", "-q", "origin", "--tags", cwd=upstream.clone)
+    announce(upstream)
+    wait_for(lambda: count_all(system) == 102, "101 tags to start", 60)
+    for end in ("stop", "kill"):
+        getattr(system.controller, end)()
+        system.start_controller("--poll-interval", "1h", "--executions-max", "1000")
+        announce(upstream)
+        system.git("tag", f"after-{end}", cwd=upstream.clone)
+        system.git("push", "-q", "origin", "--tags", cwd=upstream.clone)
+        announce(upstream)
+        wait_for(lambda: newest_tag(system) == f"after-{end}", "a tag that is new", 30)
+    assert count_all(system) == 104
+
+
+def count_all(system):
+    api = system.api()
+    count, token = 0, None
+    while True:
+        page = api.call("ListPipelineExecutions", {
+            "pipelineName": NAME, "maxResults": 100} | ({"nextToken": token} if token else {}))
+        count += len(page["pipelineExecutionSummaries"])
+        token = page.get("nextToken")
+        if not token:
+            api.close()
+            return count
+
+
+def newest_tag(system):
+    detail = system.executions(NAME)[0]["trigger"].get("triggerDetail", "")
+    return detail.rpartition("refs/tags/")[2]
+
+
+def test_a_tag_that_is_deleted_and_pushed_again_starts_again(upstream):
+    system = upstream.system
+    system.create_pipeline(upstream.declaration(executionMode="PARALLEL", triggers=TAGS))
+    settled(system)
+    announce(upstream)
+    system.git("tag", "v1", cwd=upstream.clone)
+
+    def push_refs(*refspecs):
+        system.git("push", "-q", "origin", *refspecs, cwd=upstream.clone)
+        announce(upstream)
+
+    push_refs("v1")
+    wait_for(lambda: running(system) == 2, "the tag to start")
+    push_refs(":refs/tags/v1", "HEAD:refs/tags/other")
+    wait_for(lambda: running(system) == 3, "the look that finds it gone")
+    push_refs("v1")
+    wait_for(lambda: running(system) == 4, "the tag to start again")
+    assert newest_tag(system) == "v1"

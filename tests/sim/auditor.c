@@ -361,6 +361,7 @@ void auditor_destroy(struct sim *sim)
     release(&self->hooks, drop_named);
     release(&self->calls, drop_named);
     release(&self->pulls, drop_named);
+    release(&self->pushes, drop_named);
     for (size_t i = 0; i < self->declarations_count; i++)
         mem_free_message(self->declarations[i]);
     free(self->declarations);

@@ -137,12 +137,19 @@ struct seen_call {
     bool started;
 };
 
+/* A commit that a wanted ref was made or moved to. */
+struct seen_push {
+    char *name;
+    uint64_t pushed, started;
+};
+
 struct auditor {
     struct pen_map attempts, actions, executions, once, agents, pipelines, tokens, jobs;
     struct pen_map hooks, calls, pulls;
-    uint64_t unjudged;       /* pull requests that were noticed; one pipeline follows them */
-    struct pen_map pending;  /* actions under way when it became quiet */
-    struct pen_map answered; /* executions whose start was answered */
+    struct pen_map pushes;  /* commit of a wanted ref -> how often it was pushed, and has started */
+    uint64_t unjudged;      /* pull requests that were noticed; one pipeline follows them */
+    struct pen_map pending; /* actions under way when it became quiet */
+    struct pen_map answered;                 /* executions whose start was answered */
     Pen__PipelineDeclaration **declarations; /* all that ever were; owned */
     size_t declarations_count;
     uint64_t last_fence;

@@ -12,6 +12,7 @@
 #include "tests/sim/auditor.h"
 
 enum {
+    SEEN_PARTS = 64,    /* PEN_LIMIT_SEEN_PARTS */
     KINDS = 64,         /* more than there are kinds of rows */
     PARALLEL_KEPT = 20, /* PEN_LIMIT_PARALLEL_RETRYABLE */
 };
@@ -103,6 +104,8 @@ static void check_controller(struct sim *sim)
             live[PEN__ROW_KIND__ROW_PIPELINE] + live[PEN__ROW_KIND__ROW_EXECUTION]);
     at_most(sim, live, PEN__ROW_KIND__ROW_ATTEMPT, left);
     at_most(sim, live, PEN__ROW_KIND__ROW_JOB, 0);
+    at_most(sim, live, PEN__ROW_KIND__ROW_SEEN_REFS, SEEN_PARTS);
+    refs_check(sim);
     at_most(sim, live, PEN__ROW_KIND__ROW_RULE_EXECUTION, 0);
     at_most(sim, live, PEN__ROW_KIND__ROW_RULE_WORK, 0);
     if (sim->auditor->unjudged > 0)

@@ -122,6 +122,34 @@ void on_revision_seen(struct sim *sim, const Pen__Fact *fact)
         sim_fail(sim, "HOOK: event %" PRIu64 " is judged twice", fact->revision_seen->event);
 }
 
+/* ---- refs: each time that one is made or moved starts at most once */
+
+void auditor_ref_pushed(struct sim *sim, int ref, uint64_t commit)
+{
+    struct pen_map *pushes = &sim->auditor->pushes;
+    struct seen_push *push = pen_map_get(pushes, pen_key_number(commit));
+    if (push == NULL) {
+        push = mem_zero(sizeof *push);
+        push->name = mem_format("refs/tags/v%d", ref);
+        mem_put(pushes, pen_key_number(commit), push);
+    }
+    push->pushed++;
+}
+
+static void check_push(struct sim *sim, const Pen__Fact *fact)
+{
+    const Pen__ExecutionStarted *body = fact->execution_started;
+    const char *revision = body->n_overrides == 1 ? body->overrides[0]->revision_value : "";
+    struct seen_push *push =
+        pen_map_get(&sim->auditor->pushes, pen_key_number(strtoull(revision, NULL, 16)));
+    if (push == NULL || !pen_str_equal(push->name, body->origin->ref_name))
+        sim_fail(sim, "HOOK: execution %s starts for a push to %s that no filter asks for",
+                 fact->execution_id, body->origin->ref_name);
+    if (++push->started > push->pushed)
+        sim_fail(sim, "NO REPEAT: %s was pushed %" PRIu64 " times to %s, and starts %s once more",
+                 push->name, push->pushed, revision, fact->execution_id);
+}
+
 void auditor_check_origin(struct sim *sim, const Pen__Fact *fact)
 {
     const Pen__ExecutionOrigin *origin = fact->execution_started->origin;
@@ -130,6 +158,8 @@ void auditor_check_origin(struct sim *sim, const Pen__Fact *fact)
                          !pen_str_equal(pull->destination_branch, "main")))
         sim_fail(sim, "HOOK: execution %s starts for a pull request that no filter asks for",
                  fact->execution_id);
+    if (origin != NULL && origin->ref_name != NULL)
+        check_push(sim, fact);
 }
 
 /* What was noticed goes with its pipeline, and its deliveries may come anew. */

@@ -134,6 +134,10 @@ static void add_trigger(Pen__PipelineDeclaration *declaration)
     trigger->git_configuration = MAKE(Pen__GitConfiguration, pen__git_configuration__init);
     trigger->git_configuration->source_action_name = mem_text("S");
     APPEND(trigger->git_configuration, pull_request, filter);
+    Pen__GitPushFilter *push = MAKE(Pen__GitPushFilter, pen__git_push_filter__init);
+    push->tags = MAKE(Pen__GitFilterCriteria, pen__git_filter_criteria__init);
+    APPEND(push->tags, includes, mem_text("v*"));
+    APPEND(trigger->git_configuration, push, push);
     APPEND(declaration, triggers, trigger);
 }
 

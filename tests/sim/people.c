@@ -535,6 +535,7 @@ static const struct {
     {30, act_close},    {70, act_open},   {30, edit},           {6, delete},
     {40, act_drain},    {4, act_revoke},  {60, explain},        {30, hooks_put},
     {4, hooks_delete},  {90, hooks_call}, {40, hooks_announce}, {80, hooks_pull},
+    {60, refs_push},
 };
 
 static void act(struct sim *sim)

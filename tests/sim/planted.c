@@ -36,6 +36,7 @@ const char *planted_name(int number)
         [PLANTED_PULL_FORGOTTEN] = "pull requests are forgotten at a restart",
         [PLANTED_WAY_BACK_FORGOTTEN] = "history goes that a rollback could take",
         [PLANTED_PURGE_FORGOTTEN] = "removed history is not purged after a restart",
+        [PLANTED_REF_FORGOTTEN] = "what was seen of some refs is forgotten",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

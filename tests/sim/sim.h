@@ -34,6 +34,8 @@ enum {
     SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
     SIM_PIPELINES = 9,    /* at most */
     SIM_PULLS = 4,        /* pull requests */
+    SIM_REFS = 320,       /* branches and tags of the repository behind the connection */
+    SIM_REFS_WANTED = 24, /* tags that a trigger asks for; the first ones */
     SIM_SLOTS = 3,        /* of each agent */
     SIM_STAGES = 8,       /* of a pipeline, at most */
     SIM_ACTIONS = 8,      /* of a stage, at most */
@@ -293,6 +295,7 @@ enum sim_count {
     COUNT_HOOKS,
     COUNT_REVISIONS,
     COUNT_PULLS,
+    COUNT_REFS,
     COUNT_UNPROVEN,
     COUNT_FOLDS,
     COUNT_REMOVED,
@@ -322,6 +325,16 @@ struct sim_options {
     struct story *story; /* borrowed; tell this story instead of a random one */
 };
 
+/* A git server's branches and tags, and the watch that looks at them. */
+struct sim_refs {
+    uint64_t commits[SIM_REFS]; /* 0: there is none of this number */
+    uint64_t former[SIM_REFS];  /* before it was deleted; 0: it never was */
+    uint64_t told[SIM_REFS];    /* what the watch began with, and has reported since */
+    bool known;                 /* told is no first look */
+    uint64_t watch;             /* number of the order to watch */
+    char *pipeline;             /* NULL: nothing is watched yet */
+};
+
 struct sim {
     struct sim_options options;
     struct story *story; /* NULL: what happens is random */
@@ -344,6 +357,7 @@ struct sim {
     char *connection_id, *connection_arn; /* through which pull requests are told; NULL: not yet */
     uint64_t pull_delivery, pull_heads[SIM_PULLS];
     Pen__PullRequest *pull; /* of the last delivery, to be repeated */
+    struct sim_refs refs;
     uint64_t correlation;
     uint64_t links;
     struct {
@@ -531,6 +545,12 @@ void hooks_look(struct sim *sim, const Pen__PullRequestLook *look);
 bool hooks_bind(struct sim *sim, Pen__PipelineDeclaration *declaration);
 void hooks_reply(struct sim *sim, const struct request *request, const Pen__Reply *reply);
 
+/* ---- refs.c, branches and tags that a trigger looks at */
+void refs_watch(struct sim *sim, const Pen__SourceWatch *watch);
+void refs_push(struct sim *sim, int pipeline);
+/* At the end the engine knows them as they are. */
+void refs_check(struct sim *sim);
+
 /* ---- pause.c */
 /* Whether it is stopped now. */
 bool pause_host(const struct sim *sim, const struct host *host);
@@ -582,6 +602,7 @@ void auditor_asked(struct sim *sim, const char *token, bool approve, const struc
 void auditor_called(struct sim *sim, const char *name, const char *secret, uint64_t delivery);
 /* A git server tells of a pull request. */
 void auditor_pulled(struct sim *sim, uint64_t delivery);
+void auditor_ref_pushed(struct sim *sim, int ref, uint64_t commit);
 /* A worker was given a job, owns it, says how it went (more: it goes on with another job). */
 void auditor_polled(struct sim *sim, const Pen__JobRow *row);
 void auditor_acknowledged(struct sim *sim, const char *id);

@@ -39,7 +39,9 @@ static void fire_watch(struct sim *sim, struct sim_event *event)
 void source_watch(struct sim *sim, const Pen__SourceWatch *watch)
 {
     int pipeline = pipeline_index(sim, watch->pipeline);
-    if (pipeline < 0)
+    if (watch->all_refs)
+        refs_watch(sim, watch);
+    if (pipeline < 0 || watch->all_refs)
         return;
     char *newest = head(sim, pipeline);
     if (!pen_str_equal(newest, watch->seen_revision_id)) {

@@ -161,6 +161,7 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_RESTS] = "gates with what rests",
         [COUNT_HOOKS] = "calls of webhooks",
         [COUNT_PULLS] = "pull requests told",
+        [COUNT_REFS] = "refs pushed",
         [COUNT_REVISIONS] = "announced revisions",
         [COUNT_UNPROVEN] = "unproven attempts",
         [COUNT_FOLDS] = "folds compared",
@@ -314,6 +315,7 @@ void sim_destroy(struct sim **self_p)
     }
     free(sim->connection_id);
     free(sim->connection_arn);
+    free(sim->refs.pipeline);
     mem_free_message(sim->pull);
     auditor_destroy(sim);
     free(sim);

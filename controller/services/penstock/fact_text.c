@@ -204,6 +204,18 @@ static void put_attempt(const Pen__Fact *fact, struct pen_buf *out)
     }
 }
 
+/* Of a branch, a tag or a pull request by the name of its ref, else of the action's own branch. */
+static void put_seen(const Pen__RevisionSeen *seen, struct pen_buf *out)
+{
+    if (seen->deleted)
+        pen_buf_printf(out, "%s is gone",
+                       seen->ref_name != NULL ? seen->ref_name : "the source's branch");
+    else
+        pen_buf_printf(out, "revision %s seen", or_nothing(seen->revision_id));
+    if (!seen->deleted && seen->ref_name != NULL)
+        pen_buf_printf(out, " at %s", seen->ref_name);
+}
+
 static void put_job(const Pen__Fact *fact, struct pen_buf *out)
 {
     if (fact->what_case == PEN__FACT__WHAT_JOB_QUEUED) {
@@ -247,7 +259,10 @@ void pen_fact_text(const Pen__Fact *fact, struct pen_buf *ret_text)
     else if (number == PEN__FACT__WHAT_JOB_QUEUED || number == PEN__FACT__WHAT_JOB_MOVED)
         put_job(fact, ret_text);
     else if (number == PEN__FACT__WHAT_REVISION_SEEN)
-        pen_buf_printf(ret_text, "revision %s seen", or_nothing(fact->revision_seen->revision_id));
+        put_seen(fact->revision_seen, ret_text);
+    else if (number == PEN__FACT__WHAT_REFS_READ)
+        pen_buf_printf(ret_text, "%zu branches and tags of %s are there", fact->refs_read->n_refs,
+                       or_nothing(fact->refs_read->repository_id));
     else
         pen_buf_puts(ret_text, pen_fact_kind(fact));
 }
@@ -330,6 +345,10 @@ void pen_fact_subject(const Pen__Fact *fact, struct pen_fact_subject *ret_subjec
         break;
     case PEN__FACT__WHAT_TRANSITION_CHANGED:
         ret_subject->stage = fact->transition_changed->stage;
+        break;
+    case PEN__FACT__WHAT_REFS_READ:
+        ret_subject->stage = fact->refs_read->stage;
+        ret_subject->action = fact->refs_read->action;
         break;
     case PEN__FACT__WHAT_REVISION_SEEN:
         ret_subject->stage = fact->revision_seen->stage;

@@ -277,6 +277,34 @@ static void test_pull_requests(void **state)
     world_end(&w);
 }
 
+/* What was seen of them is as durable as what it started, for any number that people can wait for.
+ */
+static void test_many_pull_requests_start_once(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    w.options.executions_max = 200;
+    world_restart(&w);
+    world_perform(&w);
+    char *arn = connect_to(&w);
+    Pen__PipelineDeclaration *declaration = connected("p", arn);
+    add_pull_requests(declaration, NULL, "main", NULL);
+    free(world_create(&w, declaration));
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t i = 1; i <= 150; i++) {
+            assert_true(notify(&w, arn, "team/app", i, OPEN, "main", 0));
+            assert_int_equal(find(&w, "c1", NULL), round == 0);
+        }
+        world_restart(&w);
+        world_perform(&w);
+    }
+    assert_true(notify(&w, arn, "team/app", 150, CLOSED, "main", 0));
+    assert_true(find(&w, "c1", NULL));
+    free(arn);
+    world_end(&w);
+}
+
 static void test_pull_requests_have_limits(void **state)
 {
     (void)state;
@@ -464,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_webhooks),
         cmocka_unit_test(test_webhooks_have_limits),
         cmocka_unit_test(test_pull_requests),
+        cmocka_unit_test(test_many_pull_requests_start_once),
         cmocka_unit_test(test_pull_requests_have_limits),
         cmocka_unit_test(test_put_action_revision),
         cmocka_unit_test(test_polling_stops_after_thirty_days),

@@ -308,6 +308,27 @@ static void test_any_time_of_a_commit(void **state)
     }
 }
 
+static void test_a_branch_that_is_deleted_and_comes_back_is_news(void **state)
+{
+    (void)state;
+    start(NEVER_MS, 60000);
+    host();
+    work_make();
+    push();
+    PEN_CLEANUP(pen_free) char *id = strdup(head_of("work/.git", "main"));
+    watch_hosted(id, true);
+    git("-C", at("data/repos/app.git"), "config", "receive.denyDeleteCurrent", "ignore", NULL);
+    for (int i = 0; i < 2; i++) {
+        git("-C", at("work"), "push", "-q", at("data/repos/app.git"), ":main", NULL);
+        PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_found(WAIT_MS);
+        assert_true(input->revision_found->deleted);
+        assert_null(input->revision_found->revision_id);
+        assert_null(input->revision_found->ref_name);
+        push(); /* at the commit that it had */
+        expect_found(id, PEN__TRIGGER_TYPE__TRIGGER_CLOUD_WATCH_EVENT, WAIT_MS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +340,7 @@ int main(void)
         TEST(test_texts_are_recoded),
         TEST(test_a_long_text_is_cut_between_characters),
         TEST(test_any_time_of_a_commit),
+        TEST(test_a_branch_that_is_deleted_and_comes_back_is_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
