@@ -1,10 +1,13 @@
 #!/bin/sh
 # Build the images penstock-controller and penstock-agent with buildah, podman or docker.
 #
-# Environment: BASE, an image that has Debian 12 (localhost/debian:bookworm; docker/base.sh makes it);
-# TAG (latest); BUILDER; BUILDER_OPTIONS, such as "--network host".
+# Environment: BASE, an image that has Debian 12 (debian:bookworm-slim; where no registry answers,
+# docker/base.sh makes localhost/debian:bookworm from Debian's packages); TAG (latest); BUILDER;
+# BUILDER_OPTIONS, such as "--network host".
 set -eu
 cd "$(dirname "$0")/.."
+
+readonly KNOWN=debian:bookworm-slim OWN=localhost/debian:bookworm PULL_LIMIT_S=300
 
 find_builder() {
     for name in buildah podman docker; do
@@ -13,8 +16,26 @@ find_builder() {
             return
         fi
     done
-    echo "image: no buildah, podman or docker here; run: apt-get install buildah" >&2
-    exit 1
+    ./dev deps builder >&2
+    echo buildah
+}
+
+has_image() { "$builder" inspect --type image "$1" >/dev/null 2>&1; }
+
+# choose_base: an image that is here, one that a registry has, or one made now
+choose_base() {
+    if has_image "$KNOWN"; then
+        echo "$KNOWN"
+    elif has_image "$OWN"; then
+        echo "$OWN"
+    elif timeout "$PULL_LIMIT_S" "$builder" pull "$KNOWN" >&2; then
+        echo "$KNOWN"
+    else
+        echo "== no registry gave $KNOWN; making $OWN from Debian's packages" >&2
+        ./dev deps base >&2
+        BUILDER=$builder docker/base.sh >&2
+        echo "$OWN"
+    fi
 }
 
 # build TARGET: .dockerignore keeps build folders out of the context
@@ -33,11 +54,11 @@ build() {
 }
 
 builder=${BUILDER:-$(find_builder)}
-base=${BASE:-localhost/debian:bookworm}
+base=${BASE:-$(choose_base)}
 for target in controller agent; do
     echo "== building penstock-$target with $builder on $base"
     build "$target" || {
-        echo "image: $builder failed; if it lacks the base, run docker/base.sh or set BASE" >&2
+        echo "image: $builder failed to build on $base; see above, or name another BASE" >&2
         exit 1
     }
 done

@@ -130,6 +130,17 @@ static void on_data_frame(struct pen_app *self, const struct pen_link_event *eve
         pen_actions_on_message(self->actions, frame);
 }
 
+/* Ever more seldom: the first, second, fourth, eighth time. */
+static void say_unreachable(const struct pen_link_event *event)
+{
+    if ((event->failures & (event->failures - 1)) == 0)
+        pen_log(
+            PEN_LOG_WARNING, "no connection to the controller",
+            "plane=%s address=%s tries=%u why=\"%s\"",
+            event->plane == PEN_PLANE_CONTROL ? "control" : "data", event->address, event->failures,
+            event->reason != NULL ? event->reason : "nobody answers there as a controller does");
+}
+
 static void on_plane(struct pen_app *self, const struct pen_link_event *event)
 {
     bool up = event->kind == PEN_LINK_UP;
@@ -138,6 +149,10 @@ static void on_plane(struct pen_app *self, const struct pen_link_event *event)
             PEN_LOG_ERROR, "the controller does not let this agent in",
             "what=its key is revoked, or unknown there; to join anew, give it a new token and an "
             "empty --data");
+    if (event->kind == PEN_LINK_UNREACHABLE) {
+        say_unreachable(event);
+        return;
+    }
     if (event->plane == PEN_PLANE_CONTROL) {
         pen_log(PEN_LOG_INFO, up ? "connected" : "disconnected", NULL);
         feed_kind(self, up ? PEN_IN_CONNECTED : PEN_IN_DISCONNECTED, false);
@@ -411,6 +426,7 @@ static int open_session(struct pen_app *self, const char *spool_id, const char *
     int rc = pen_host_facts(isolation, &host, err);
     if (rc < 0)
         return rc;
+    uint32_t cpus = pen_host_cpus();
     struct pen_session_config config = {
         .spool_id = spool_id,
         .boot_id = self->boot_id,
@@ -418,6 +434,7 @@ static int open_session(struct pen_app *self, const char *spool_id, const char *
         .machine_id = self->machine_id,
         .host = host,
         .slots = self->slots,
+        .slots_default = cpus < PEN_SLOTS_MAX ? cpus : PEN_SLOTS_MAX,
         .once = self->once,
     };
     return pen_session_create(&config, &self->session, err);
@@ -541,9 +558,7 @@ int pen_app_open(const struct pen_agent_options *options, const struct pen_ident
     if (self->data == NULL)
         return pen_fail_errno(err, "--data '%s'", options->data);
     self->once = options->once;
-    self->slots = options->slots != 0 ? options->slots : options->once ? 1 : pen_host_cpus();
-    if (self->slots > PEN_SLOTS_MAX)
-        self->slots = PEN_SLOTS_MAX;
+    self->slots = options->once && options->slots == 0 ? 1 : options->slots;
     pen_host_machine_id(self->machine_id);
     struct pen_link_options link = {
         .host = identity->host, .port = identity->port, .pair = identity->pair};

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "agent/link/resolve.h"
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
@@ -19,7 +20,6 @@ enum {
     RECONNECT_FIRST_MS = 100,
     RECONNECT_LAST_MS = 32 * 1000,
     DENIED_FIRST_MS = 1000,
-    DENIED_LAST_MS = 32 * 1000,
     HANDSHAKE_MS = 4000,
     CONNECT_MS = 5000,
     KEEPALIVE_S = 5, /* of silence before the kernel asks, and between its questions */
@@ -36,13 +36,19 @@ struct plane {
     uint16_t port;                    /* 0: not wanted */
     int frame_max;
     bool up;
+    size_t at;            /* the address that is tried, or is connected to */
     int64_t reopen_at_ms; /* INT64_MAX: no need */
     int64_t backoff_ms;
+    unsigned failures; /* in a row */
+    bool unresolved;   /* the host's name has no address: to be told */
 };
 
 struct pen_link {
     void *context;
     char *host;
+    struct pen_addresses addresses; /* of the host; none: they are being asked for */
+    struct pen_resolve *resolve;    /* NULL: nothing is asked */
+    struct pen_error unresolved;    /* why there are none; code 0: not known */
     uint8_t server_public_key[PEN_CURVE_KEY_SIZE];
     struct pen_curve_pair pair;
     struct plane planes[2];
@@ -102,7 +108,8 @@ static int open_monitor(struct pen_link *self, struct plane *plane, struct pen_e
     char name[64];
     (void)snprintf(name, sizeof name, "inproc://monitor-%u", self->monitors++);
     int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED;
+                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED |
+                 ZMQ_EVENT_CONNECT_RETRIED;
     if (zmq_socket_monitor(plane->socket, name, events) < 0)
         return fail_zmq(err, "cannot watch the connection");
     plane->monitor = zmq_socket(self->context, ZMQ_PAIR);
@@ -131,6 +138,9 @@ static int open_plane(struct pen_link *self, struct plane *plane, struct pen_err
 {
     close_plane(plane);
     plane->reopen_at_ms = INT64_MAX;
+    if (self->addresses.count == 0) /* take_addresses opens it */
+        return self->resolve != NULL ? 0 : pen_resolve_start(self->host, &self->resolve, err);
+    plane->at %= self->addresses.count;
     plane->socket = zmq_socket(self->context, ZMQ_DEALER);
     if (plane->socket == NULL)
         return fail_zmq(err, "no socket");
@@ -139,10 +149,11 @@ static int open_plane(struct pen_link *self, struct plane *plane, struct pen_err
         rc = open_monitor(self, plane, err);
     if (rc < 0)
         return rc;
-    bool bare_v6 = strchr(self->host, ':') != NULL && self->host[0] != '[';
+    const char *address = self->addresses.text[plane->at];
     PEN_CLEANUP(pen_free)
-    char *endpoint = pen_strdup_printf(bare_v6 ? "tcp://[%s]:%u" : "tcp://%s:%u", self->host,
-                                       (unsigned)plane->port);
+    char *endpoint =
+        pen_strdup_printf(strchr(address, ':') != NULL ? "tcp://[%s]:%u" : "tcp://%s:%u", address,
+                          (unsigned)plane->port);
     if (endpoint == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory to connect");
     if (zmq_connect(plane->socket, endpoint) < 0)
@@ -161,14 +172,15 @@ int pen_link_create(const struct pen_link_options *options, struct pen_link **re
     (void)zmq_msg_init(&self->frame);
     for (size_t i = 0; i < 2; i++) {
         self->planes[i].reopen_at_ms = INT64_MAX;
-        self->planes[i].backoff_ms = DENIED_FIRST_MS;
+        self->planes[i].backoff_ms = RECONNECT_FIRST_MS;
     }
     self->planes[PEN_PLANE_CONTROL].frame_max = PEN_LINK_CONTROL_FRAME_MAX;
     self->planes[PEN_PLANE_DATA].frame_max = PEN_LINK_DATA_FRAME_MAX;
     self->planes[PEN_PLANE_CONTROL].port = options->port;
     memcpy(self->server_public_key, options->server_public_key, PEN_CURVE_KEY_SIZE);
     self->pair = options->pair;
-    self->host = strdup(options->host);
+    size_t bracket = options->host[0] == '[' ? 1 : 0; /* "[::1]" */
+    self->host = strndup(options->host + bracket, strcspn(options->host + bracket, "]"));
     self->context = zmq_ctx_new();
     if (self->host == NULL || self->context == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the link");
@@ -191,6 +203,7 @@ void pen_link_destroy(struct pen_link **self_p)
     close_plane(&self->planes[1]);
     if (self->context != NULL)
         (void)zmq_ctx_term(self->context);
+    pen_resolve_destroy(&self->resolve);
     free(self->host);
     explicit_bzero(&self->pair, sizeof self->pair);
     free(self);
@@ -205,6 +218,7 @@ int pen_link_open_data(struct pen_link *self, uint16_t port, struct pen_error *e
     if (plane->port == port && (plane->socket != NULL || plane->reopen_at_ms != INT64_MAX))
         return 0;
     plane->port = port;
+    plane->at = self->planes[PEN_PLANE_CONTROL].at; /* where the controller answers */
     return open_plane(self, plane, err);
 }
 
@@ -219,6 +233,21 @@ bool pen_link_is_up(const struct pen_link *self, enum pen_plane plane)
 }
 
 /* ---- waiting */
+
+/* The host's addresses have come, or not; the planes that waited for them are opened. */
+static void take_addresses(struct pen_link *self)
+{
+    struct pen_resolve *resolve = TAKE_PTR(self->resolve);
+    int rc = pen_resolve_take(resolve, &self->addresses, &self->unresolved);
+    pen_resolve_destroy(&resolve);
+    for (size_t i = 0; i < 2; i++) {
+        struct plane *plane = &self->planes[i];
+        if (plane->port == 0 || plane->socket != NULL || plane->reopen_at_ms != INT64_MAX)
+            continue;
+        plane->unresolved = rc < 0;
+        plane->reopen_at_ms = 0;
+    }
+}
 
 static int64_t until_reopen(const struct pen_link *self, int64_t timeout_ms)
 {
@@ -240,13 +269,17 @@ int pen_link_wait(struct pen_link *self, const int *fds, size_t count, int64_t t
     CHECK(count <= PEN_LINK_WAIT_FDS_MAX);
     struct pen_socket *sockets[] = {&self->planes[0].events, &self->planes[0].frames,
                                     &self->planes[1].events, &self->planes[1].frames};
-    struct pollfd items[PEN_LINK_WAIT_FDS_MAX];
+    struct pollfd items[PEN_LINK_WAIT_FDS_MAX + 1];
     for (size_t i = 0; i < count; i++)
         items[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    int rc = pen_sockets_wait(sockets, sizeof sockets / sizeof sockets[0], items, count,
+    items[count] = (struct pollfd){.fd = self->resolve == NULL ? -1 : pen_resolve_fd(self->resolve),
+                                   .events = POLLIN};
+    int rc = pen_sockets_wait(sockets, sizeof sockets / sizeof sockets[0], items, count + 1,
                               (long)until_reopen(self, timeout_ms), err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         ret_ready[i] = (items[i].revents & POLLIN) != 0;
+    if (rc == 0 && (items[count].revents & (POLLIN | POLLHUP)) != 0)
+        take_addresses(self);
     return rc;
 }
 
@@ -265,7 +298,34 @@ static void give_up(struct plane *plane)
     close_plane(plane);
     plane->reopen_at_ms = pen_clock_monotonic_ms() + jitter(plane->backoff_ms);
     plane->backoff_ms =
-        2 * plane->backoff_ms < DENIED_LAST_MS ? 2 * plane->backoff_ms : DENIED_LAST_MS;
+        2 * plane->backoff_ms < RECONNECT_LAST_MS ? 2 * plane->backoff_ms : RECONNECT_LAST_MS;
+}
+
+/* No connection was made to this address: on to the next one. After the last one, some time passes,
+ * and the name is asked for again. */
+static void try_next(struct pen_link *self, struct plane *plane)
+{
+    plane->failures++;
+    if (plane->at + 1 < self->addresses.count) {
+        close_plane(plane);
+        plane->at++;
+        plane->reopen_at_ms = 0;
+        return;
+    }
+    give_up(plane);
+    plane->at = 0;
+    bool other_up = self->planes[PEN_PLANE_CONTROL].up || self->planes[PEN_PLANE_DATA].up;
+    if (!other_up)
+        self->addresses.count = 0;
+}
+
+/* libzmq says that a connection has ended, or could not be made. */
+static void ended(struct pen_link *self, struct plane *plane)
+{
+    if (plane->up)
+        plane->up = false; /* libzmq connects to the same address again */
+    else
+        try_next(self, plane);
 }
 
 /* Nothing there: but only EAGAIN says that all has been looked at. */
@@ -278,7 +338,8 @@ static void receive_failed(struct pen_socket *socket)
 }
 
 /* One event of the monitor: a frame with number and value, and one with the address. */
-static bool monitor_next(struct plane *plane, struct pen_link_event *ret_event)
+static bool monitor_next(struct pen_link *self, struct plane *plane,
+                         struct pen_link_event *ret_event)
 {
     uint8_t head[8];
     uint8_t address[256];
@@ -295,20 +356,21 @@ static bool monitor_next(struct plane *plane, struct pen_link_event *ret_event)
     switch (number) {
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         plane->up = true;
-        plane->backoff_ms = DENIED_FIRST_MS;
+        plane->failures = 0;
+        plane->backoff_ms = RECONNECT_FIRST_MS;
         ret_event->kind = PEN_LINK_UP;
         return true;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        if (plane->backoff_ms < DENIED_FIRST_MS)
+            plane->backoff_ms = DENIED_FIRST_MS;
         give_up(plane);
         ret_event->kind = PEN_LINK_DENIED;
         return true;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        give_up(plane);
-        ret_event->kind = PEN_LINK_DOWN;
-        return true;
-    default: /* disconnected; libzmq connects again */
-        plane->up = false;
-        ret_event->kind = PEN_LINK_DOWN;
+    default: /* disconnected, or not connected */
+        ret_event->kind = plane->up ? PEN_LINK_DOWN : PEN_LINK_UNREACHABLE;
+        ret_event->address = self->addresses.text[plane->at];
+        ended(self, plane);
+        ret_event->failures = plane->failures;
         return true;
     }
 }
@@ -340,17 +402,33 @@ static bool frame_next(struct pen_link *self, struct plane *plane, struct pen_li
     return false;
 }
 
+static void unresolved(struct pen_link *self, struct plane *plane, struct pen_link_event *ret_event)
+{
+    plane->unresolved = false;
+    plane->failures++;
+    give_up(plane);
+    ret_event->kind = PEN_LINK_UNREACHABLE;
+    ret_event->address = self->host;
+    ret_event->reason = self->unresolved.message;
+    ret_event->failures = plane->failures;
+}
+
 bool pen_link_next(struct pen_link *self, struct pen_link_event *ret_event)
 {
     struct pen_link_event event = {0};
     for (int i = PEN_PLANE_CONTROL; i <= PEN_PLANE_DATA; i++) {
         struct plane *plane = &self->planes[i];
         event.plane = (enum pen_plane)i;
+        if (plane->unresolved) {
+            unresolved(self, plane, &event);
+            *ret_event = event;
+            return true;
+        }
         if (plane->socket == NULL && pen_clock_monotonic_ms() >= plane->reopen_at_ms &&
             open_plane(self, plane, NULL) < 0)
             give_up(plane);
         /* The monitor first: one that nobody reads stops the whole context. */
-        if (monitor_next(plane, &event) || frame_next(self, plane, &event)) {
+        if (monitor_next(self, plane, &event) || frame_next(self, plane, &event)) {
             *ret_event = event;
             return true;
         }

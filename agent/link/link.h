@@ -13,8 +13,10 @@
  *     while (pen_link_next(link, &event))
  *         ...
  *
- * libzmq reconnects by itself, with a backoff of 0.1 to 32 s; but it never asks again once the
- * controller has denied a key, so such a socket is made anew here, 1 to 32 s later, with jitter.
+ * All addresses of the controller's name are tried, one after the other; after the last one the
+ * name is asked for again, 0.1 to 32 s later, with jitter. A connection that was there and is lost
+ * is made again by libzmq, to the same address; when that fails, the others are tried. libzmq never
+ * asks again once the controller has denied a key, so such a socket is made anew here, too.
  */
 #ifndef PEN_AGENT_LINK_LINK_H
 #define PEN_AGENT_LINK_LINK_H
@@ -35,10 +37,11 @@ enum {
 enum pen_plane { PEN_PLANE_CONTROL, PEN_PLANE_DATA };
 
 enum pen_link_event_kind {
-    PEN_LINK_UP,     /* the handshake is done */
-    PEN_LINK_DOWN,   /* the connection is lost, or is given up */
-    PEN_LINK_DENIED, /* the controller does not let this key in; it is asked again later */
-    PEN_LINK_FRAME,  /* bytes, size: valid until the next call */
+    PEN_LINK_UP,          /* the handshake is done */
+    PEN_LINK_DOWN,        /* the connection is lost, or is given up */
+    PEN_LINK_DENIED,      /* the controller does not let this key in; it is asked again later */
+    PEN_LINK_UNREACHABLE, /* no connection to address: another, or the same later */
+    PEN_LINK_FRAME,       /* bytes, size: valid until the next call */
 };
 
 struct pen_link_event {
@@ -46,12 +49,15 @@ struct pen_link_event {
     enum pen_plane plane;
     const void *bytes;
     size_t size;
+    const char *address; /* of UNREACHABLE, valid until the next call; the name: it has none */
+    const char *reason;  /* why the name has none; NULL: it has */
+    unsigned failures;   /* in a row, this one included */
 };
 
 struct pen_link;
 
 struct pen_link_options {
-    const char *host; /* name or address */
+    const char *host; /* name, or address, also as "[::1]" */
     uint16_t port;    /* of the control plane */
     uint8_t server_public_key[PEN_CURVE_KEY_SIZE];
     struct pen_curve_pair pair;

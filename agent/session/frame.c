@@ -261,6 +261,8 @@ static int on_welcome(struct pen_session *self, Pen__ToAgent *frame, int64_t now
     self->drain_remote = false; /* else the controller says so again */
     if (welcome->has_heartbeat_ms && welcome->heartbeat_ms >= 100)
         self->heartbeat_ms = welcome->heartbeat_ms;
+    if (self->slots_said == 0 && welcome->slots > 0 && welcome->slots <= PEN_SLOTS_MAX)
+        self->slots = welcome->slots;
     self->next_heartbeat_ms = now_ms + self->heartbeat_ms;
     struct pen_session_effect *effect = effect_add(self, out, PEN_OUT_OPEN_DATA, 0);
     if (effect != NULL)

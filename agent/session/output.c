@@ -247,7 +247,7 @@ void send_hello(struct pen_session *self, struct pen_session_out *out, int64_t n
     hello->spool_seq = self->spool_seq;
     hello->has_max_fence = hello->has_slots = hello->has_draining = hello->has_once = true;
     hello->max_fence = self->max_fence;
-    hello->slots = self->slots;
+    hello->slots = self->slots_said;
     /* For the whole session: a full disk passes, and is said to each offer instead. */
     hello->draining = self->drain_local || self->unkillable;
     hello->once = self->once;

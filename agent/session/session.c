@@ -180,8 +180,9 @@ static void host_copy(struct pen_session *self, const Pen__HostFacts *host)
 int pen_session_create(const struct pen_session_config *config, struct pen_session **ret_session,
                        struct pen_error *err)
 {
-    if (config->slots == 0 || config->slots > PEN_SLOTS_MAX)
-        return pen_fail(err, PEN_EINVAL, "slots: %u is not in 1..%d", config->slots, PEN_SLOTS_MAX);
+    uint32_t slots = config->slots > 0 ? config->slots : config->slots_default;
+    if (slots == 0 || slots > PEN_SLOTS_MAX)
+        return pen_fail(err, PEN_EINVAL, "slots: %u is not in 1..%d", slots, PEN_SLOTS_MAX);
     PEN_CLEANUP(pen_session_destroy) struct pen_session *self = calloc(1, sizeof *self);
     if (self == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the session");
@@ -190,7 +191,8 @@ int pen_session_create(const struct pen_session_config *config, struct pen_sessi
     self->run_id = new_text(self, config->run_id);
     self->machine_id = new_text(self, config->machine_id);
     host_copy(self, config->host);
-    self->slots = config->slots;
+    self->slots = slots;
+    self->slots_said = config->slots;
     self->once = config->once;
     self->heartbeat_ms = PEN_HEARTBEAT_DEFAULT_MS;
     self->attempts_deadline_ms = INT64_MAX;

@@ -161,8 +161,9 @@ struct pen_session_config {
     const char *run_id;
     const char *machine_id;
     const Pen__HostFacts *host;
-    uint32_t slots; /* 1.. PEN_SLOTS_MAX */
-    bool once;      /* accept one job only */
+    uint32_t slots;         /* up to PEN_SLOTS_MAX; 0: as the controller has it */
+    uint32_t slots_default; /* 1.. PEN_SLOTS_MAX: until the controller says, if slots is 0 */
+    bool once;              /* accept one job only */
 };
 
 struct pen_session;

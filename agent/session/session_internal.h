@@ -33,6 +33,7 @@ struct pen_session {
     char *spool_id, *boot_id, *run_id, *machine_id;
     Pen__HostFacts *host;
     uint32_t slots;
+    uint32_t slots_said; /* to the controller; 0: it says */
     bool once;
     uint64_t once_fence; /* the one job */
     bool once_good;

@@ -46,7 +46,7 @@ int handle_create_token(struct pen_engine *engine, const Pen__Input *input, Pen_
     row->id = mem_text(id);
     row->has_public_key = 1;
     row->public_key = mem_bytes(request->public_key);
-    SET(row, slots, request->slots > 0 ? request->slots : 1);
+    SET(row, slots, request->slots);
     SET(row, created_ms, engine->now_ms);
     SET(row, expires_ms, engine->now_ms + request->ttl_ms);
     row->created_by = mem_text(input->principal);
@@ -101,6 +101,17 @@ static void add_label(Pen__AgentRow *row, const char *key, const char *value)
     APPEND(row, labels, entry);
 }
 
+/* As the agent says, else as its token says, else one for each processor. */
+static uint32_t slots_of(const Pen__Enroll *enroll, const Pen__TokenRow *token)
+{
+    uint32_t slots = enroll->slots > 0 ? enroll->slots : token->slots;
+    if (slots == 0 && enroll->host != NULL)
+        slots = enroll->host->cpus;
+    if (slots == 0)
+        return 1;
+    return slots < PEN_LIMIT_AGENT_SLOTS ? slots : PEN_LIMIT_AGENT_SLOTS;
+}
+
 static Pen__AgentRow *new_agent(struct pen_engine *engine, const struct token *token,
                                 const Pen__Enroll *enroll)
 {
@@ -118,8 +129,7 @@ static Pen__AgentRow *new_agent(struct pen_engine *engine, const struct token *t
         add_label(row, "arch", enroll->host->arch);
         row->host = mem_copy(enroll->host);
     }
-    uint32_t slots = enroll->slots > 0 ? enroll->slots : token->row->slots;
-    SET(row, slots, slots < PEN_LIMIT_AGENT_SLOTS ? slots : PEN_LIMIT_AGENT_SLOTS);
+    SET(row, slots, slots_of(enroll, token->row));
     SET(row, status, PEN__AGENT_STATUS__AGENT_ENROLLED);
     SET(row, enrolled_ms, engine->now_ms);
     row->token_id = mem_text(token->row->id);

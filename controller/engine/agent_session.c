@@ -191,6 +191,7 @@ static void send_welcome(struct pen_engine *engine, struct agent *self)
     SET(body, log_credit_bytes, PEN_LIMIT_LOG_CREDIT_BYTES);
     SET(body, blob_credit, PEN_LIMIT_BLOB_CREDIT);
     SET(body, gc_below, agent_gc_below(engine, self));
+    SET(body, slots, self->row->slots);
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
          node = pen_map_next(node)) {
         const struct attempt *attempt = pen_map_value(node);

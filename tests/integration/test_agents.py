@@ -73,3 +73,19 @@ def test_a_token_in_a_file_is_read_only_by_an_agent_that_has_to_join(system):
     agent.program.stop()
     agent.start(f"@{path}")
     system.wait_agents(1, agent.program)
+
+
+def test_a_token_fixes_the_slots_of_an_agent_that_names_none(empty_system):
+    system = empty_system
+    system.start_controller()
+    for slots in (1, 3):
+        agent = Agent(system, f"agent{slots}", None, ())
+        system.agents[agent.name] = agent
+        agent.start(system.token(None, slots))
+        system.wait_agents(len(system.agents), agent.program)
+    assert {row["name"]: row["slots"] for row in system.list_agents()} == {"agent1": 1, "agent3": 3}
+    last = system.agents["agent3"]
+    last.program.stop()
+    last.start()  # and so after a restart, of which the token is no longer part
+    system.wait_agents(2, last.program)
+    assert {row["name"]: row["slots"] for row in system.list_agents()} == {"agent1": 1, "agent3": 3}

@@ -15,6 +15,20 @@ STUBS = {
 }
 
 
+# A builder with the images that $IMAGES names, and a registry that answers if $REGISTRY is set.
+BUILDER = """echo "${0##*/} $*" >> "$CALLS"
+case "$1 $2" in
+'inspect --type') case " $IMAGES " in *" $4 "*) exit 0 ;; esac; exit 125 ;;
+'pull '*) test -n "$REGISTRY" || { echo 'no registry' >&2; exit 125; } ;;
+'from scratch') echo working-container ;;
+esac"""
+STUBS |= {
+    "buildah": BUILDER,
+    "debootstrap": 'echo "debootstrap $*" >> "$CALLS"; for root; do case $root in /*) '
+                   'mkdir -p "$root/usr/share/doc" ;; esac; done',
+}
+
+
 @pytest.fixture
 def dev(tmp_path):
     """Run ./dev with stubs; returns the result with .calls, the lines that the stubs noted."""
@@ -68,3 +82,41 @@ def test_wrong_words_are_a_usage_error(dev, arguments):
 def test_no_colours_when_not_on_a_terminal(dev):
     assert "\033" not in dev("help").stdout + dev("deps").stdout
     assert dev().stdout == dev("help").stdout == dev("--help").stdout
+
+
+def builds(done):
+    return [call for call in done.calls if call.startswith("buildah bud")]
+
+
+def check_image(done, base):
+    assert done.returncode == 0, done.stderr
+    assert [call.rpartition("--target ")[2].split()[0] for call in builds(done)] == [
+        "controller", "agent"]
+    assert all(f"BASE={base} " in call for call in builds(done))
+
+
+def test_image_takes_the_well_known_base(dev):
+    done = dev("image", REGISTRY="yes")
+    check_image(done, "debian:bookworm-slim")
+    assert sum(call.startswith("buildah pull") for call in done.calls) == 1
+    assert not any(call.startswith("debootstrap") for call in done.calls)
+
+
+def test_image_makes_a_base_where_no_registry_answers(dev):
+    done = dev("image", MISSING="debootstrap")
+    check_image(done, "localhost/debian:bookworm")
+    assert sum(call.startswith("buildah pull") for call in done.calls) == 1
+    assert any(call.startswith("apt-get install") and call.endswith(" debootstrap")
+               for call in done.calls)
+    assert any(call.startswith("debootstrap --variant=minbase bookworm /") for call in done.calls)
+    assert any(call.startswith("buildah commit") and call.endswith("localhost/debian:bookworm")
+               for call in done.calls)
+
+
+def test_image_takes_a_base_that_is_here_or_is_named(dev):
+    here = dev("image", IMAGES="localhost/debian:bookworm")
+    check_image(here, "localhost/debian:bookworm")
+    named = dev("image", BASE="registry.example/debian:12")
+    check_image(named, "registry.example/debian:12")
+    for done in (here, named):
+        assert not any(call.startswith(("buildah pull", "debootstrap")) for call in done.calls)
