@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/confirm.h"
 #include "cli/input.h"
 #include "cli/show.h"
 #include "cli/text.h"
@@ -134,7 +135,31 @@ int pen_cmd_agent_undrain(struct pen_cli *cli, struct pen_error *err)
     return change(cli, "UndrainAgent", "gets work again", err);
 }
 
+/* An agent that is revoked in the middle of its work leaves outcomes that nobody knows. */
 int pen_cmd_agent_revoke(struct pen_cli *cli, struct pen_error *err)
 {
+    const char *name = pen_cli_argument(cli, 0);
+    json_t *output = NULL;
+    int64_t busy = 0;
+    int rc = pen_cli_call_pages(cli, PEN_SERVICE_PENSTOCK, "ListAgents", json_object(), "agents",
+                                &output, err);
+    size_t index;
+    json_t *agent;
+    json_array_foreach(pen_json_list(output, "agents"), index, agent)
+    {
+        if (strcmp(pen_json_text(agent, "name"), name) == 0 ||
+            strcmp(pen_json_text(agent, "agentId"), name) == 0)
+            busy += pen_json_number(agent, "busySlots");
+    }
+    json_decref(output);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf what = {0};
+    pen_buf_printf(&what,
+                   "agent '%s' is shut out for good while it works (slots in use: %" PRId64
+                   "): what it runs goes on, but its results are lost",
+                   name, busy);
+    if (rc == 0 && busy > 0)
+        rc = pen_confirm(cli, pen_buf_text(&what), err);
+    if (rc < 0)
+        return rc;
     return change(cli, "RevokeAgent", "is shut out", err);
 }

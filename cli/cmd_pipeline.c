@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/confirm.h"
 #include "cli/input.h"
 #include "cli/show.h"
 #include "cli/text.h"
@@ -87,6 +88,31 @@ int pen_cmd_pipeline_get(struct pen_cli *cli, struct pen_error *err)
     return 0;
 }
 
+/* Whether to delete a pipeline that is running. */
+static int deletion_confirm(struct pen_cli *cli, const char *name, struct pen_error *err)
+{
+    json_t *output = NULL;
+    int rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "ListPipelineExecutions",
+                          json_pack("{s:s}", "pipelineName", name), &output, err);
+    size_t running = 0;
+    size_t index;
+    json_t *row;
+    json_array_foreach(pen_json_list(output, "pipelineExecutionSummaries"), index, row)
+    {
+        const char *status = pen_json_text(row, "status");
+        running += strcmp(status, "InProgress") == 0 || strcmp(status, "Stopping") == 0 ? 1 : 0;
+    }
+    json_decref(output);
+    if (rc < 0 || running == 0)
+        return rc;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf what = {0};
+    pen_buf_printf(&what,
+                   "pipeline '%s' is deleted with its history, while %zu of its executions %s "
+                   "in progress",
+                   name, running, running == 1 ? "is" : "are");
+    return pen_confirm(cli, pen_buf_text(&what), err);
+}
+
 /* The API deletes what is not there, too; a person has mistyped the name. */
 int pen_cmd_pipeline_delete(struct pen_cli *cli, struct pen_error *err)
 {
@@ -95,6 +121,8 @@ int pen_cmd_pipeline_delete(struct pen_cli *cli, struct pen_error *err)
     int rc = pen_cli_call(cli, PEN_SERVICE_CODEPIPELINE, "GetPipeline",
                           json_pack("{s:s}", "name", name), &output, err);
     json_decref(output);
+    if (rc == 0)
+        rc = deletion_confirm(cli, name, err);
     if (rc < 0)
         return rc;
     return pen_cli_call_done(cli, PEN_SERVICE_CODEPIPELINE, "DeletePipeline",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/confirm.h"
 #include "cli/input.h"
 #include "cli/show.h"
 #include "cli/text.h"
@@ -35,6 +36,11 @@ int pen_cmd_repo_list(struct pen_cli *cli, struct pen_error *err)
 int pen_cmd_repo_delete(struct pen_cli *cli, struct pen_error *err)
 {
     const char *name = pen_cli_argument(cli, 0);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf what = {0};
+    pen_buf_printf(&what, "repository '%s' is deleted with all its commits", name);
+    int rc = pen_confirm_unused(cli, "RepositoryName", name, pen_buf_text(&what), err);
+    if (rc < 0)
+        return rc;
     return pen_cli_call_done(cli, PEN_SERVICE_PENSTOCK, "DeleteRepository",
                              json_pack("{s:s}", "name", name), err, "repository '%s' deleted",
                              name);
@@ -120,7 +126,13 @@ int pen_cmd_connection_delete(struct pen_cli *cli, struct pen_error *err)
         if (rc < 0)
             return rc;
     }
+    PEN_CLEANUP(pen_buf_release) struct pen_buf what = {0};
+    const char *of = arn == NULL ? name : arn;
+    pen_buf_printf(&what, "connection '%s' is deleted with its credentials", name);
+    int rc = pen_confirm_unused(cli, "ConnectionArn", of, pen_buf_text(&what), err);
+    if (rc < 0)
+        return rc;
     return pen_cli_call_done(cli, PEN_SERVICE_PENSTOCK, "DeleteConnection",
-                             json_pack("{s:s}", "connectionArn", arn == NULL ? name : arn), err,
+                             json_pack("{s:s}", "connectionArn", of), err,
                              "connection '%s' deleted", name);
 }

@@ -82,6 +82,17 @@ static const struct pen_cli_option resolve_options[] = {
     {0},
 };
 
+static const struct pen_cli_option yes_options[] = {
+    {"--yes", 'y', NULL, "Do not ask, although it is in use."},
+    {0},
+};
+
+static const struct pen_cli_option revoke_options[] = {
+    {"--reason", 'm', "TEXT", "Why; kept and shown wherever this matters."},
+    {"--yes", 'y', NULL, "Do not ask, although it is in use."},
+    {0},
+};
+
 static const struct pen_cli_option transition_options[] = {
     {"--reason", 'm', "TEXT", "Why; shown to everybody who waits."},
     {"--outbound", 0, NULL, "The way out of the stage instead of the way in."},
@@ -144,8 +155,9 @@ const struct pen_cli_command pen_cli_commands[] = {
      "penstock pipeline get site > site.json", 1, 1, version_options, pen_cmd_pipeline_get},
     {"pipeline update", "FILE", "Change a pipeline to what FILE says", NULL,
      "penstock pipeline update site.json", 1, 1, NULL, pen_cmd_pipeline_update},
-    {"pipeline delete", "NAME", "Delete a pipeline and its history", NULL,
-     "penstock pipeline delete site", 1, 1, NULL, pen_cmd_pipeline_delete},
+    {"pipeline delete", "NAME", "Delete a pipeline and its history",
+     "Asks first when it is running; without a terminal only --yes does it.",
+     "penstock pipeline delete site", 1, 1, yes_options, pen_cmd_pipeline_delete},
     {"pipeline list", "", "List the pipelines", NULL, "penstock pipeline list", 0, 0, NULL,
      pen_cmd_pipeline_list},
     {"pipeline validate", "FILE", "Check a pipeline as create would, without creating it", NULL,
@@ -239,24 +251,28 @@ const struct pen_cli_command pen_cli_commands[] = {
      pen_cmd_agent_drain},
     {"agent undrain", "AGENT", "Give an agent work again", NULL, "penstock agent undrain build-3",
      1, 1, NULL, pen_cmd_agent_undrain},
-    {"agent revoke", "AGENT", "Shut an agent out for good", NULL,
-     "penstock agent revoke build-3 --reason 'host was sold'", 1, 1, reason_options,
+    {"agent revoke", "AGENT", "Shut an agent out for good",
+     "Asks first when it runs work; without a terminal only --yes does it. 'agent drain' lets it "
+     "finish before.",
+     "penstock agent revoke build-3 --reason 'host was sold'", 1, 1, revoke_options,
      pen_cmd_agent_revoke},
 
     {"repo create", "NAME", "Make a bare git repository on the controller", NULL,
      "git remote add penstock \"$(penstock repo create site)\"", 1, 1, NULL, pen_cmd_repo_create},
     {"repo list", "", "List the controller's git repositories", NULL,
      "penstock repo list --output json", 0, 0, NULL, pen_cmd_repo_list},
-    {"repo delete", "NAME", "Delete a git repository of the controller", NULL,
-     "penstock repo delete site", 1, 1, NULL, pen_cmd_repo_delete},
+    {"repo delete", "NAME", "Delete a git repository of the controller with all its commits",
+     "Asks first when pipelines use it; without a terminal only --yes does it.",
+     "penstock repo delete site", 1, 1, yes_options, pen_cmd_repo_delete},
     {"connection create", "NAME", "Connect to a git server", NULL,
      "penstock connection create github --url https://github.com/ --username bot --secret-file "
      "token.txt",
      1, 1, connection_options, pen_cmd_connection_create},
     {"connection list", "", "List the connections to git servers", NULL, "penstock connection list",
      0, 0, NULL, pen_cmd_connection_list},
-    {"connection delete", "ARN|NAME", "Delete a connection", NULL,
-     "penstock connection delete github", 1, 1, NULL, pen_cmd_connection_delete},
+    {"connection delete", "ARN|NAME", "Delete a connection",
+     "Asks first when pipelines use it; without a terminal only --yes does it.",
+     "penstock connection delete github", 1, 1, yes_options, pen_cmd_connection_delete},
     {"webhook put", "NAME", "Make or change a webhook: a URL that starts a pipeline",
      "Prints the URL, a part of which cannot be guessed; a change keeps it. A call starts the "
      "pipeline when all filters pass: the body holds VALUE at PATH, or anything without VALUE.",

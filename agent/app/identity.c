@@ -74,7 +74,9 @@ int pen_identity_open(const struct pen_agent_options *options, struct pen_identi
     PEN_CLEANUP(pen_free) char *json = path_of(options, "agent.json");
     if (keys == NULL || json == NULL)
         return pen_fail(err, PEN_ENOMEM, "no memory for the agent's identity");
-    int rc = pen_dir_make(options->data, 0700, err);
+    static const char *const known[] = {"keys", "spool", "run-folder", "run",
+                                        "work", "blobs", "logs",       NULL};
+    int rc = pen_dir_claim(options->data, 0700, "agent.json", known, err);
     if (rc == 0)
         rc = pen_curve_pair_load_or_make(keys, &self.pair, err);
     if (rc == 0 && pen_file_exists(json))

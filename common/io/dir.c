@@ -76,6 +76,42 @@ int pen_dir_make(const char *path, mode_t mode, struct pen_error *err)
     return check_folder(path, err);
 }
 
+/* Whether a folder that is given to us is in use for something else. */
+static bool is_known(const char *name, const char *const *known)
+{
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0)
+        return true;
+    for (; *known != NULL; known++)
+        if (strcmp(name, *known) == 0)
+            return true;
+    return false;
+}
+
+int pen_dir_claim(const char *path, mode_t mode, const char *mark, const char *const *known,
+                  struct pen_error *err)
+{
+    int rc = pen_dir_make(path, mode, err);
+    if (rc < 0)
+        return rc;
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return pen_fail_errno(err, "cannot read folder '%s'", path);
+    PEN_CLEANUP(pen_free) char *foreign = NULL;
+    bool marked = false;
+    for (const struct dirent *entry; !marked && (entry = readdir(folder)) != NULL;) {
+        marked = strcmp(entry->d_name, mark) == 0;
+        if (foreign == NULL && !is_known(entry->d_name, known))
+            foreign = strdup(entry->d_name);
+    }
+    (void)closedir(folder);
+    if (marked || foreign == NULL)
+        return 0;
+    return pen_fail(err, PEN_EINVAL,
+                    "'%s' holds something else ('%.64s'): name a folder that is empty or does not "
+                    "exist yet",
+                    path, foreign);
+}
+
 static void dir_close(DIR **dir)
 {
     if (*dir != NULL)

@@ -38,6 +38,13 @@ int pen_dir_sync(const char *path, struct pen_error *err);
 /* Make the folder and its missing parents with mode; fine when it exists as a folder. */
 int pen_dir_make(const char *path, mode_t mode, struct pen_error *err);
 
+/* Make the folder as pen_dir_make does, for the things of one program. One that is there already
+ * has to hold nothing but names from `known` (ends with NULL), unless it holds `mark`: what lies in
+ * somebody's clone or home would be mixed with keys. Errors: PEN_EINVAL (names what is in the way),
+ * as pen_dir_make. */
+int pen_dir_claim(const char *path, mode_t mode, const char *mark, const char *const *known,
+                  struct pen_error *err);
+
 /* Remove a folder and everything in it without following symbolic links; fine when missing. */
 int pen_dir_remove_tree(const char *path, struct pen_error *err);
 

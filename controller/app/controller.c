@@ -249,10 +249,14 @@ static int run(struct controller *self, int stop_fd, struct pen_error *err)
     return serve(self, stop_fd, err);
 }
 
+/* What a first start that was broken off may have left. */
+static const char *const before_database[] = {"keys",  "blobs",  "logs",          "mirrors",
+                                              "repos", "pushes", "penstock.lock", NULL};
+
 /* The data folder's absolute path: it is shown to people and handed to children. */
 static int resolve_folder(const char *dir, char **ret_path, struct pen_error *err)
 {
-    int rc = pen_dir_make(dir, 0700, err);
+    int rc = pen_dir_claim(dir, 0700, "penstock.db", before_database, err);
     if (rc < 0)
         return rc;
     char *path = realpath(dir, NULL);

@@ -163,6 +163,7 @@ def test_deleting_what_is_not_there_is_an_error(run, stub):
     assert "no webhook 'third'" in run("webhook", "delete", "third", code=3)[1]
     assert stub.inputs("DeletePipeline") == stub.inputs("DeleteWebhook") == []
     stub.operations["GetPipeline"] = lambda _: {"pipeline": {"name": "x"}}
+    stub.operations["ListPipelineExecutions"] = lambda _: {}
     assert run("pipeline", "delete", "x")[0] == "pipeline 'x' deleted\n"
     assert run("webhook", "delete", "second")[0] == "webhook 'second' deleted\n"
 
@@ -292,8 +293,8 @@ def test_agents(run, stub):
         {"labels": {"pool": "x", "gpu": ""}, "slots": 3, "ttlSeconds": 3600}]
     for word in ("Drain", "Undrain", "Revoke"):
         stub.operations[word + "Agent"] = lambda _: {}
-        run("agent", word.lower(), "a1")
-        assert stub.inputs(word + "Agent") == [{"agentId": "a1"}]
+        run("agent", word.lower(), "a2")
+        assert stub.inputs(word + "Agent") == [{"agentId": "a2"}]
 
 
 def test_secrets_come_from_files(run, stub, tmp_path):
@@ -301,6 +302,7 @@ def test_secrets_come_from_files(run, stub, tmp_path):
     stub.operations["ListConnections"] = lambda _: {"connections": [
         {"connectionName": "hub", "connectionArn": "arn:aws:hub"}]}
     stub.operations["DeleteConnection"] = lambda _: {}
+    stub.operations["ListPipelines"] = lambda _: {"pipelines": []}
     (tmp_path / "hook").write_text("hooksecret\nrest\n")
     out, _ = run("connection", "create", "hub", "--url", "https://git/", "--username", "bot",
                  "--secret-file", "-", "--hook-secret-file", str(tmp_path / "hook"),

@@ -106,6 +106,24 @@ static void makes_folders(void **state)
     assert_int_equal(pen_dir_make("", 0700, &err), PEN_EINVAL);
 }
 
+static void claims_no_folder_of_others(void **state)
+{
+    (void)state;
+    struct pen_error err;
+    static const char *const known[] = {"keys", NULL};
+    assert_int_equal(pen_dir_claim(in("c/new"), 0700, "mark", known, &err), 0);
+    assert_int_equal(pen_dir_claim(in("c/new"), 0700, "mark", known, &err), 0);
+    assert_int_equal(pen_dir_make(in("c/new/keys"), 0700, &err), 0);
+    assert_int_equal(pen_dir_make(in("c/new/lost+found"), 0700, &err), 0);
+    assert_int_equal(pen_dir_claim(in("c/new"), 0700, "mark", known, &err), 0);
+    assert_int_equal(pen_dir_make(in("c/new/.git"), 0700, &err), 0);
+    assert_int_equal(pen_dir_claim(in("c/new"), 0700, "mark", known, &err), PEN_EINVAL);
+    assert_non_null(strstr(err.message, "holds something else ('.git')"));
+    assert_int_equal(pen_file_replace(in("c/new/mark"), "", 0, 0600, &err), 0);
+    assert_int_equal(pen_dir_claim(in("c/new"), 0700, "mark", known, &err), 0);
+    assert_int_equal(pen_dir_claim(in("c/new/mark"), 0700, "mark", known, &err), PEN_EINVAL);
+}
+
 static void removes_trees(void **state)
 {
     (void)state;
@@ -205,6 +223,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_replace_leaves_the_old, setup, teardown),
         cmocka_unit_test_setup_teardown(descriptors_are_not_inherited, setup, teardown),
         cmocka_unit_test_setup_teardown(makes_folders, setup, teardown),
+        cmocka_unit_test_setup_teardown(claims_no_folder_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(removes_trees, setup, teardown),
         cmocka_unit_test_setup_teardown(removes_what_its_owner_has_locked, setup, teardown),
         cmocka_unit_test_setup_teardown(removes_very_deep_trees, setup, teardown),
