@@ -216,9 +216,10 @@ const struct pen_cli_command pen_cli_commands[] = {
 
     {"window", "PIPELINE|CRON", "Say when deployment windows open: the next ten times",
      "Of a pipeline's DeploymentWindow rules, or of an expression that is not yet in any: seconds, "
-     "minutes, hours, day of month, month, day of week and, if wanted, year.",
+     "minutes, hours, day of month, month, day of week and, if wanted, year. It is open while the "
+     "time matches: '* * 9-16' from nine to five, '0 0 9-16' for one second of each hour.",
      "penstock window site\n"
-     "penstock window '0 0 9-16 ? * MON-FRI' --zone Europe/Berlin",
+     "penstock window '* * 9-16 ? * MON-FRI' --zone Europe/Berlin",
      1, 1, window_options, pen_cmd_window},
 
     {"approve", "NAME [STAGE ACTION]", "Approve what waits for an approval",

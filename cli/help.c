@@ -68,6 +68,8 @@ void pen_cli_help_all(void)
                  "\n"
                  "Exit codes: 0 ok, 1 execution failed, 2 usage or refused input, 3 not found,\n"
                  "4 denied, 5 still waiting, 6 superseded, 7 unavailable, 130 interrupted.\n"
+                 "With --output json errors are JSON on standard error: kind, message, exitCode.\n"
+                 "Times are in UTC, with a Z.\n"
                  "\n"
                  "'penstock help COMMAND' says more, with an example.\n");
 }

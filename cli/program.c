@@ -1,5 +1,6 @@
 /* The program of cli.h: words of argv to a command of the table, its errors to sentences and exit
  * codes */
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/execution_id.h"
 #include "cli/meant.h"
+#include "cli/suggest.h"
 #include "common/base/str.h"
 
 /* Room for what meant.h adds to the words of argv. */
@@ -45,6 +47,15 @@ static int usage_error(const struct pen_cli *cli, struct pen_error *err, const c
                     one ? cli->command->name : "");
 }
 
+static int unknown_option(const struct pen_cli *cli, const char *word, size_t length,
+                          struct pen_error *err)
+{
+    const char *nearest = pen_suggest_option(cli->command, word, length);
+    return usage_error(cli, err, "there is no option %.*s%s%s%s", (int)length, word,
+                       nearest == NULL ? "" : "; did you mean ", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "?");
+}
+
 /* Take the option at argv[*index] with its value, and move *index to its last word. */
 static int option_take(struct pen_cli *cli, int argc, char **argv, int *index,
                        struct pen_error *err)
@@ -59,7 +70,7 @@ static int option_take(struct pen_cli *cli, int argc, char **argv, int *index,
     if (option == NULL)
         option = option_find(pen_cli_global_options, name, length, word[1]);
     if (option == NULL)
-        return usage_error(cli, err, "there is no option %.*s", (int)length, word);
+        return unknown_option(cli, word, length, err);
     const char *value = "";
     if (option->value == NULL) {
         if (equals != NULL || (!is_long && word[2] != 0))
@@ -142,8 +153,13 @@ static int without_command(struct pen_cli *cli, struct pen_error *err)
         cli->exit_code = second != NULL ? PEN_EXIT_OK : PEN_EXIT_USAGE;
         return 0;
     }
-    return usage_error(cli, err, "there is no command '%.32s%s%.32s'", word,
-                       second == NULL ? "" : " ", second == NULL ? "" : second);
+    if (second != NULL && second[0] == '-') /* an option: no part of the command */
+        second = NULL;
+    const char *nearest = pen_suggest_command(word, second);
+    return usage_error(cli, err, "there is no command '%.32s%s%.32s'%s%s%s", word,
+                       second == NULL ? "" : " ", second == NULL ? "" : second,
+                       nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                       nearest == NULL ? "" : "'?");
 }
 
 static int run(struct pen_cli *cli, int argc, char **argv, struct pen_error *err)
@@ -171,7 +187,58 @@ static int run(struct pen_cli *cli, int argc, char **argv, struct pen_error *err
         rc = pen_execution_id_complete(cli, err);
     if (rc == 0)
         rc = cli->command->run(cli, err);
+    if (rc == PEN_ENOTFOUND)
+        pen_suggest_name(cli, err);
     return rc;
+}
+
+/* Whether --output json was asked for, also when the words were too wrong to be parsed. */
+static bool wants_json(int argc, char **argv)
+{
+    bool json = false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *value = NULL;
+        if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0)
+            value = i + 1 < argc ? argv[i + 1] : "";
+        else if (strncmp(argv[i], "--output=", 9) == 0)
+            value = argv[i] + 9;
+        else if (strncmp(argv[i], "-o", 2) == 0)
+            value = argv[i] + 2;
+        if (value != NULL)
+            json = strcmp(value, "json") == 0;
+    }
+    return json;
+}
+
+/* One word for scripts; as the exit code, but for what only this program has. */
+static const char *kind_of(int exit_code)
+{
+    switch (exit_code) {
+    case PEN_EXIT_USAGE:
+        return "refused";
+    case PEN_EXIT_NOT_FOUND:
+        return "notFound";
+    case PEN_EXIT_DENIED:
+        return "denied";
+    case PEN_EXIT_UNAVAILABLE:
+        return "unavailable";
+    default:
+        return "failed";
+    }
+}
+
+static void report(const struct pen_error *err, int exit_code, bool json)
+{
+    json_t *object = json ? json_pack("{s:{s:s, s:s, s:i}}", "error", "kind", kind_of(exit_code),
+                                      "message", err->message, "exitCode", exit_code)
+                          : NULL;
+    if (object == NULL) {
+        (void)fprintf(stderr, "penstock: %s\n", err->message);
+        return;
+    }
+    (void)json_dumpf(object, stderr, JSON_INDENT(4));
+    (void)fputc('\n', stderr);
+    json_decref(object);
 }
 
 int pen_cli_main(int argc, char **argv)
@@ -190,7 +257,7 @@ int pen_cli_main(int argc, char **argv)
         rc = pen_fail(&err, PEN_EIO, "cannot write the output");
     bool was_interrupted = cli.client != NULL && pen_client_interrupted(cli.client);
     if (rc < 0 && !was_interrupted)
-        (void)fprintf(stderr, "penstock: %s\n", err.message);
+        report(&err, pen_cli_exit_code(rc), wants_json(argc, argv));
     pen_client_destroy(&cli.client);
     pen_settings_release(&cli.settings);
     for (size_t i = 0; i < cli.kept_count; i++)

@@ -54,7 +54,8 @@ struct watch {
     struct pen_call *facts;
     char *execution;
     char *status;
-    char *reason; /* why nothing runs, as said last */
+    char *reason;    /* why nothing runs, as said last */
+    int64_t over_ms; /* when it ended, by the controller; 0: not yet, or not known */
     int64_t last_sequence;
     bool behind;           /* there may be more facts than one answer holds */
     int64_t away_since_ms; /* 0: the controller answers */
@@ -98,12 +99,16 @@ static bool is_running(const struct watched *action)
 
 /* ---- lines */
 
-/* "12:34:56 ", in UTC as everywhere. */
+/* "12:34:56Z ", in UTC as everywhere; of another day than today with its date. */
 static void put_clock(int64_t at_ms, struct pen_buf *line)
 {
     char time[PEN_TIME_TEXT_SIZE];
+    char today[PEN_TIME_TEXT_SIZE];
     pen_time_format(at_ms, time);
-    pen_buf_printf(line, "%.8s ", strchr(time, 'T') + 1);
+    pen_time_format(pen_clock_wall_ms(), today);
+    size_t date = (size_t)(strchr(time, 'T') + 1 - time);
+    bool same = strncmp(time, today, date) == 0;
+    pen_buf_printf(line, "%.*sZ ", (int)(same ? 8 : date + 8), same ? time + date : time);
 }
 
 /* Print whole lines, below a line that was shown before its end. */
@@ -403,7 +408,12 @@ static int facts_take(struct watch *self, struct pen_error *err)
         rc = pen_fail(err, PEN_ENOMEM, "no memory");
     if (!pen_str_set(&self->status, status))
         rc = pen_fail(err, PEN_ENOMEM, "no memory");
-    json_array_foreach(facts, index, fact) fact_show(self, fact);
+    json_array_foreach(facts, index, fact)
+    {
+        fact_show(self, fact);
+        if (strcmp(pen_json_text(fact, "kind"), "execution_ended") == 0)
+            self->over_ms = pen_json_time_ms(fact, "time");
+    }
     self->last_sequence = pen_json_number(answer, "lastSequence");
     self->behind = json_array_size(facts) >= FACTS_MANY;
     json_decref(answer);
@@ -558,7 +568,7 @@ static void finish(struct watch *self)
     self->cli->exit_code = strcmp(status, "Succeeded") == 0    ? PEN_EXIT_OK
                            : strcmp(status, "Superseded") == 0 ? PEN_EXIT_SUPERSEDED
                                                                : PEN_EXIT_FAILED;
-    put_clock(pen_clock_wall_ms(), &text);
+    put_clock(self->over_ms != 0 ? self->over_ms : pen_clock_wall_ms(), &text);
     pen_buf_puts(&text, "execution ");
     pen_text_clean(self->execution, &text);
     pen_buf_putc(&text, ' ');

@@ -140,14 +140,14 @@ def test_watch_shows_actions_and_logs(stub, environment):
     execution.fact("started by a push")
     process = popen(environment, "start", "x", "--watch")
     assert process.stdout.readline() == EXECUTION + "\n"
-    read_until(process, r"^22:13:20 started by a push$")
+    read_until(process, r"^2023-11-14T22:13:20Z started by a push$")
     execution.fact(action="Build", row=detail("Build", "InProgress"))
     read_until(process, r"Stage/Build +InProgress 40%$")
     log.add(b"compiling\x1b[0m\n")
     read_until(process, r"InProgress on builder-7 40%$")
     assert process.stdout.readline() == "Build | compiling\n"
     execution.fact("action queued again: agent lost", action="Build", kind="action_requeued")
-    read_until(process, r"^22:13:20 Stage/Build: action queued again: agent lost$")
+    read_until(process, r"^2023-11-14T22:13:20Z Stage/Build: action queued again: agent lost$")
     log.new_attempt()
     execution.fact("attempt 2 granted", action="Build", kind="attempt_granted")
     log.add(b"compiling again\n")
@@ -254,3 +254,13 @@ def test_watch_survives_a_controller_that_goes_away(stub, environment):
     refusing.clear()
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0 and "controller is back" in out
+
+
+def test_a_finished_execution_ends_when_it_ended(run, stub):
+    """Not now; and every time has its zone, with the date unless it is today's."""
+    execution = Execution(stub)
+    execution.fact("started", row=detail("Build", "Succeeded"))
+    execution.fact(status="Succeeded", kind="execution_ended")
+    lines = run("watch", "x")[0].splitlines()
+    assert lines[-1] == f"2023-11-14T22:13:20Z execution {EXECUTION} Succeeded"
+    assert all(re.match(r"(\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\dZ ", line) for line in lines)

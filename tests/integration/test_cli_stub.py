@@ -147,7 +147,7 @@ def test_errors_become_exit_codes(run, stub, fault, code):
     stub.operations["GetPipelineState"] = refuse
     err = run("status", "x", code=code)[1]
     assert err == f"penstock: {fault.name}: {fault.message}\n"
-    assert len(stub.calls) == 1
+    assert len(stub.inputs("GetPipelineState")) == 1
 
 
 def test_deleting_what_is_not_there_is_an_error(run, stub):
