@@ -5,6 +5,7 @@
  * the watch is told what it found and reports again if the branch has moved on. With triggers every
  * branch and tag is reported, and the push filters of trigger.c decide.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/id.h"
@@ -147,14 +148,24 @@ int handle_refs_looked(struct pen_engine *engine, const Pen__Input *input, Pen__
     return 0;
 }
 
+/* The commit's first line, and what of the commit the artifact does not have. Owned. */
+static char *source_summary(const Pen__SourceDone *done)
+{
+    const char *subject = done->revision != NULL ? done->revision->revision_summary : NULL;
+    if (pen_str_empty(done->left_out))
+        return mem_text(subject);
+    return pen_str_empty(subject) ? mem_format("[%s]", done->left_out)
+                                  : mem_format("%s [%s]", subject, done->left_out);
+}
+
 static void source_succeeded(struct pen_engine *engine, struct action *action,
                              const Pen__SourceDone *done)
 {
     struct execution *execution = action->run->execution;
     const struct pipeline *pipeline = execution->pipeline;
-    Pen__ActionEnded *body =
-        action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED,
-                     done->revision != NULL ? done->revision->revision_summary : NULL);
+    char *summary = source_summary(done);
+    Pen__ActionEnded *body = action_ended(action, PEN__ACTION_STATUS__ACTION_SUCCEEDED, summary);
+    free(summary);
     if (done->artifact != NULL && action->declaration->n_output_artifacts > 0) {
         Pen__ProducedArtifact *output = MAKE(Pen__ProducedArtifact, pen__produced_artifact__init);
         output->artifact = mem_copy(done->artifact);

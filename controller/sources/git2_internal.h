@@ -3,7 +3,9 @@
 #define PEN_CONTROLLER_SOURCES_GIT2_INTERNAL_H
 
 #include <git2.h>
+#include <stdbool.h>
 
+#include "common/base/buf.h"
 #include "common/base/error.h"
 
 static inline void pen_git_repository_release(git_repository **repository)
@@ -23,6 +25,11 @@ char *pen_git_text(const char *text, size_t size_max);
 /* The same of a text in another encoding (NULL: UTF-8), as a commit's header names it. One that is
  * not known, or that the text does not keep to, counts as UTF-8. */
 char *pen_git_text_of(const char *text, const char *encoding, size_t size_max);
+
+/* Append text in another encoding, by the C library. False: it knows one of them not, or the text
+ * cannot be had in it; out is then as before. */
+bool pen_git_recode(const char *to, const char *from, const char *text, size_t size,
+                    struct pen_buf *out);
 
 /* Fill err with "what path: libgit2's last message". Returns code, but when the system was to
  * blame: PEN_EUNAVAILABLE (no descriptors), PEN_ENOMEM, PEN_ENOSPACE, PEN_EIO. */

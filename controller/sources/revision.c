@@ -154,24 +154,37 @@ static void append_checked(struct pen_buf *out, const char *text, size_t size)
     }
 }
 
-/* Re-coded by the C library. False: it does not know the encoding, or the text is not in it. */
-static bool append_recoded(struct pen_buf *out, const char *text, size_t size, const char *encoding)
+bool pen_git_recode(const char *to, const char *from, const char *text, size_t size,
+                    struct pen_buf *out)
 {
-    iconv_t converter = iconv_open("UTF-8", encoding);
+    iconv_t converter = iconv_open(to, from);
     if (converter == (iconv_t)-1) /* NOLINT: its own idea of an error */
         return false;
     PEN_CLEANUP(pen_buf_release) struct pen_buf recoded = {0};
     char *in = (char *)(uintptr_t)text;
     size_t result;
+    bool flushed = false;
     do {
         char bytes[1024];
         char *at = bytes;
         size_t room = sizeof bytes;
-        result = iconv(converter, size > 0 ? &in : NULL, &size, &at, &room);
+        flushed = size == 0;
+        result = iconv(converter, flushed ? NULL : &in, flushed ? NULL : &size, &at, &room);
         pen_buf_append(&recoded, bytes, sizeof bytes - room);
-    } while ((result == (size_t)-1 && errno == E2BIG) || (result != (size_t)-1 && size > 0));
+    } while (result == (size_t)-1 ? errno == E2BIG : !flushed);
     (void)iconv_close(converter);
-    if (result == (size_t)-1 || recoded.failed || !pen_utf8_valid(recoded.data, recoded.size))
+    if (result == (size_t)-1 || recoded.failed)
+        return false;
+    pen_buf_append(out, recoded.data, recoded.size);
+    return true;
+}
+
+/* False: the encoding is not known, or the text is not in it. */
+static bool append_recoded(struct pen_buf *out, const char *text, size_t size, const char *encoding)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf recoded = {0};
+    if (!pen_git_recode("UTF-8", encoding, text, size, &recoded) ||
+        !pen_utf8_valid(pen_buf_text(&recoded), recoded.size))
         return false;
     pen_buf_append(out, recoded.data, recoded.size);
     return true;

@@ -91,10 +91,12 @@ int pen_git_pull_request_files(const char *path, const char *head_id, const char
                                struct pen_git_files *ret_files, struct pen_error *err);
 void pen_git_files_release(struct pen_git_files *self);
 
-/* Pack the files of a commit: modes and links as they are, a submodule as an empty folder. Fills
- * ret_ref as pen_packer_finish does. Errors: PEN_EDENIED (a path or a link that would lead out),
+/* Pack the files of a commit as `git clone` checks them out: modes and links as they are, line
+ * ends, encodings and $Id$ as its attributes say. A submodule is an empty folder, and no filter is
+ * run: ret_left_out then has a text for people that says so (malloc), else it is left alone. Fills
+ * ret_ref as pen_packer_finish does. Errors: PEN_EDENIED (a path that would lead out),
  * PEN_ELIMIT, PEN_ECORRUPT, and those of the packer. */
 int pen_git_commit_pack(const char *path, const char *id, struct pen_blob_store *store,
-                        Pen__ArtifactRef *ret_ref, struct pen_error *err);
+                        Pen__ArtifactRef *ret_ref, char **ret_left_out, struct pen_error *err);
 
 #endif

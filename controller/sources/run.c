@@ -120,24 +120,31 @@ static int ref_fill(Pen__ArtifactRef *ref, const struct pen_packed *packed, stru
 
 /* Pack the commit, unless that was done before and the artifact is still there. */
 static int artifact_make(struct pen_sources_state *self, const char *path, const char *id,
-                         Pen__ArtifactRef *ref, struct pen_error *err)
+                         Pen__ArtifactRef *ref, char **ret_left_out, struct pen_error *err)
 {
     PEN_CLEANUP(pen_free) char *key = pen_strdup_printf("%s %s", path, id);
     if (!key)
         return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");
     const struct pen_packed *packed = packed_find(self, key);
+    if (packed && !pen_str_set(ret_left_out, packed->left_out))
+        return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");
     if (packed)
         return ref_fill(ref, packed, err);
-    int rc = pen_git_commit_pack(path, id, self->store, ref, err);
+    PEN_CLEANUP(pen_free) char *left_out = NULL;
+    int rc = pen_git_commit_pack(path, id, self->store, ref, &left_out, err);
     if (rc < 0)
         return rc;
+    if (!pen_str_set(ret_left_out, left_out))
+        return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");
     if (!is_kept(self, ref->manifest_sha256.data)) /* the host slept for longer than its grace */
         return pen_fail(err, PEN_EUNAVAILABLE,
                         "parts of the artifact were dropped while it was packed; try again");
     struct pen_packed *slot = &self->packed[self->packed_next];
     self->packed_next = (self->packed_next + 1) % PEN_PACKED_MAX;
     free(slot->key);
+    free(slot->left_out);
     slot->key = TAKE_PTR(key);
+    slot->left_out = TAKE_PTR(left_out);
     slot->size = ref->size;
     memcpy(slot->manifest_sha256, ref->manifest_sha256.data, PEN_SHA256_SIZE);
     return 0;
@@ -241,7 +248,7 @@ static Pen__SourceRevision *revision_make(const struct pen_run *run,
 
 static int run_report(struct pen_sources_state *self, struct pen_run *run,
                       const struct pen_git_commit *commit, Pen__ArtifactRef **artifact,
-                      struct pen_error *err)
+                      char **left_out, struct pen_error *err)
 {
     PEN_CLEANUP(pen_message_destroy) Pen__SourceDone *done = malloc(sizeof *done);
     if (!done)
@@ -255,6 +262,7 @@ static int run_report(struct pen_sources_state *self, struct pen_run *run,
     if (!ok)
         return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
     done->artifact = TAKE_PTR(*artifact);
+    done->left_out = TAKE_PTR(*left_out);
     return pen_report_done(self, run->order->action_execution_id, done, err);
 }
 
@@ -307,12 +315,12 @@ static int resolve(const struct pen_run *run, const char *path, char ret_id[PEN_
 static int read_revision(struct pen_sources_state *self, const struct pen_run *run,
                          const char *path, char ret_id[PEN_GIT_ID_SIZE],
                          struct pen_git_commit *ret_commit, Pen__ArtifactRef *artifact,
-                         struct pen_error *err)
+                         char **ret_left_out, struct pen_error *err)
 {
     PEN_CLEANUP(pen_git_commit_release) struct pen_git_commit commit = {0};
     int rc = resolve(run, path, ret_id, &commit, err);
     if (rc == 0)
-        rc = artifact_make(self, path, ret_id, artifact, err);
+        rc = artifact_make(self, path, ret_id, artifact, ret_left_out, err);
     if (rc < 0)
         return rc;
     *ret_commit = commit;
@@ -352,14 +360,15 @@ static int run_finish(struct pen_sources_state *self, struct pen_run *run, const
 {
     struct pen_error reason = {0};
     char id[PEN_GIT_ID_SIZE] = "";
+    PEN_CLEANUP(pen_free) char *left_out = NULL;
     PEN_CLEANUP(pen_git_commit_release) struct pen_git_commit commit = {0};
     PEN_CLEANUP(pen_message_destroy) Pen__ArtifactRef *artifact = malloc(sizeof *artifact);
     if (!artifact)
         return pen_fail(err, PEN_ENOMEM, "no memory for an artifact");
     pen__artifact_ref__init(artifact);
-    int rc = read_revision(self, run, path, id, &commit, artifact, &reason);
+    int rc = read_revision(self, run, path, id, &commit, artifact, &left_out, &reason);
     if (rc == PEN_ECORRUPT && run->mirror) /* packs may just have been merged */
-        rc = read_revision(self, run, path, id, &commit, artifact, &reason);
+        rc = read_revision(self, run, path, id, &commit, artifact, &left_out, &reason);
     if (rc < 0 && run->mirror && is_mirror_damaged(self, run, rc) &&
         pen_mirror_renew(self, run->mirror, reason.message)) {
         run->fetch = pen_mirror_want(run->mirror);
@@ -369,7 +378,7 @@ static int run_finish(struct pen_sources_state *self, struct pen_run *run, const
         return read_failed(self, run, path, rc, reason.message, err);
     if (run->mirror)
         run->mirror->proven = true;
-    rc = run_report(self, run, &commit, &artifact, err);
+    rc = run_report(self, run, &commit, &artifact, &left_out, err);
     if (rc < 0)
         return rc;
     if (pen_str_empty(run->order->revision_id))

@@ -425,8 +425,10 @@ static void state_release(struct pen_sources_state *self)
         pen_post_release(&outgoing->post);
         free(outgoing);
     }
-    for (size_t i = 0; i < PEN_PACKED_MAX; i++)
+    for (size_t i = 0; i < PEN_PACKED_MAX; i++) {
         free(self->packed[i].key);
+        free(self->packed[i].left_out);
+    }
     pen_blob_store_close(&self->store);
     free(self->dir);
     free(self->mirrors_path);

@@ -116,7 +116,8 @@ struct pen_connection {
 };
 
 struct pen_packed {
-    char *key; /* repository path, commit id */
+    char *key;      /* repository path, commit id */
+    char *left_out; /* what is not in it, for people; NULL: nothing */
     uint8_t manifest_sha256[PEN_SHA256_SIZE];
     uint64_t size;
 };

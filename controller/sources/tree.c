@@ -1,12 +1,14 @@
 /* The files of a commit into an artifact. */
 #include <git2.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buf.h"
 #include "common/base/cleanup.h"
 #include "common/blob/archive.h"
+#include "controller/sources/attributes.h"
 #include "controller/sources/git2_internal.h"
 #include "controller/sources/revision.h"
 
@@ -16,6 +18,9 @@ enum {
     FOLDER_MODE = 0755,
     PROGRAM_MODE = 0755,
     FILE_MODE = 0644,
+    ATTRIBUTES_SIZE_MAX = 1024 * 1024, /* each rule is held against each file */
+    PATH_SHOWN_MAX = 128,
+    LEFT_OUT_SIZE_MAX = 700,
 };
 
 /* A file is read as a whole, and packing one commit must not take the machine's memory or disk. */
@@ -33,6 +38,14 @@ struct level {
     size_t count;
     size_t next;
     size_t path_size;
+    bool attributes; /* a .gitattributes here or above asks for something */
+};
+
+/* Files that are not as a person may expect them, of one sort. */
+struct left_out {
+    uint64_t count;
+    char first[PATH_SHOWN_MAX]; /* path of the first */
+    char what[PEN_GIT_ATTRIBUTE_MAX];
 };
 
 struct tree_walk {
@@ -44,6 +57,10 @@ struct tree_walk {
     uint64_t entries;
     struct level levels[DEPTH_MAX];
     size_t depth;
+    const git_oid *commit;
+    struct left_out submodules;
+    struct left_out filtered;
+    struct left_out encodings;
 };
 
 /* One time for every file: that of the commit would make each commit's artifact another one. */
@@ -93,6 +110,29 @@ static int compare_items(const void *a, const void *b)
     return left - right;
 }
 
+static void blob_release(git_blob **blob)
+{
+    git_blob_free(*blob);
+}
+
+/* Attributes hold for a folder and all below it. Most files of them ask for nothing of ours. */
+static int find_attributes(struct tree_walk *self, struct level *level, struct pen_error *err)
+{
+    level->attributes = self->depth > 1 && self->levels[self->depth - 2].attributes;
+    const git_tree_entry *entry = git_tree_entry_byname(level->tree, ".gitattributes");
+    if (level->attributes || !entry || git_tree_entry_type(entry) != GIT_OBJECT_BLOB)
+        return 0;
+    PEN_CLEANUP(blob_release) git_blob *blob = NULL;
+    if (git_blob_lookup(&blob, self->repository, git_tree_entry_id(entry)) < 0)
+        return pen_git_fail(err, PEN_ECORRUPT, "file", ".gitattributes");
+    size_t size = (size_t)git_blob_rawsize(blob);
+    if (size > ATTRIBUTES_SIZE_MAX)
+        return pen_fail(err, PEN_ELIMIT, "'%.100s.gitattributes' has %zu bytes: it may have %d",
+                        pen_buf_text(&self->path), size, ATTRIBUTES_SIZE_MAX);
+    level->attributes = pen_git_attributes_matter(git_blob_rawcontent(blob), size);
+    return 0;
+}
+
 /* Go down into a tree; path is "" or ends in '/'. */
 static int descend(struct tree_walk *self, const git_oid *id, struct pen_error *err)
 {
@@ -120,7 +160,7 @@ static int descend(struct tree_walk *self, const git_oid *id, struct pen_error *
     }
     level->count = count;
     qsort(level->items, count, sizeof *level->items, compare_items);
-    return 0;
+    return find_attributes(self, level, err);
 }
 
 /* The size is known from the object's header, before its content is unpacked. */
@@ -154,9 +194,40 @@ static int add_link(struct tree_walk *self, git_blob *blob, const char *path, st
     return pen_packer_add_link(self->packer, path, &facts, target, err);
 }
 
-static void blob_release(git_blob **blob)
+static void leave_out(struct left_out *self, const char *path, const char *what)
 {
-    git_blob_free(*blob);
+    if (self->count++ > 0)
+        return;
+    (void)snprintf(self->first, sizeof self->first, "%s", path);
+    (void)snprintf(self->what, sizeof self->what, "%s", what);
+}
+
+/* As a checkout has it. */
+static int add_content(struct tree_walk *self, git_blob *blob, const char *path, bool executable,
+                       struct pen_error *err)
+{
+    const char *bytes = git_blob_rawcontent(blob);
+    size_t size = (size_t)git_blob_rawsize(blob);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf converted = {0};
+    struct pen_git_checkout checkout = {.crlf = false};
+    bool kept = false;
+    int rc = 0;
+    if (self->levels[self->depth - 1].attributes)
+        rc = pen_git_checkout_of(self->repository, self->commit, path, &checkout, err);
+    if (rc == 0 && pen_git_checkout_changes(&checkout)) {
+        rc = pen_git_checkout_convert(&checkout, git_blob_id(blob), bytes, size, &converted, &kept,
+                                      err);
+        bytes = pen_buf_text(&converted);
+        size = converted.size;
+    }
+    if (rc < 0)
+        return rc;
+    if (checkout.filter[0] != '\0')
+        leave_out(&self->filtered, path, checkout.filter);
+    if (kept)
+        leave_out(&self->encodings, path, checkout.encoding);
+    const struct pen_entry_facts facts = facts_of(executable ? PROGRAM_MODE : FILE_MODE);
+    return pen_packer_add_bytes(self->packer, path, &facts, bytes, size, err);
 }
 
 static int add_file(struct tree_walk *self, const git_tree_entry *entry, const char *path,
@@ -172,10 +243,7 @@ static int add_file(struct tree_walk *self, const git_tree_entry *entry, const c
     git_filemode_t mode = git_tree_entry_filemode(entry);
     if (mode == GIT_FILEMODE_LINK)
         return add_link(self, blob, path, err);
-    const struct pen_entry_facts facts =
-        facts_of(mode == GIT_FILEMODE_BLOB_EXECUTABLE ? PROGRAM_MODE : FILE_MODE);
-    return pen_packer_add_bytes(self->packer, path, &facts, git_blob_rawcontent(blob),
-                                (size_t)git_blob_rawsize(blob), err);
+    return add_content(self, blob, path, mode == GIT_FILEMODE_BLOB_EXECUTABLE, err);
 }
 
 /* A tree that names ".git" would plant a repository, with its configuration, into the workspace. */
@@ -211,14 +279,48 @@ static int visit(struct tree_walk *self, struct pen_error *err)
         pen_buf_putc(&self->path, '/');
         return rc < 0 ? rc : descend(self, git_tree_entry_id(entry), err);
     case GIT_FILEMODE_COMMIT: /* a submodule: its files belong to another repository */
+        leave_out(&self->submodules, pen_buf_text(&self->path), "");
         return pen_packer_add_folder(self->packer, pen_buf_text(&self->path), &facts, err);
     default:
         return add_file(self, entry, pen_buf_text(&self->path), err);
     }
 }
 
+/* "2 submodules are empty (the first: 'lib')". */
+static void put_left_out(struct pen_buf *text, const struct left_out *left, const char *one,
+                         const char *many)
+{
+    if (left->count == 0)
+        return;
+    pen_buf_puts(text, text->size > 0 ? "; " : "");
+    if (left->count == 1)
+        pen_buf_printf(text, "%s: '%s'", one, left->first);
+    else
+        pen_buf_printf(text, "%" PRIu64 " %s, the first: '%s'", left->count, many, left->first);
+    if (left->what[0] != '\0')
+        pen_buf_printf(text, " (%s)", left->what);
+}
+
+static int tell_left_out(const struct tree_walk *self, char **ret_left_out, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    put_left_out(&text, &self->submodules, "a submodule is left empty",
+                 "submodules are left empty");
+    put_left_out(&text, &self->filtered, "a file is as it is stored, without its filter",
+                 "files are as they are stored, without their filter");
+    put_left_out(&text, &self->encodings, "a file cannot be had in its working-tree-encoding",
+                 "files cannot be had in their working-tree-encoding");
+    if (text.size == 0)
+        return 0;
+    char *left_out = pen_git_text(pen_buf_text(&text), LEFT_OUT_SIZE_MAX);
+    if (!left_out)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a summary");
+    *ret_left_out = left_out;
+    return 0;
+}
+
 int pen_git_commit_pack(const char *path, const char *id, struct pen_blob_store *store,
-                        Pen__ArtifactRef *ret_ref, struct pen_error *err)
+                        Pen__ArtifactRef *ret_ref, char **ret_left_out, struct pen_error *err)
 {
     PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
     PEN_CLEANUP(pen_git_commit_free) git_commit *commit = NULL;
@@ -229,6 +331,7 @@ int pen_git_commit_pack(const char *path, const char *id, struct pen_blob_store 
     if (!walk)
         return pen_fail(err, PEN_ENOMEM, "no memory to pack a commit");
     walk->repository = repository;
+    walk->commit = git_commit_id(commit);
     if (git_repository_odb(&walk->odb, repository) < 0)
         return pen_git_fail(err, PEN_EIO, "objects of", path);
     rc = pen_packer_create(store, &walk->packer, err);
@@ -236,5 +339,7 @@ int pen_git_commit_pack(const char *path, const char *id, struct pen_blob_store 
         rc = descend(walk, git_commit_tree_id(commit), err);
     while (rc == 0 && walk->depth > 0)
         rc = visit(walk, err);
-    return rc < 0 ? rc : pen_packer_finish(walk->packer, ret_ref, err);
+    if (rc == 0)
+        rc = pen_packer_finish(walk->packer, ret_ref, err);
+    return rc < 0 ? rc : tell_left_out(walk, ret_left_out, err);
 }

@@ -225,9 +225,31 @@ static void test_a_hook_makes_sources_look(void **state)
     world_end(&w);
 }
 
+/* What an artifact does not have of its commit stands behind the commit's first line. */
+static void test_what_a_source_leaves_out_is_in_its_summary(void **state)
+{
+    (void)state;
+    static const char *const left_out[] = {NULL, "a submodule is left empty: 'lib'"};
+    static const char *const summaries[] = {"a commit",
+                                            "a commit [a submodule is left empty: 'lib']"};
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        world_begin(&w);
+        world_add_agent(&w, "a", 1, NULL, NULL);
+        w.source_left_out = left_out[i];
+        char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:A=run"));
+        Pen__ActionExecutionRow *row = world_action(&w, id, "S");
+        assert_string_equal(row->summary, summaries[i]);
+        mem_free_message(row);
+        free(id);
+        world_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_a_source_leaves_out_is_in_its_summary),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_exactly_the_pushed_revision_once),
         cmocka_unit_test(test_any_number_of_refs_starts_once),

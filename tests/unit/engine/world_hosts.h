@@ -297,6 +297,7 @@ static void source_answer(struct world *w, const Pen__SourceRun *run)
         done->revision->revision_id =
             mem_text(run->revision_id != NULL ? run->revision_id : w->revision);
         done->revision->revision_summary = mem_text("a commit");
+        done->left_out = mem_text(w->source_left_out);
         done->artifact = MAKE(Pen__ArtifactRef, pen__artifact_ref__init);
         done->artifact->name = mem_text(run->artifact);
         done->artifact->has_manifest_sha256 = 1;

@@ -380,6 +380,7 @@ __attribute__((format(printf, 1, 2))) static inline void shell(const char *forma
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf script = {0};
     va_list args;
+    pen_buf_puts(&script, "exec >&2\n"); /* what it says is shown when it fails */
     va_start(args, format);
     pen_buf_vprintf(&script, format, args);
     va_end(args);
