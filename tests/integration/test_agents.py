@@ -83,9 +83,9 @@ def test_a_token_fixes_the_slots_of_an_agent_that_names_none(empty_system):
         system.agents[agent.name] = agent
         agent.start(system.token(None, slots))
         system.wait_agents(len(system.agents), agent.program)
-    assert {row["name"]: row["slots"] for row in system.list_agents()} == {"agent1": 1, "agent3": 3}
+    assert sorted(row["slots"] for row in system.list_agents()) == [1, 3]
     last = system.agents["agent3"]
     last.program.stop()
     last.start()  # and so after a restart, of which the token is no longer part
     system.wait_agents(2, last.program)
-    assert {row["name"]: row["slots"] for row in system.list_agents()} == {"agent1": 1, "agent3": 3}
+    assert sorted(row["slots"] for row in system.list_agents()) == [1, 3]

@@ -357,26 +357,6 @@ static void test_labels(void **state)
     world_end(&w);
 }
 
-/* An agent that does not say how many slots it has gets what its token says, and is told so. */
-static void test_slots_by_the_token(void **state)
-{
-    (void)state;
-    struct world w;
-    world_begin(&w);
-    struct fake_agent *a = world_add_agent(&w, "a", 3, NULL, NULL);
-    a->slots = 0;
-    agent_hello(&w, a);
-    const Pen__Welcome *welcome = w.effects[w.effects_count - 1]->agent_send->message->welcome;
-    assert_int_equal(welcome->slots, 3);
-    world_perform(&w);
-    a->slots = 2;
-    agent_hello(&w, a);
-    welcome = w.effects[w.effects_count - 1]->agent_send->message->welcome;
-    assert_int_equal(welcome->slots, 2);
-    world_perform(&w);
-    world_end(&w);
-}
-
 static void test_slots_are_filled_in_order(void **state)
 {
     (void)state;
@@ -698,7 +678,6 @@ int main(void)
         cmocka_unit_test(test_enrolment_spends_the_token),
         cmocka_unit_test(test_drain_and_revoke),
         cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_slots_by_the_token),
         cmocka_unit_test(test_slots_are_filled_in_order),
         cmocka_unit_test(test_unanswered_offer_is_withdrawn),
         cmocka_unit_test(test_accepts_that_overtake_each_other),
