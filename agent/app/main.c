@@ -10,6 +10,7 @@
 #include "agent/app/options.h"
 #include "common/base/cleanup.h"
 #include "common/io/file.h"
+#include "common/io/proc.h"
 #include "common/log/log.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -45,6 +46,7 @@ static int serve(const struct pen_agent_options *options, struct pen_error *err)
 
 int main(int argc, char **argv)
 {
+    pen_proc_begin();
     struct pen_agent_options options;
     switch (pen_agent_options_read(argc, argv, &options)) {
     case PEN_OPTIONS_SHOWN:

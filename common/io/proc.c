@@ -17,6 +17,18 @@
 
 enum { READ_STEP = 16 * 1024, STANDARD_FDS = 3 };
 
+void pen_proc_begin(void)
+{
+    sigset_t ends;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    CHECK(sigprocmask(SIG_BLOCK, &ends, NULL) == 0);
+    for (int fd = 0; fd < STANDARD_FDS; fd++)
+        if (fcntl(fd, F_GETFD) < 0) /* the lowest that is free, and this is */
+            CHECK(open("/dev/null", O_RDWR) == fd);
+}
+
 /* A copy of fd, or of /dev/null for -1, above the standard ones, so that the child's three dup2
  * calls cannot overwrite each other's sources. */
 static int fd_above_standard(int fd, int *ret_fd, struct pen_error *err)

@@ -10,6 +10,11 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 
+/* First thing in a program that serves: no descriptor that it opens is taken for 0, 1 or 2, which
+ * somebody may have closed (its log would go to a socket or a journal), and no SIGTERM or SIGINT
+ * ends it before it waits for them. Children begin without what is blocked here. */
+void pen_proc_begin(void);
+
 struct pen_proc_spec {
     const char *const *argv;        /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *environment; /* NULL-terminated NAME=value; NULL: this process's own */

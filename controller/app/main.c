@@ -10,6 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/config/config.h"
 #include "common/io/file.h"
+#include "common/io/proc.h"
 #include "common/log/log.h"
 #include "controller/app/controller.h"
 #include "controller/app/settings.h"
@@ -119,6 +120,7 @@ static int run(const struct pen_controller_settings *settings, struct pen_error 
 
 int main(int argc, char **argv)
 {
+    pen_proc_begin();
     pen_log_init("penstock-controller", PEN_LOG_INFO);
     struct pen_error err = {0};
     PEN_CLEANUP(pen_config_destroy) struct pen_config *config = NULL;

@@ -95,6 +95,17 @@ def end_strays(folder):
                 pass
 
 
+def takes_sigterm(pid):
+    """Whether SIGTERM is blocked or caught: before that it ends any program, with status -15."""
+    try:
+        status = pathlib.Path("/proc", str(pid), "status").read_text()
+    except OSError:
+        return True  # it has ended
+    masks = [int(line.split()[1], 16) for line in status.splitlines()
+             if line.startswith(("SigBlk:", "SigCgt:"))]
+    return not masks or any(mask >> (signal.SIGTERM - 1) & 1 for mask in masks)
+
+
 class Program:
     """One running program of ours; its output goes to a file."""
 
@@ -125,6 +136,7 @@ class Program:
     def stop(self):
         """SIGTERM; the program has to end with status 0."""
         self.expected_end = True
+        wait_for(lambda: not self.alive() or takes_sigterm(self.pid), f"{self.name} to begin")
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         try:

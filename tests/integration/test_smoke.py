@@ -1,11 +1,12 @@
 """The programs start, join and end."""
+import os
 import socket
 import stat
 import subprocess
 
 import pytest
 
-from harness.system import Agent
+from harness.system import Agent, Program, takes_sigterm, wait_for
 
 
 @pytest.mark.parametrize("words, message", [
@@ -99,3 +100,19 @@ def test_a_token_is_spent_once(system):
     assert second.program.process.wait(60) != 0
     assert "token" in second.program.tail()
     assert system.connected_agents() == 1
+
+
+@pytest.mark.parametrize("name, words", [
+    ("penstock-controller", ["--data", "c", "--http", "127.0.0.1:0", "--control", "127.0.0.1:0",
+                             "--bulk", "127.0.0.1:0"]),
+    ("penstock-agent", ["--data", "a"]),
+])
+def test_closed_descriptors_are_nobodys(system, name, words):
+    """Their log must not go to whatever they open first."""
+    if name == "penstock-agent":
+        words = [*words, "--controller", system.control, "--token", system.token()]
+    program = Program(system, name, ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh",
+                                     system.programs / name, *words])
+    system.running.append(program)
+    wait_for(lambda: takes_sigterm(program.pid), "the program")
+    assert [os.readlink(f"/proc/{program.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3

@@ -16,10 +16,12 @@
 #include "common/base/cleanup.h"
 #include "common/io/clock.h"
 #include "common/io/file.h"
+#include "tests/unit/agent/guard.h"
 
 enum { PATIENCE_MS = 30 * 1000, A_WHILE_MS = 50 };
 
 struct world {
+    int guard;
     char dir[64];
     char run[128];
     struct pen_actions *actions;
@@ -47,6 +49,9 @@ static int set_up(void **state)
     assert_non_null(world);
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-actions-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
+    world->guard = guard_start(world->dir);
+    assert_true(world->guard >= 0);
+    assert_int_equal(chdir(world->dir), 0);
     (void)snprintf(world->run, sizeof world->run, "%s/run", world->dir);
     char shim[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", shim, sizeof shim - 32);
@@ -76,6 +81,8 @@ static int tear_down(void **state)
     struct world *world = *state;
     pen_actions_destroy(&world->actions);
     (void)pen_dir_remove_tree(world->dir, NULL);
+    assert_int_equal(chdir("/"), 0);
+    guard_end(&world->guard);
     free(world);
     return 0;
 }

@@ -21,10 +21,12 @@
 #include "common/io/clock.h"
 #include "common/io/file.h"
 #include "common/wire/wire.h"
+#include "tests/unit/agent/guard.h"
 
 enum { PATIENCE_MS = 30 * 1000, COMMANDS_MAX = 8, LOG_MAX = 1024 * 1024 };
 
 struct world {
+    int guard;
     char dir[64];
     char run[128];
     struct pen_actions *actions;
@@ -66,6 +68,9 @@ static int set_up(void **state)
     assert_non_null(world);
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-commands-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
+    world->guard = guard_start(world->dir);
+    assert_true(world->guard >= 0);
+    assert_int_equal(chdir(world->dir), 0);
     (void)snprintf(world->run, sizeof world->run, "%s/run", world->dir);
     char shim[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", shim, sizeof shim - 32);
@@ -98,6 +103,8 @@ static int tear_down(void **state)
     free(world->setup_failure);
     free(world->log);
     assert_int_equal(pen_dir_remove_tree(world->dir, NULL), 0);
+    assert_int_equal(chdir("/"), 0);
+    guard_end(&world->guard);
     free(world);
     return 0;
 }

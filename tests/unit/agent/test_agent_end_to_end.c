@@ -27,6 +27,7 @@
 #include "common/keys/curve.h"
 #include "common/keys/digest.h"
 #include "common/wire/wire.h"
+#include "tests/unit/agent/guard.h"
 
 enum { PATIENCE_MS = 60 * 1000, IDENTITY_MAX = 256 };
 
@@ -38,6 +39,7 @@ struct peer {
 };
 
 struct world {
+    int guard;
     char dir[64];
     char data[96];
     char runtime[64]; /* on a tmpfs, as run files want it */
@@ -357,6 +359,7 @@ static void agent_start(struct world *world, bool with_token, const char *extra)
     const char *environment[] = {"PATH=/usr/bin:/bin", runtime, with_token ? token : NULL, NULL};
     struct pen_proc_spec spec = {.argv = argv,
                                  .environment = environment,
+                                 .directory = world->dir,
                                  .stdin_fd = -1,
                                  .stdout_fd = -1,
                                  .stderr_fd = STDERR_FILENO};
@@ -384,6 +387,7 @@ static int set_up(void **state)
     world->pidfd = -1;
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-agent-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
+    assert_true((world->guard = guard_start(world->dir)) >= 0);
     (void)snprintf(world->runtime, sizeof world->runtime, "/dev/shm/pen-agent-XXXXXX");
     assert_non_null(mkdtemp(world->runtime));
     (void)snprintf(world->data, sizeof world->data, "%s/agent", world->dir);
@@ -418,6 +422,7 @@ static int tear_down(void **state)
     pen_message_destroy(&world->artifact);
     assert_int_equal(pen_dir_remove_tree(world->dir, NULL), 0);
     assert_int_equal(pen_dir_remove_tree(world->runtime, NULL), 0);
+    guard_end(&world->guard);
     free(world);
     return 0;
 }

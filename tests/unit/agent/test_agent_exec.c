@@ -24,6 +24,7 @@
 #include "common/io/file.h"
 #include "common/keys/digest.h"
 #include "common/wire/wire.h"
+#include "tests/unit/agent/guard.h"
 
 enum { PATIENCE_MS = 30 * 1000 };
 
@@ -38,6 +39,7 @@ struct seen {
 };
 
 struct world {
+    int guard;
     char dir[64];
     char run[128];
     char spare[128];
@@ -113,6 +115,9 @@ static int set_up(void **state)
     assert_non_null(world);
     (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-exec-XXXXXX");
     assert_non_null(mkdtemp(world->dir));
+    world->guard = guard_start(world->dir);
+    assert_true(world->guard >= 0);
+    assert_int_equal(chdir(world->dir), 0);
     (void)snprintf(world->run, sizeof world->run, "%s/run", world->dir);
     (void)snprintf(world->spare, sizeof world->spare, "%s/spare", world->dir);
     (void)snprintf(world->other, sizeof world->other, "%s/other", world->dir);
@@ -128,6 +133,8 @@ static int tear_down(void **state)
     pen_exec_destroy(&world->exec);
     pen_message_destroy(&world->seen.exit);
     assert_int_equal(pen_dir_remove_tree(world->dir, NULL), 0);
+    assert_int_equal(chdir("/"), 0);
+    guard_end(&world->guard);
     free(world);
     return 0;
 }
