@@ -221,5 +221,7 @@ int pen_cmd_logs(struct pen_cli *cli, struct pen_error *err)
     PEN_CLEANUP(pen_buf_release) struct pen_buf end = {0};
     pen_tail_end(&view.tail, &end);
     int written = write_out(&end, rc == 0 ? err : NULL);
-    return rc < 0 ? rc : written;
+    if (rc == 0 && (rc = written) == 0 && *pen_feed_damage(view.feed) != 0)
+        return pen_fail(err, PEN_ECORRUPT, "%s", pen_feed_damage(view.feed));
+    return rc;
 }

@@ -23,6 +23,7 @@ struct pen_feed {
     bool moved;
     bool behind; /* there is more of the log than was taken */
     char *agent;
+    char *damage;
     struct pen_buf rest; /* the beginning of a line */
     bool in_line;        /* pieces of that line have come out */
 };
@@ -48,6 +49,7 @@ void pen_feed_destroy(struct pen_feed **self_p)
     pen_call_destroy(&self->call);
     json_decref(self->request);
     free(self->agent);
+    free(self->damage);
     pen_buf_release(&self->rest);
     free(self);
 }
@@ -85,6 +87,11 @@ bool pen_feed_is_complete(const struct pen_feed *self)
 bool pen_feed_has_moved(const struct pen_feed *self)
 {
     return self->moved;
+}
+
+const char *pen_feed_damage(const struct pen_feed *self)
+{
+    return self->damage == NULL ? "" : self->damage;
 }
 
 const char *pen_feed_agent(const struct pen_feed *self)
@@ -189,7 +196,10 @@ int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_text, struct pen_er
         if (self->moved)
             self->offset = pen_json_number(answer, "nextOffset");
         self->behind = self->offset < pen_json_number(answer, "size");
-        self->complete = pen_json_flag(answer, "complete") && !self->behind;
+        const char *damage = pen_json_text(answer, "damage"); /* then it is never complete */
+        self->complete = (pen_json_flag(answer, "complete") || *damage != 0) && !self->behind;
+        if (!pen_str_set(&self->damage, damage))
+            rc = pen_fail(err, PEN_ENOMEM, "no memory for a log");
         if (self->form == PEN_FEED_BYTES)
             bytes_take(self, ret_text);
         else

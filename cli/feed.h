@@ -53,6 +53,9 @@ void pen_feed_part(const struct pen_feed *self, struct pen_buf *ret_text);
 /* All of the log has been taken, and its attempt is over. */
 bool pen_feed_is_complete(const struct pen_feed *self);
 
+/* What is wrong with the log that is complete, as a sentence; "" for nothing. */
+const char *pen_feed_damage(const struct pen_feed *self);
+
 /* The last answer brought bytes. */
 bool pen_feed_has_moved(const struct pen_feed *self);
 

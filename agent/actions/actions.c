@@ -33,7 +33,9 @@ struct job {
     bool held;     /* prepared, and not to begin yet */
     char *failure; /* to report at the next turn */
     bool pack_failure;
-    bool adopted; /* begun by an earlier process */
+    bool adopted;  /* begun by an earlier process */
+    char **mounts; /* that the commands have left in the workspace */
+    size_t mounts_count;
 };
 
 struct pen_actions {
@@ -72,6 +74,9 @@ static void job_remove(struct pen_actions *self, struct job *job)
     if (job->failure != NULL)
         self->failures--;
     (void)pen_map_remove(&self->jobs, pen_key_number(job->fence));
+    for (size_t i = 0; i < job->mounts_count; i++)
+        free(job->mounts[i]);
+    free(job->mounts);
     free(job->failure);
     free(job);
 }
@@ -268,6 +273,21 @@ void pen_actions_kill(struct pen_actions *self, uint64_t fence, uint32_t grace_m
 
 /* ---- reports of the shims */
 
+/* Without memory the attempt is taken up again at the next start. */
+static void note_mounts(struct job *job, const Pen__ShimExit *shim_exit)
+{
+    if (shim_exit->n_mounts == 0 || job->mounts != NULL)
+        return;
+    job->mounts = calloc(shim_exit->n_mounts, sizeof *job->mounts);
+    CHECK(job->mounts != NULL);
+    for (size_t i = 0; i < shim_exit->n_mounts; i++) {
+        const ProtobufCBinaryData *path = &shim_exit->mounts[i];
+        char *copy = pen_strdup_printf("%.*s", (int)path->len, (const char *)path->data);
+        CHECK(copy != NULL);
+        job->mounts[job->mounts_count++] = copy;
+    }
+}
+
 static void on_exec(void *context, const struct pen_exec_report *what)
 {
     struct pen_actions *self = context;
@@ -292,6 +312,8 @@ static void on_exec(void *context, const struct pen_exec_report *what)
     if (what->kind == PEN_EXEC_EXITED || what->kind == PEN_EXEC_VANISHED ||
         what->kind == PEN_EXEC_START_FAILED)
         job->phase = PHASE_ENDED;
+    if (what->kind == PEN_EXEC_EXITED)
+        note_mounts(job, what->exit);
     report(self, &(struct pen_action_report){.kind = kinds[what->kind],
                                              .fence = what->fence,
                                              .number = what->number,
@@ -330,8 +352,12 @@ void pen_actions_pack(struct pen_actions *self, const Pen__Capsule *capsule)
     work->folder = pen_workspace_path(self->workspaces, capsule->fence, "src");
     int rc = work->folder == NULL ? pen_fail(&err, PEN_ENOMEM, "no memory for the outputs")
                                   : copy_wishes(capsule, work, &err);
-    if (rc == 0)
+    if (rc == 0) {
+        work->mounts = TAKE_PTR(job->mounts);
+        work->mounts_count = job->mounts_count;
+        job->mounts_count = 0;
         rc = pen_worker_post(self->worker, work, &err);
+    }
     if (rc == 0) {
         work = NULL;
         return;
@@ -340,11 +366,23 @@ void pen_actions_pack(struct pen_actions *self, const Pen__Capsule *capsule)
     job_fail(self, job, err.message);
 }
 
-static void on_packed(struct pen_actions *self, const struct pen_job *done)
+/* Names of files may be any bytes; what is told of them has to be text. */
+static void make_text(char *text)
+{
+    if (text == NULL || pen_utf8_valid(text, strlen(text)))
+        return;
+    for (char *at = text; *at != 0; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+}
+
+static void on_packed(struct pen_actions *self, struct pen_job *done)
 {
     if (job_get(self, done->fence) == NULL)
         return;
     bool packed = done->error.code == 0;
+    make_text(done->note);
+    make_text(done->error.message);
     report(self,
            &(struct pen_action_report){.kind = packed ? PEN_ACTION_PACKED : PEN_ACTION_PACK_FAILED,
                                        .fence = done->fence,
@@ -396,6 +434,7 @@ void pen_actions_release(struct pen_actions *self, uint64_t fence)
     if (job != NULL)
         job_remove(self, job);
     pen_transfers_drop(self->transfers, fence);
+    pen_worker_release(self->worker, fence);
     pen_logs_release(self->logs, fence);
     pen_exec_release(self->exec, fence);
 }

@@ -123,6 +123,13 @@ void download_on_job(struct pen_transfers *self, struct transfer *transfer,
                      const struct pen_job *job)
 {
     transfer->heard_ms = pen_clock_monotonic_ms();
+    if (job->kind == PEN_JOB_UNPACK &&
+        (job->error.code == PEN_ECORRUPT || job->error.code == PEN_ENOTFOUND)) {
+        /* A damaged blob of ours is dropped by now, and is fetched; a bad artifact fails again. */
+        transfer->suspect = true;
+        transfer_retry(self, transfer, job->error.message);
+        return;
+    }
     if (job->kind == PEN_JOB_UNPACK) {
         uint64_t fence = transfer->fence;
         PEN_CLEANUP(pen_free)

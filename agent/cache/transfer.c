@@ -10,6 +10,7 @@
 #include "common/base/str.h"
 #include "common/blob/archive.h"
 #include "common/io/clock.h"
+#include "common/log/log.h"
 #include "common/wire/wire.h"
 
 void transfer_wake(struct pen_transfers *self, int64_t at_ms)
@@ -67,17 +68,25 @@ void transfer_remove(struct pen_transfers *self, struct transfer *transfer)
     free(transfer);
 }
 
+void transfer_give_up(struct pen_transfers *self, struct transfer *transfer, const char *why)
+{
+    PEN_CLEANUP(pen_free)
+    char *text = pen_strdup_printf("input artifact '%s' cannot be fetched: %s",
+                                   transfer->name == NULL ? "" : transfer->name, why);
+    uint64_t fence = transfer->fence;
+    transfer_remove(self, transfer);
+    self->options.fetched(self->options.context, fence,
+                          text == NULL ? "an input cannot be fetched" : text);
+}
+
 void transfer_retry(struct pen_transfers *self, struct transfer *transfer, const char *why)
 {
     reset(self, transfer);
+    pen_log(PEN_LOG_WARNING, "a transfer begins again",
+            "fence=%" PRIu64 " artifact=%s direction=%s why=\"%s\"", transfer->fence,
+            transfer->name == NULL ? "" : transfer->name, transfer->up ? "up" : "down", why);
     if (!transfer->up && ++transfer->failures >= PEN_TRANSFER_FAILURES_MAX) {
-        PEN_CLEANUP(pen_free)
-        char *text = pen_strdup_printf("input artifact '%s' cannot be fetched: %s",
-                                       transfer->name == NULL ? "" : transfer->name, why);
-        uint64_t fence = transfer->fence;
-        transfer_remove(self, transfer);
-        self->options.fetched(self->options.context, fence,
-                              text == NULL ? "an input cannot be fetched" : text);
+        transfer_give_up(self, transfer, why);
         return;
     }
     transfer->pause_ms =
@@ -107,6 +116,13 @@ static int compare_digests(const void *a, const void *b)
                   PEN_SHA256_SIZE);
 }
 
+static bool is_here(struct pen_transfers *self, const struct transfer *transfer,
+                    const uint8_t *sha256)
+{
+    return transfer->suspect ? pen_blob_renew(self->store, sha256)
+                             : pen_blob_has(self->store, sha256);
+}
+
 int digests_load(struct pen_transfers *self, struct transfer *transfer, struct pen_error *err)
 {
     PEN_CLEANUP(pen_message_destroy) Pen__Manifest *manifest = NULL;
@@ -121,7 +137,7 @@ int digests_load(struct pen_transfers *self, struct transfer *transfer, struct p
         const Pen__ManifestChunk *chunk = manifest->chunks[i];
         memcpy(digests[count].sha256, chunk->sha256.data, PEN_SHA256_SIZE);
         digests[count].plain_size = chunk->size;
-        if (transfer->up || !pen_blob_has(self->store, digests[count].sha256))
+        if (transfer->up || !is_here(self, transfer, digests[count].sha256))
             count++;
     }
     qsort(digests, count, sizeof *digests, compare_digests);
@@ -230,8 +246,17 @@ static void on_refused(struct pen_transfers *self, const Pen__Refused *refused)
         if (!refused->has_fence || transfer->fence != refused->fence ||
             transfer->state == TRANSFER_IDLE || transfer->state == TRANSFER_UNPACKING)
             continue;
-        transfer_retry(self, transfer,
-                       refused->message == NULL ? "the controller refuses" : refused->message);
+        const char *why = refused->message == NULL ? "the controller refuses" : refused->message;
+        bool lacking = !transfer->up && refused->code == PEN__REFUSED_CODE__DIGEST;
+        if (lacking && ++transfer->lacking == PEN_TRANSFER_LACKING_MAX) {
+            PEN_CLEANUP(pen_free)
+            char *text = pen_strdup_printf("the controller has no good copy of it (%s); what makes "
+                                           "the artifact has to run again",
+                                           why);
+            transfer_give_up(self, transfer, text == NULL ? why : text);
+        } else {
+            transfer_retry(self, transfer, why);
+        }
     }
 }
 
@@ -271,6 +296,9 @@ void pen_transfers_on_time(struct pen_transfers *self)
     if (now < self->deadline_ms)
         return;
     self->deadline_ms = INT64_MAX;
+    char text[PEN_ERROR_MESSAGE_MAX];
+    if (pen_blob_store_damage(self->store, text))
+        pen_log(PEN_LOG_WARNING, "damaged blobs", "what=\"%s\"", text);
     struct pen_map_node *next;
     for (struct pen_map_node *node = pen_map_first(&self->transfers); node != NULL; node = next) {
         next = pen_map_next(node);

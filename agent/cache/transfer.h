@@ -24,6 +24,7 @@ enum {
     PEN_TRANSFER_QUERY_MAX = 2000,                       /* digests in one question */
     PEN_TRANSFER_PIECE_BYTES = 256 * 1024,
     PEN_TRANSFER_FAILURES_MAX = 20, /* of one download before its attempt fails */
+    PEN_TRANSFER_LACKING_MAX = 3,   /* of them: the controller has no good copy; it may get one */
     PEN_TRANSFER_RETRY_FIRST_MS = 200,
     PEN_TRANSFER_RETRY_LAST_MS = 30 * 1000,
     PEN_TRANSFER_SILENCE_MS = 60 * 1000, /* no answer for so long: begin again */

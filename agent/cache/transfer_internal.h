@@ -56,7 +56,9 @@ struct transfer {
     size_t puts; /* with the worker */
     int64_t retry_at_ms, pause_ms, heard_ms;
     unsigned failures;
-    bool lost; /* the worker's answers belong to a try that was given up */
+    bool suspect;     /* a blob of this host was damaged: the others are read before they count */
+    unsigned lacking; /* times that the controller had no good copy of a blob */
+    bool lost;        /* the worker's answers belong to a try that was given up */
 };
 
 struct pen_transfers {
@@ -70,6 +72,8 @@ struct pen_transfers {
 };
 
 void transfer_wake(struct pen_transfers *self, int64_t at_ms);
+/* Down: end it without success. The transfer is gone. */
+void transfer_give_up(struct pen_transfers *self, struct transfer *transfer, const char *why);
 /* Begin again later; a download that failed too often ends with why. */
 void transfer_retry(struct pen_transfers *self, struct transfer *transfer, const char *why);
 /* Send what may be sent now. */

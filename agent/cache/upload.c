@@ -96,9 +96,25 @@ static void commit(struct pen_transfers *self, struct transfer *transfer)
     }
 }
 
+/* How many blobs of this transfer may be under way: the credit is shared by all that send, so that
+ * a large one does not hold up a small one. */
+static size_t share_of(const struct pen_transfers *self)
+{
+    size_t senders = 0;
+    for (struct pen_map_node *node = pen_map_first(&self->transfers); node != NULL;
+         node = pen_map_next(node)) {
+        const struct transfer *transfer = pen_map_value(node);
+        senders += transfer->up && transfer->state == TRANSFER_SENDING ? 1 : 0;
+    }
+    size_t share = senders == 0 ? self->credit : self->credit / senders;
+    return share == 0 ? 1 : share;
+}
+
 static void send_needed(struct pen_transfers *self, struct transfer *transfer)
 {
-    while (transfer->needed_next < transfer->needed_count && self->in_flight < self->credit) {
+    size_t share = share_of(self);
+    while (transfer->needed_next < transfer->needed_count && self->in_flight < self->credit &&
+           transfer->flights_count < share) {
         uint32_t index = transfer->needed[transfer->needed_next];
         const struct digest *digest = &transfer->digests[transfer->query_from + index];
         struct pen_error err = {0};

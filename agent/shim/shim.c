@@ -293,6 +293,10 @@ static void write_exit(struct shim *self, const char *reason)
     PEN_CLEANUP(pen_buf_release) struct pen_buf variables = {0};
     record.has_variables = shim_shell_variables(&self->shell, &variables);
     record.variables = (ProtobufCBinaryData){.len = variables.size, .data = variables.data};
+    PEN_CLEANUP(pen_buf_release) struct pen_buf mounts = {0};
+    ProtobufCBinaryData mount_paths[SHIM_MOUNTS_MAX];
+    record.n_mounts = shim_mounts(self, &mounts, mount_paths);
+    record.mounts = mount_paths;
     shim_files_exit(self, &record);
     shim_hint(self, PEN_HINT_EXIT, self->log.size);
 }

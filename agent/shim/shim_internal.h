@@ -70,6 +70,12 @@ bool shim_files_keep(struct shim *self, bool *ret_dead);
 /* Write `exit` to where the agent finds it; as long as it takes. */
 void shim_files_exit(struct shim *self, const Pen__ShimExit *record);
 
+/* What is mounted below the workspace in our mount namespace, and so gone when we are: paths from
+ * there, at most SHIM_MOUNTS_MAX, in memory of *ret_text. Returns how many. */
+enum { SHIM_MOUNTS_MAX = 16 };
+size_t shim_mounts(const struct shim *self, struct pen_buf *ret_text,
+                   ProtobufCBinaryData ret_paths[SHIM_MOUNTS_MAX]);
+
 void shim_hint(struct shim *self, enum pen_shim_hint_kind kind, uint64_t number);
 /* Start the command shell. Errors: as posix_spawn. */
 int shim_spawn(struct shim *self, struct pen_error *err);

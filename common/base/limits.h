@@ -90,6 +90,10 @@ enum {
     PEN_LIMIT_LOG_BYTES_DEFAULT = 1024 * 1024 * 1024,
     PEN_LIMIT_LOG_CUT_NOTICE_BYTES = 4096,
 
+    /* A log up to this size is hashed when its end is shown: 50 ms of the thread that answers all
+     * API calls. Of a longer one only the size is compared. */
+    PEN_LIMIT_LOG_VERIFY_BYTES = 64 * 1024 * 1024,
+
     /* Log files that are kept open. */
     PEN_LIMIT_LOG_FILES_OPEN = 256,
 

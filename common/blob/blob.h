@@ -4,6 +4,11 @@
  * FOLDER/ab/cdef... A visible blob is whole, synced, and hashes to its name. New blobs are
  * written aside and become visible together, at pen_blob_store_sync().
  *
+ * Disks change bytes. A blob that is read and does not hash to its name is dropped at once, so that
+ * who has or can make a good one is asked for it; the owner of the store hears of it by
+ * pen_blob_store_damage(). What somebody is about to rely on without reading it (pen_blob_renew) is
+ * read, too: once in the life of a store, and again when damage was found.
+ *
  * A store belongs to one thread, but any number of stores, in any process, may have the same folder
  * open and write to it: the same blob written twice is the same file.
  */
@@ -46,8 +51,9 @@ int pen_blob_store_clean(const char *folder, struct pen_error *err);
  * pen_blob_renew instead. */
 bool pen_blob_has(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE]);
 
-/* The same, and if it is there its time is now (to within PEN_LIMIT_BLOB_RENEW_MS), so that nobody
- * drops it as unused while it is about to be used. */
+/* The same, and if it is there its bytes have been verified in the life of this store, and its time
+ * is now (to within PEN_LIMIT_BLOB_RENEW_MS), so that nobody drops it as unused while it is about
+ * to be used. A damaged one is dropped: false. */
 bool pen_blob_renew(struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE]);
 
 /* Store plain bytes; ret_sha256 is their name. Cheap when they are there already; they are renewed
@@ -61,18 +67,23 @@ int pen_blob_put_compressed(struct pen_blob_store *self, const uint8_t sha256[PE
                             const void *bytes, size_t size, size_t plain_size_max,
                             struct pen_error *err);
 
-/* The compressed bytes, as stored. Errors: PEN_ENOTFOUND. */
+/* The compressed bytes, as stored, verified. Errors: PEN_ENOTFOUND, PEN_ECORRUPT (dropped). */
 int pen_blob_get_compressed(const struct pen_blob_store *self,
                             const uint8_t sha256[PEN_SHA256_SIZE], struct pen_buf *ret_bytes,
                             struct pen_error *err);
 
-/* The plain bytes, verified. Errors: PEN_ENOTFOUND, PEN_ECORRUPT. */
+/* The plain bytes, verified. Errors: PEN_ENOTFOUND, PEN_ECORRUPT (dropped), PEN_ELIMIT (more than
+ * plain_size_max). */
 int pen_blob_get(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
                  size_t plain_size_max, struct pen_buf *ret_bytes, struct pen_error *err);
 
 /* Make everything put since the last call durable and visible: one sync for all. After an error it
  * may be called again. Errors: PEN_ENOSPACE, PEN_EIO. */
 int pen_blob_store_sync(struct pen_blob_store *self, struct pen_error *err);
+
+/* What was found damaged and dropped since this was asked last: true, with one sentence for a log.
+ */
+bool pen_blob_store_damage(struct pen_blob_store *self, char ret_text[PEN_ERROR_MESSAGE_MAX]);
 
 /* ---- dropping what nobody uses; with a read-only store, too */
 

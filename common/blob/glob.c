@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/base/buf.h"
+#include "common/base/cleanup.h"
+
 /* Places to go back to when a byte does not fit. Only the last star of each kind is needed: what an
  * earlier one could give up, the later one can take. */
 struct retry {
@@ -91,4 +94,29 @@ bool pen_glob_reaches(const char *glob, const char *folder)
         }
     }
     return glob < end;
+}
+
+/* The path or a folder above it is taken, or something below it may be. */
+static bool concerns(const char *glob, const struct pen_buf *path)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf above = {0};
+    for (size_t i = 0; i < path->size; i++) {
+        if (path->data[i] == '/' && pen_glob_match(glob, pen_buf_text(&above)))
+            return true;
+        pen_buf_putc(&above, (char)path->data[i]);
+    }
+    if (pen_glob_match(glob, pen_buf_text(&above)))
+        return true;
+    pen_buf_putc(&above, '/');
+    return above.failed || pen_glob_reaches(glob, pen_buf_text(&above));
+}
+
+bool pen_globs_concern(char *const *globs, size_t count, const char *path)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    pen_buf_puts(&text, path);
+    bool concerned = count == 0 || *path == '\0' || text.failed;
+    for (size_t i = 0; i < count && !concerned; i++)
+        concerned = concerns(globs[i], &text);
+    return concerned;
 }

@@ -10,6 +10,7 @@
 #define PEN_COMMON_BLOB_GLOB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Whether the glob matches the whole relative path. Time: at most the product of the lengths, twice
  * over; memory: none. */
@@ -17,5 +18,9 @@ bool pen_glob_match(const char *glob, const char *path);
 
 /* Whether it may match something below the folder, whose path ends in '/'. Never wrongly false. */
 bool pen_glob_reaches(const char *glob, const char *folder);
+
+/* Whether an output of these globs (none: everything) would hold the path, or something below it.
+ * The path "" is the folder that is packed. */
+bool pen_globs_concern(char *const *globs, size_t count, const char *path);
 
 #endif

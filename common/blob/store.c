@@ -40,6 +40,9 @@ static int store_make(const char *folder, struct pen_blob_store **ret_store, str
     if (!store || !(store->folder = strdup(folder)))
         return pen_fail(err, PEN_ENOMEM, "no memory for the blob store %s", folder);
     store->folder_fd = -1;
+    store->health = calloc(1, sizeof *store->health);
+    if (!store->health)
+        return pen_fail(err, PEN_ENOMEM, "no memory for the blob store %s", folder);
     store->decompressor = ZSTD_createDCtx();
     if (!store->decompressor)
         return pen_fail(err, PEN_ENOMEM, "no memory for a decompressor");
@@ -73,7 +76,8 @@ int pen_blob_store_open(const char *folder, struct pen_blob_store **ret_store,
         return rc;
     pen_hex_encode(random, sizeof random, store->writer);
     store->compressor = ZSTD_createCCtx();
-    if (!store->compressor)
+    store->health->verified = calloc(PEN_BLOB_VERIFIED_SLOTS, sizeof *store->health->verified);
+    if (!store->compressor || !store->health->verified)
         return pen_fail(err, PEN_ENOMEM, "no memory for a compressor");
     store->writable = true;
     *ret_store = TAKE_PTR(store);
@@ -95,6 +99,9 @@ void pen_blob_store_close(struct pen_blob_store **self_p)
     ZSTD_freeDCtx(self->decompressor);
     pen_buf_release(&self->scratch);
     pen_fd_close(&self->folder_fd);
+    if (self->health)
+        free(self->health->verified);
+    free(self->health);
     free(self->pending);
     free(self->index);
     free(self->folder);
@@ -116,6 +123,45 @@ bool pen_blob_has(const struct pen_blob_store *self, const uint8_t sha256[PEN_SH
     char name[PEN_BLOB_NAME_SIZE];
     pen_blob_name(sha256, name);
     return faccessat(self->folder_fd, name, F_OK, 0) == 0;
+}
+
+static size_t verified_slot(const uint8_t sha256[PEN_SHA256_SIZE])
+{
+    return ((size_t)sha256[8] | (size_t)sha256[9] << 8) % PEN_BLOB_VERIFIED_SLOTS;
+}
+
+bool pen_blob_is_verified(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE])
+{
+    uint64_t beginning;
+    memcpy(&beginning, sha256, sizeof beginning);
+    return self->health->verified && self->health->verified[verified_slot(sha256)] == beginning;
+}
+
+void pen_blob_set_verified(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE])
+{
+    uint64_t beginning;
+    memcpy(&beginning, sha256, sizeof beginning);
+    if (self->health->verified)
+        self->health->verified[verified_slot(sha256)] = beginning;
+}
+
+void pen_blob_doubt(const struct pen_blob_store *self)
+{
+    if (self->health->verified)
+        memset(self->health->verified, 0, PEN_BLOB_VERIFIED_SLOTS * sizeof *self->health->verified);
+}
+
+bool pen_blob_store_damage(struct pen_blob_store *self, char ret_text[PEN_ERROR_MESSAGE_MAX])
+{
+    struct pen_blob_health *health = self->health;
+    if (health->damaged == 0)
+        return false;
+    (void)snprintf(ret_text, PEN_ERROR_MESSAGE_MAX,
+                   "%" PRIu64 " dropped from %.128s, to be had again from where a good one is; "
+                   "first: %.256s",
+                   health->damaged, self->folder, health->first);
+    health->damaged = 0;
+    return true;
 }
 
 static int read_all(int fd, const char *name, struct pen_buf *ret_bytes, struct pen_error *err)
@@ -145,23 +191,25 @@ static int read_all(int fd, const char *name, struct pen_buf *ret_bytes, struct 
     return 0;
 }
 
-int pen_blob_get_compressed(const struct pen_blob_store *self,
-                            const uint8_t sha256[PEN_SHA256_SIZE], struct pen_buf *ret_bytes,
-                            struct pen_error *err)
+/* The file's bytes, unverified. ret_visible: it is no pending one. */
+static int read_stored(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
+                       struct pen_buf *ret_bytes, struct stat *ret_file, bool *ret_visible,
+                       struct pen_error *err)
 {
     char name[PEN_BLOB_NAME_SIZE];
     pen_blob_name(sha256, name);
     char tmp[PEN_BLOB_TMP_SIZE];
     const struct pen_blob_pending *pending = pen_blob_pending_find(self, sha256);
     const char *path = name;
-    if (pending && !pending->visible) {
+    *ret_visible = !pending || pending->visible;
+    if (!*ret_visible) {
         pen_blob_tmp_name(self, pending->number, tmp);
         path = tmp;
     }
     PEN_CLEANUP(pen_fd_close) int fd = openat(self->folder_fd, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return pen_fail(err, PEN_ENOTFOUND, "no blob %s in %s", name, self->folder);
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, ret_file) < 0)
         return pen_fail_errno(err, "blob %s in %s", name, self->folder);
     return read_all(fd, name, ret_bytes, err);
 }
@@ -195,13 +243,49 @@ int pen_blob_decompress(const struct pen_blob_store *self, const uint8_t sha256[
     return 0;
 }
 
+/* Read and verify: a damaged blob is dropped. A caller's limit below what a blob may have is no
+ * damage, but a frame that says more than it holds is. */
+static int read_verified(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
+                         size_t plain_size_max, struct pen_buf *ret_stored,
+                         struct pen_buf *ret_plain, struct pen_error *err)
+{
+    struct pen_error why = {0};
+    struct stat file = {0};
+    bool visible = false;
+    size_t before = ret_plain->size;
+    int rc = read_stored(self, sha256, ret_stored, &file, &visible, &why);
+    if (rc == 0)
+        rc = pen_blob_decompress(self, sha256, ret_stored->data, ret_stored->size, PEN_MANIFEST_MAX,
+                                 ret_plain, &why);
+    char name[PEN_BLOB_NAME_SIZE];
+    pen_blob_name(sha256, name);
+    if (rc == PEN_ELIMIT)
+        rc = pen_fail(&why, PEN_ECORRUPT, "blob %s: larger than any blob can be", name);
+    if (rc == PEN_ECORRUPT && visible)
+        pen_blob_drop_damaged(self, name, &file, &why);
+    if (rc < 0)
+        return pen_fail(err, rc, "%s", why.message);
+    if (visible)
+        pen_blob_set_verified(self, sha256);
+    if (ret_plain->size - before <= plain_size_max)
+        return 0;
+    rc = pen_fail(err, PEN_ELIMIT, "blob %s: unpacks to %zu bytes, more than %zu", name,
+                  ret_plain->size - before, plain_size_max);
+    ret_plain->size = before;
+    return rc;
+}
+
 int pen_blob_get(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
                  size_t plain_size_max, struct pen_buf *ret_bytes, struct pen_error *err)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf stored = {0};
-    int rc = pen_blob_get_compressed(self, sha256, &stored, err);
-    if (rc < 0)
-        return rc;
-    return pen_blob_decompress(self, sha256, stored.data, stored.size, plain_size_max, ret_bytes,
-                               err);
+    return read_verified(self, sha256, plain_size_max, &stored, ret_bytes, err);
+}
+
+int pen_blob_get_compressed(const struct pen_blob_store *self,
+                            const uint8_t sha256[PEN_SHA256_SIZE], struct pen_buf *ret_bytes,
+                            struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf plain = {0};
+    return read_verified(self, sha256, PEN_MANIFEST_MAX, ret_bytes, &plain, err);
 }

@@ -21,13 +21,13 @@
 #include "common/io/file.h"
 #include "common/wire/wire.h"
 
-static void lock(const struct pen_blob_store *self, int how)
+void pen_blob_lock(const struct pen_blob_store *self, int how)
 {
     while (flock(self->folder_fd, how) < 0)
         CHECK(errno == EINTR);
 }
 
-static void unlock(const struct pen_blob_store *self)
+void pen_blob_unlock(const struct pen_blob_store *self)
 {
     CHECK(flock(self->folder_fd, LOCK_UN) == 0);
 }
@@ -50,6 +50,14 @@ static bool renew(const struct pen_blob_store *self, const char *name)
     return utimensat(self->folder_fd, name, NULL, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Read it once. Without memory nothing is known, and it stays what it was held for. */
+static bool is_good(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE])
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf plain = {0};
+    int rc = pen_blob_get(self, sha256, PEN_MANIFEST_MAX, &plain, NULL);
+    return rc == 0 || rc == PEN_ENOMEM;
+}
+
 bool pen_blob_renew(struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE])
 {
     CHECK(self->writable);
@@ -57,10 +65,13 @@ bool pen_blob_renew(struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256
         return true;
     char name[PEN_BLOB_NAME_SIZE];
     pen_blob_name(sha256, name);
-    lock(self, LOCK_SH);
+    pen_blob_lock(self, LOCK_SH);
     bool there = renew(self, name);
-    unlock(self);
-    return there;
+    pen_blob_unlock(self);
+    bool verified = pen_blob_is_verified(self, sha256);
+    if (!there && verified)
+        pen_blob_doubt(self); /* somebody has dropped it, maybe for damage */
+    return there && (verified || is_good(self, sha256));
 }
 
 int pen_manifest_renew(struct pen_blob_store *store, const uint8_t manifest_sha256[PEN_SHA256_SIZE],
@@ -138,6 +149,21 @@ int pen_blob_list(const struct pen_blob_store *self, unsigned folder, pen_blob_e
     return rc < 0 ? rc : 0;
 }
 
+void pen_blob_drop_damaged(const struct pen_blob_store *self, const char *name,
+                           const struct stat *file, const struct pen_error *why)
+{
+    struct stat status;
+    pen_blob_lock(self, LOCK_EX); /* nobody puts a good one in its place meanwhile */
+    if (fstatat(self->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        status.st_dev == file->st_dev && status.st_ino == file->st_ino &&
+        unlinkat(self->folder_fd, name, 0) == 0) {
+        if (self->health->damaged++ == 0)
+            (void)snprintf(self->health->first, sizeof self->health->first, "%s", why->message);
+    }
+    pen_blob_unlock(self);
+    pen_blob_doubt(self); /* a disk seldom damages one block alone */
+}
+
 int pen_blob_drop(const struct pen_blob_store *self, const uint8_t sha256[PEN_SHA256_SIZE],
                   int64_t before_ms, bool *ret_dropped, struct pen_error *err)
 {
@@ -146,7 +172,7 @@ int pen_blob_drop(const struct pen_blob_store *self, const uint8_t sha256[PEN_SH
     struct stat status;
     int rc = 0;
     *ret_dropped = false;
-    lock(self, LOCK_EX);
+    pen_blob_lock(self, LOCK_EX);
     if (fstatat(self->folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
         modified_ms(&status) < before_ms) {
         if (unlinkat(self->folder_fd, name, 0) < 0)
@@ -154,6 +180,6 @@ int pen_blob_drop(const struct pen_blob_store *self, const uint8_t sha256[PEN_SH
         else
             *ret_dropped = true;
     }
-    unlock(self);
+    pen_blob_unlock(self);
     return rc;
 }

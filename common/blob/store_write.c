@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -170,6 +171,7 @@ static int make_visible(struct pen_blob_store *self, struct pen_blob_pending *pe
             return pen_fail_errno(err, "blob %s in %s", name, self->folder);
     }
     pending->visible = true;
+    pen_blob_set_verified(self, pending->sha256);
     return 0;
 }
 
@@ -208,15 +210,16 @@ int pen_blob_store_sync(struct pen_blob_store *self, struct pen_error *err)
         return rc;
     bool touched[256] = {false};
     size_t touched_count = 0;
-    for (size_t i = 0; i < self->pending_count; i++) {
+    pen_blob_lock(self, LOCK_SH);
+    for (size_t i = 0; rc == 0 && i < self->pending_count; i++) {
         struct pen_blob_pending *pending = &self->pending[i];
-        if (!pending->visible && (rc = make_visible(self, pending, err)) < 0)
-            return rc;
+        if (!pending->visible)
+            rc = make_visible(self, pending, err);
         touched_count += !touched[pending->sha256[0]];
         touched[pending->sha256[0]] = true;
     }
-    rc = sync_folders(self, touched, touched_count, err);
-    if (rc < 0)
+    pen_blob_unlock(self);
+    if (rc < 0 || (rc = sync_folders(self, touched, touched_count, err)) < 0)
         return rc;
     memset(self->index, 0, self->index_size * sizeof *self->index);
     self->pending_count = 0;

@@ -224,6 +224,13 @@ static bool take_messages(struct pen_data *self)
     return false;
 }
 
+static void tell_damage(struct pen_data *self)
+{
+    char text[PEN_ERROR_MESSAGE_MAX];
+    if (pen_blob_store_damage(self->store, text))
+        pen_log(PEN_LOG_ERROR, "damaged blobs", "what=\"%s\"", text);
+}
+
 static int turn(void *context, struct pen_error *err)
 {
     struct pen_data *self = context;
@@ -244,6 +251,7 @@ static int turn(void *context, struct pen_error *err)
     if ((rc = pen_data_logs_sync(self, idle, err)) < 0)
         return rc;
     pen_data_downloads_pump(self);
+    tell_damage(self);
     struct pen_link *link;
     while ((link = pen_plane_next_gone(self->plane)) != NULL) {
         pen_data_downloads_drop(self, link->number);

@@ -116,6 +116,13 @@ static int perform(struct pen_sources_state *self, Pen__Effect *effect, struct p
     }
 }
 
+static void tell_damage(struct pen_sources_state *self)
+{
+    char text[PEN_ERROR_MESSAGE_MAX];
+    if (pen_blob_store_damage(self->store, text))
+        pen_log(PEN_LOG_ERROR, "damaged blobs", "what=\"%s\"", text);
+}
+
 /* Take all that has come. Runs begin afterwards, when the connections that came with them are
  * known. */
 static int take_effects(struct pen_sources *self, struct pen_error *err)
@@ -134,7 +141,9 @@ static int take_effects(struct pen_sources *self, struct pen_error *err)
     } while (rc == 0 && count == TAKE_MAX);
     if (rc == 0 && (rc = pen_looks_ask(&self->state, err)) < 0)
         return rc;
-    return rc < 0 ? rc : pen_runs_begin(&self->state, err);
+    rc = rc < 0 ? rc : pen_runs_begin(&self->state, err);
+    tell_damage(&self->state);
+    return rc;
 }
 
 /* ---- pushes */

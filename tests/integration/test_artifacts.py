@@ -1,7 +1,11 @@
 """Artifacts are what was there: links, modes, times; and what is wrong elsewhere in a workspace does no harm."""
+import os
+
 import pytest
 
-from harness.system import commands_action, commands_pipeline
+from harness.system import commands_action, commands_pipeline, wait_for
+
+PENSTOCK = {"prefix": "Penstock_20261101", "service": "penstock"}
 
 
 def run(system, files, stages, links=(), states=("Succeeded",), name="art", deadline_s=120):
@@ -78,3 +82,139 @@ def test_bad_places_do_no_harm(system_with_agent, files, check):
     told = system.penstock("watch", "art", execution, check=False).stdout
     if files != ["top"]:
         assert "left out of output artifact 'Out': 2 sockets, pipes or devices, the first 'pipe', a pipe" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+@pytest.mark.parametrize("files, state", [(["build"], "Failed"), (["**/*"], "Failed"), (["build/app"], "Failed"),
+                                          (["other"], "Succeeded")])
+def test_what_is_behind_a_mount_is_missed(system_with_agent, files, state):
+    """The mount is gone with the attempt: an output that would have held what was on it fails, and says why."""
+    execution = run(system_with_agent, {"README": "r"}, [
+        ("Build", [commands_action(
+            "Build", ["set -e", "mkdir build", "mount -t tmpfs t build", "echo result > build/app", "echo o > other"],
+            outputArtifacts=out("Out", *files))]),
+    ], states=("Succeeded", "Failed"))
+    system = system_with_agent
+    done = system.api().call("GetPipelineExecution", {"pipelineName": "art", "pipelineExecutionId": execution})
+    assert done["pipelineExecution"]["status"] == state, system.why("art", execution)
+    if state == "Failed":
+        assert "mounted on 'build'" in str(system.api().call("ListActionExecutions", {"pipelineName": "art"}))
+
+
+def blobs(folder, smallest=0):
+    """The stored blobs below a data folder, the largest first."""
+    found = [path for path in (folder / "blobs").glob("??/*") if path.stat().st_size >= smallest]
+    return sorted(found, key=lambda path: -path.stat().st_size)
+
+
+def flip(path):
+    """One bit of the disk has changed."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def again(system, states=("Succeeded",), deadline_s=60):
+    execution = system.api().call("StartPipelineExecution", {"name": "art"})["pipelineExecutionId"]
+    system.wait_execution("art", execution, states, deadline_s)
+    return execution
+
+
+@pytest.mark.parametrize("where", ["agent", "controller"])
+def test_flipped_bits_are_replaced_and_told(system_with_agent, where):
+    """Every stored byte is damaged, on the agent or on the controller: later starts go on, and soon."""
+    system = system_with_agent
+    agent = system.agents["agent"]
+    run(system, {"README": "r", "big": "".join(f"{i} {i * i}\n" for i in range(40000))}, [
+        ("Build", [commands_action("Build", ["set -e", "cat big big > twice", "echo 1 > one"],
+                                   outputArtifacts=out("Out", "twice", "one"))]),
+        ("Use", [commands_action("Use", ["set -e", 'test "$(wc -l < twice)" = 80000'], inputs=("Out",))]),
+    ])
+    folder = agent.data if where == "agent" else system.data
+    program = agent.program if where == "agent" else system.controller
+    assert len(blobs(folder)) > 6
+    for path in blobs(folder):
+        flip(path)
+    if where == "controller":  # what an agent has verified is not asked for: it has to have nothing
+        for path in blobs(agent.data):
+            path.unlink()
+        again(system, ("Succeeded", "Failed"))  # the source is packed anew only when damage is seen
+    again(system)
+    again(system)
+    assert "damaged blobs" in program.log.read_text()
+
+
+def test_an_input_without_a_good_copy_fails_soon(system_with_agent):
+    """The only copies of an output are damaged: the action that needs it says so within seconds."""
+    system = system_with_agent
+    agent = system.agents["agent"]
+    gate = system.folder / "gate"
+    os.mkfifo(gate)
+    clone = system.repository("art")
+    system.push(clone, {"README": "r"})
+    system.create_pipeline(commands_pipeline("art", "art", [
+        ("Build", [commands_action("Build", ["set -e", "head -c 300000 /dev/urandom > noise"],
+                                   outputArtifacts=out("Out", "noise"))]),
+        ("Wait", [commands_action("Wait", [f"cat {gate}"])]),
+        ("Use", [commands_action("Use", ["ls"], inputs=("Out",))]),
+    ]))
+    with open(gate, "w", encoding="utf-8"):
+        for path in blobs(agent.data, 20000) + blobs(system.data, 20000):
+            flip(path)
+    execution = system.executions("art")[0]["pipelineExecutionId"]
+    system.wait_execution("art", execution, ("Failed",), 30)
+    assert "the controller has no good copy of it" in system.why("art", execution)
+
+
+def test_a_large_output_holds_up_nobody(system_with_agent):
+    """A packs 1.2 GB; B, on the agent's other slot, begins and ends meanwhile."""
+    system = system_with_agent
+    made = system.folder / "made"
+    clone = system.repository("art")
+    system.push(clone, {"README": "r"})
+    system.create_pipeline(commands_pipeline("art", "art", [
+        ("Build", [commands_action("Build", ["truncate -s 1200000000 s", f"touch {made}"],
+                                   outputArtifacts=out("Out", "s"))]),
+    ]))
+    system.repository("quick")
+    system.push(system.folder / "clone-quick", {"README": "r"})
+    wait_for(made.exists, "the large file")
+    system.create_pipeline(commands_pipeline("quick", "quick", [
+        ("Build", [commands_action("Build", ["echo quick > q"], outputArtifacts=out("Out", "q"))]),
+        ("Use", [commands_action("Use", ["cat q"], inputs=("Out",))]),
+    ]))
+    quick = system.executions("quick")[0]["pipelineExecutionId"]
+    system.wait_execution("quick", quick)
+    large = system.executions("art")[0]
+    assert large["status"] == "InProgress", "the machine is too fast for this test: nothing is shown"
+    system.api().call("StopPipelineExecution", {"pipelineName": "art", "abandon": True,
+                                                "pipelineExecutionId": large["pipelineExecutionId"]})
+
+
+@pytest.mark.parametrize("how", ["cut", "changed", "lengthened", "removed"])
+def test_a_damaged_log_is_told(system_with_agent, how):
+    """What is stored is not what the attempt wrote: never complete, and said by API and command line."""
+    system = system_with_agent
+    run(system, {"README": "r"}, [("Build", [commands_action("Build", ["seq 20000"])])])
+
+    def ask(offset=0):
+        return system.api().call("GetLogs", {"pipelineName": "art", "actionName": "Build", "offset": offset,
+                                             "limit": 1000000}, **PENSTOCK)
+    good = ask()
+    assert (good["complete"], good["size"], "damage" in good) == (True, 108894, False), good["size"]
+    log = next(path for path in (system.data / "logs").glob("**/*") if path.is_file())
+    if how == "cut":
+        os.truncate(log, 100)
+    elif how == "changed":
+        flip(log)
+    elif how == "lengthened":
+        with log.open("ab") as file:
+            file.write(b"more")
+    else:
+        log.unlink()
+    bad = ask()
+    assert not bad["complete"] and "damaged" in bad["damage"], bad["damage"]
+    assert not ask(108894)["complete"]
+    for options in ([], ["-f"], ["--raw"]):
+        told = system.run(system.programs / "penstock", "logs", "art", "Build", *options, check=False)
+        assert told.returncode != 0 and "the log is damaged" in told.stderr

@@ -1,6 +1,7 @@
 /* GetLogs: a range of the log of one attempt, now or when there is more */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "common/io/file.h"
+#include "common/keys/digest.h"
 #include "common/wire/wire.h"
 #include "controller/artifacts/layout.h"
 #include "controller/services/output.h"
@@ -28,6 +30,7 @@ struct view {
     struct pen_buf data;
     uint64_t offset;
     uint64_t size;
+    char damage[256]; /* "": what is stored is what the attempt wrote, as far as is known */
 };
 
 static void view_release(struct view *self)
@@ -123,58 +126,6 @@ static int find_attempt(struct pen_call *call, struct view *view, struct pen_err
     return 0;
 }
 
-/* Read only what is asked for. A log that has no byte yet has no file. */
-static int read_range(struct pen_call *call, struct view *view, struct pen_error *err)
-{
-    PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
-    pen_layout_log(call->services->dir, view->attempt->fence, &path);
-    PEN_CLEANUP(pen_fd_close) int fd = -1;
-    int rc = pen_buf_ok(&path, err);
-    if (rc == 0)
-        rc = pen_file_open(pen_buf_text(&path), O_RDONLY, 0, &fd, err);
-    if (rc == PEN_ENOTFOUND)
-        return 0;
-    struct stat facts = {0};
-    if (rc == 0 && fstat(fd, &facts) < 0)
-        rc = pen_fail_errno(err, "log of attempt %" PRIu64, view->attempt->fence);
-    if (rc < 0)
-        return rc;
-    view->size = (uint64_t)facts.st_size;
-    if (view->offset >= view->size)
-        return 0;
-    uint64_t wanted = (uint64_t)pen_in_integer(call->input, "limit", LOG_PAGE_DEFAULT);
-    if (wanted > PEN_LIMIT_LOG_PAGE_BYTES)
-        wanted = PEN_LIMIT_LOG_PAGE_BYTES;
-    if (wanted > view->size - view->offset)
-        wanted = view->size - view->offset;
-    uint8_t *into = pen_buf_reserve(&view->data, (size_t)wanted);
-    if (into == NULL)
-        return pen_fail(err, PEN_ENOMEM, "no memory for a page of log");
-    ssize_t got = pread(fd, into, (size_t)wanted, (off_t)view->offset);
-    if (got < 0)
-        return pen_fail_errno(err, "log of attempt %" PRIu64, view->attempt->fence);
-    pen_buf_added(&view->data, (size_t)got);
-    return 0;
-}
-
-static const char *attempt_state_name(Pen__AttemptState state)
-{
-    static const char *const names[] = {
-        [PEN__ATTEMPT_STATE__ATTEMPT_GRANTED] = "Granted",
-        [PEN__ATTEMPT_STATE__ATTEMPT_RUNNING] = "Running",
-        [PEN__ATTEMPT_STATE__ATTEMPT_CANCELING] = "Canceling",
-        [PEN__ATTEMPT_STATE__ATTEMPT_DRAINING] = "Draining",
-        [PEN__ATTEMPT_STATE__ATTEMPT_SUCCEEDED] = "Succeeded",
-        [PEN__ATTEMPT_STATE__ATTEMPT_FAILED] = "Failed",
-        [PEN__ATTEMPT_STATE__ATTEMPT_CANCELED] = "Canceled",
-        [PEN__ATTEMPT_STATE__ATTEMPT_LOST] = "Lost",
-        [PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE] = "Indeterminate",
-        [PEN__ATTEMPT_STATE__ATTEMPT_REVOKING] = "Revoking",
-    };
-    size_t index = (size_t)state;
-    return index < sizeof names / sizeof names[0] ? names[index] : NULL;
-}
-
 /* Whether no further byte can come: the attempt has ended, or the action without any. */
 static bool has_ended(const struct view *view)
 {
@@ -195,6 +146,114 @@ static bool has_ended(const struct view *view)
     default:
         return false;
     }
+}
+
+/* Whether the whole file hashes to what the attempt wrote. Unreadable counts as different. */
+static bool has_digest(int fd, uint64_t size, const uint8_t sha256[PEN_SHA256_SIZE])
+{
+    PEN_CLEANUP(pen_sha256_stream_destroy) struct pen_sha256_stream *stream = NULL;
+    uint8_t bytes[LOG_PAGE_DEFAULT];
+    uint8_t digest[PEN_SHA256_SIZE];
+    if (pen_sha256_stream_create(&stream, NULL) < 0)
+        return true; /* no memory: nothing is known */
+    for (uint64_t done = 0; done < size;) {
+        ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)done);
+        if (got <= 0)
+            return false;
+        pen_sha256_stream_add(stream, bytes, (size_t)got);
+        done += (uint64_t)got;
+    }
+    pen_sha256_stream_digest(stream, digest);
+    return memcmp(digest, sha256, sizeof digest) == 0;
+}
+
+/* What is stored of an attempt that has ended, against what it has reported. The digest is computed
+ * for the answer that would say that the log is complete, and not of a huge log: everybody waits.
+ */
+static void check_damage(struct view *view, int fd)
+{
+    const Pen__Finished *finished = view->attempt->finished;
+    if (!has_ended(view) || finished == NULL || !finished->has_log_size)
+        return;
+    uint64_t stored = view->attempt->log_stored;
+    bool last = view->offset + view->data.size >= view->size;
+    if (view->size < finished->log_size && view->size >= stored && stored < finished->log_size)
+        (void)snprintf(view->damage, sizeof view->damage,
+                       "the log had %" PRIu64 " bytes, and its end, %" PRIu64
+                       " bytes, never arrived",
+                       finished->log_size, finished->log_size - view->size);
+    else if (view->size != finished->log_size)
+        (void)snprintf(view->damage, sizeof view->damage,
+                       "the log is damaged: it had %" PRIu64 " bytes, and %" PRIu64 " are stored",
+                       finished->log_size, view->size);
+    else if (last && view->size > 0 && view->size <= PEN_LIMIT_LOG_VERIFY_BYTES &&
+             finished->log_sha256.len == PEN_SHA256_SIZE &&
+             !has_digest(fd, view->size, finished->log_sha256.data))
+        (void)snprintf(view->damage, sizeof view->damage,
+                       "the log is damaged: its %" PRIu64
+                       " bytes are not those that the attempt wrote",
+                       view->size);
+}
+
+static int read_page(struct pen_call *call, struct view *view, int fd, struct pen_error *err)
+{
+    if (view->offset >= view->size)
+        return 0;
+    uint64_t wanted = (uint64_t)pen_in_integer(call->input, "limit", LOG_PAGE_DEFAULT);
+    if (wanted > PEN_LIMIT_LOG_PAGE_BYTES)
+        wanted = PEN_LIMIT_LOG_PAGE_BYTES;
+    if (wanted > view->size - view->offset)
+        wanted = view->size - view->offset;
+    uint8_t *into = pen_buf_reserve(&view->data, (size_t)wanted);
+    if (into == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a page of log");
+    ssize_t got = pread(fd, into, (size_t)wanted, (off_t)view->offset);
+    if (got < 0)
+        return pen_fail_errno(err, "log of attempt %" PRIu64, view->attempt->fence);
+    pen_buf_added(&view->data, (size_t)got);
+    return 0;
+}
+
+/* Read only what is asked for. A log that has no byte yet has no file. */
+static int read_range(struct pen_call *call, struct view *view, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf path = {0};
+    pen_layout_log(call->services->dir, view->attempt->fence, &path);
+    PEN_CLEANUP(pen_fd_close) int fd = -1;
+    int rc = pen_buf_ok(&path, err);
+    if (rc == 0)
+        rc = pen_file_open(pen_buf_text(&path), O_RDONLY, 0, &fd, err);
+    if (rc == PEN_ENOTFOUND) {
+        check_damage(view, -1);
+        return 0;
+    }
+    struct stat facts = {0};
+    if (rc == 0 && fstat(fd, &facts) < 0)
+        rc = pen_fail_errno(err, "log of attempt %" PRIu64, view->attempt->fence);
+    if (rc < 0)
+        return rc;
+    view->size = (uint64_t)facts.st_size;
+    if ((rc = read_page(call, view, fd, err)) < 0)
+        return rc;
+    check_damage(view, fd);
+    return 0;
+}
+static const char *attempt_state_name(Pen__AttemptState state)
+{
+    static const char *const names[] = {
+        [PEN__ATTEMPT_STATE__ATTEMPT_GRANTED] = "Granted",
+        [PEN__ATTEMPT_STATE__ATTEMPT_RUNNING] = "Running",
+        [PEN__ATTEMPT_STATE__ATTEMPT_CANCELING] = "Canceling",
+        [PEN__ATTEMPT_STATE__ATTEMPT_DRAINING] = "Draining",
+        [PEN__ATTEMPT_STATE__ATTEMPT_SUCCEEDED] = "Succeeded",
+        [PEN__ATTEMPT_STATE__ATTEMPT_FAILED] = "Failed",
+        [PEN__ATTEMPT_STATE__ATTEMPT_CANCELED] = "Canceled",
+        [PEN__ATTEMPT_STATE__ATTEMPT_LOST] = "Lost",
+        [PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE] = "Indeterminate",
+        [PEN__ATTEMPT_STATE__ATTEMPT_REVOKING] = "Revoking",
+    };
+    size_t index = (size_t)state;
+    return index < sizeof names / sizeof names[0] ? names[index] : NULL;
 }
 
 static int put_attempts(struct pen_call *call, const struct view *view, struct pen_error *err)
@@ -235,7 +294,10 @@ static int put_view(struct pen_call *call, const struct view *view, struct pen_e
     pen_put_string(call, output, "data", pen_buf_text(&text));
     pen_put_integer(call, output, "nextOffset", (int64_t)next);
     pen_put_integer(call, output, "size", (int64_t)view->size);
-    pen_put_boolean(call, output, "complete", has_ended(view) && next >= view->size);
+    pen_put_boolean(call, output, "complete",
+                    has_ended(view) && next >= view->size && *view->damage == 0);
+    if (*view->damage != 0)
+        pen_put_string(call, output, "damage", view->damage);
     return put_attempts(call, view, err);
 }
 
@@ -262,6 +324,8 @@ int pen_get_logs(struct pen_call *call, struct pen_error *err)
         return rc;
     if (view.attempt != NULL && (rc = read_range(call, &view, err)) < 0)
         return rc;
+    if (view.offset > view.size && *view.damage != 0)
+        view.offset = view.size; /* the caller has read on before it was cut */
     if (view.offset > view.size)
         return pen_fail_api(err, PEN_EINVAL, "ValidationException",
                             "offset %" PRIu64 " is beyond the end of the log, %" PRIu64,

@@ -144,6 +144,14 @@ static void test_many_at_once(void **state)
     }
 }
 
+static void path_of(const uint8_t name[PEN_SHA256_SIZE], char ret_path[512])
+{
+    char hex[PEN_SHA256_HEX];
+    pen_hex_encode(name, PEN_SHA256_SIZE, hex);
+    (void)snprintf(ret_path, 512, "%s/%.2s/%s", root, hex, hex + 2);
+}
+
+/* Bytes that no longer fit their name are never given out: they are dropped, and that is said. */
 static void test_corruption(void **state)
 {
     (void)state;
@@ -152,26 +160,81 @@ static void test_corruption(void **state)
     static uint8_t plain[50000];
     fill(plain, sizeof plain, 7);
     uint8_t name[PEN_SHA256_SIZE];
+    char path[512];
+    char text[PEN_ERROR_MESSAGE_MAX];
     assert_int_equal(pen_blob_put(store, plain, sizeof plain, name, NULL), 0);
     assert_int_equal(pen_blob_store_sync(store, NULL), 0);
-    char hex[PEN_SHA256_HEX];
-    char path[512];
-    pen_hex_encode(name, sizeof name, hex);
-    (void)snprintf(path, sizeof path, "%s/%.2s/%s", root, hex, hex + 2);
+    assert_false(pen_blob_store_damage(store, text));
+    path_of(name, path);
     PEN_CLEANUP(pen_buf_release) struct pen_buf stored = {0};
     assert_int_equal(pen_file_read(path, 1 << 20, &stored, NULL), 0);
-    for (size_t i = 0; i < stored.size; i += 499) { /* one bit, at many places */
-        stored.data[i] ^= 0x10;
-        assert_int_equal(pen_file_replace_unsynced(path, stored.data, stored.size, 0600, NULL), 0);
+    for (size_t i = 0; i < stored.size + 499; i += 499) { /* one bit, at many places; cut at last */
+        bool cut = i >= stored.size;
+        size_t size = cut ? stored.size / 2 : stored.size;
+        stored.data[cut ? 0 : i] ^= cut ? 0 : 0x10;
+        assert_int_equal(pen_file_replace_unsynced(path, stored.data, size, 0600, NULL), 0);
         PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
-        int rc = pen_blob_get(store, name, sizeof plain, &bytes, NULL);
-        assert_true(rc == PEN_ECORRUPT || rc == PEN_ELIMIT);
-        assert_int_equal(bytes.size, 0);
-        stored.data[i] ^= 0x10;
+        int rc = i % 2 == 0 ? pen_blob_get(store, name, sizeof plain, &bytes, NULL)
+                            : pen_blob_get_compressed(store, name, &bytes, NULL);
+        assert_int_equal(rc, PEN_ECORRUPT);
+        assert_false(pen_blob_has(store, name));
+        assert_int_equal(pen_blob_get(store, name, sizeof plain, &bytes, NULL), PEN_ENOTFOUND);
+        assert_true(pen_blob_store_damage(store, text));
+        assert_non_null(strstr(text, "1 dropped from"));
+        assert_false(pen_blob_store_damage(store, text));
+        stored.data[cut ? 0 : i] ^= cut ? 0 : 0x10;
     }
-    assert_int_equal(pen_file_replace_unsynced(path, stored.data, stored.size / 2, 0600, NULL), 0);
+    /* an empty file, and one beyond what a blob may be */
+    assert_int_equal(pen_file_replace_unsynced(path, "", 0, 0600, NULL), 0);
     PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
     assert_int_equal(pen_blob_get(store, name, sizeof plain, &bytes, NULL), PEN_ECORRUPT);
+    assert_int_equal(pen_file_replace_unsynced(path, "", 0, 0600, NULL), 0);
+    assert_int_equal(truncate(path, 64 << 20), 0);
+    assert_int_equal(pen_blob_get(store, name, sizeof plain, &bytes, NULL), PEN_ECORRUPT);
+    assert_false(pen_blob_has(store, name));
+}
+
+/* Who has good bytes replaces damaged ones, whether somebody has read these before or not. */
+static void test_damage_is_replaced(void **state)
+{
+    (void)state;
+    static uint8_t plain[50000];
+    fill(plain, sizeof plain, 9);
+    uint8_t name[PEN_SHA256_SIZE];
+    char path[512];
+    char text[PEN_ERROR_MESSAGE_MAX];
+    PEN_CLEANUP(pen_buf_release) struct pen_buf good = {0};
+    for (int how = 0; how < 3; how++) {
+        PEN_CLEANUP(pen_blob_store_close) struct pen_blob_store *store = NULL;
+        assert_int_equal(pen_blob_store_open(root, &store, NULL), 0);
+        assert_int_equal(pen_blob_put(store, plain, sizeof plain, name, NULL), 0);
+        assert_int_equal(pen_blob_store_sync(store, NULL), 0);
+        path_of(name, path);
+        pen_buf_clear(&good);
+        assert_int_equal(pen_file_read(path, 1 << 20, &good, NULL), 0);
+        good.data[good.size / 2] ^= 1;
+        assert_int_equal(pen_file_replace_unsynced(path, good.data, good.size, 0600, NULL), 0);
+        good.data[good.size / 2] ^= 1;
+        /* a store that has not seen the bytes itself */
+        pen_blob_store_close(&store);
+        assert_int_equal(pen_blob_store_open(root, &store, NULL), 0);
+        assert_true(pen_blob_has(store, name));
+        if (how == 0)
+            assert_int_equal(pen_blob_put(store, plain, sizeof plain, name, NULL), 0);
+        else if (how == 1)
+            assert_int_equal(
+                pen_blob_put_compressed(store, name, good.data, good.size, sizeof plain, NULL), 0);
+        else
+            assert_false(pen_blob_renew(store, name));
+        assert_true(pen_blob_store_damage(store, text));
+        if (how == 2)
+            assert_int_equal(pen_blob_put(store, plain, sizeof plain, name, NULL), 0);
+        assert_int_equal(pen_blob_store_sync(store, NULL), 0);
+        assert_true(pen_blob_renew(store, name));
+        PEN_CLEANUP(pen_buf_release) struct pen_buf bytes = {0};
+        assert_int_equal(pen_blob_get(store, name, sizeof plain, &bytes, NULL), 0);
+        assert_memory_equal(bytes.data, plain, sizeof plain);
+    }
 }
 
 static void test_compressed_from_outside(void **state)
@@ -368,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_writers_and_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_corruption, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_is_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_compressed_from_outside, set_up, tear_down),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test_setup_teardown(test_old_blobs_are_dropped, set_up, tear_down),

@@ -82,6 +82,22 @@ static void test_hostile(void **state)
     assert_true(pen_clock_monotonic_ms() - start < 2000);
 }
 
+static void test_concern(void **state)
+{
+    (void)state;
+    char *globs[] = {"build", "out/*.o", "**/deep/x"};
+    assert_true(pen_globs_concern(NULL, 0, "anything"));
+    assert_true(pen_globs_concern(globs, 1, ""));
+    assert_true(pen_globs_concern(globs, 1, "build"));
+    assert_true(pen_globs_concern(globs, 1, "build/a/b")); /* below what is taken */
+    assert_false(pen_globs_concern(globs, 1, "builds"));
+    assert_false(pen_globs_concern(globs, 2, "other"));
+    assert_true(pen_globs_concern(globs, 2, "out")); /* above what may be taken */
+    assert_true(pen_globs_concern(globs, 2, "out/a.o"));
+    assert_false(pen_globs_concern(globs, 2, "out/a.c"));
+    assert_true(pen_globs_concern(globs, 3, "any/where"));
+}
+
 /* Whatever is matched below a folder, the folder is reached; and what cannot match is not. */
 static void test_reach(void **state)
 {
@@ -128,6 +144,7 @@ static void test_reach(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_hostile),
-                                       cmocka_unit_test(test_reach)};
+                                       cmocka_unit_test(test_reach),
+                                       cmocka_unit_test(test_concern)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
