@@ -201,6 +201,8 @@ static bool makes_space(const Pen__Input *input)
 {
     return input->what_case == PEN__INPUT__WHAT_START_COLLECTION ||
            input->what_case == PEN__INPUT__WHAT_REMOVE_HISTORY ||
+           input->what_case == PEN__INPUT__WHAT_SWEEP_MIRRORS ||
+           input->what_case == PEN__INPUT__WHAT_MIRRORS_SWEPT ||
            input->what_case == PEN__INPUT__WHAT_COLLECTION_DONE;
 }
 

@@ -38,6 +38,8 @@ static const struct route routes_table[] = {
     {PEN__EFFECT__WHAT_PULL_REQUEST_LOOK, TO_SOURCES},
     {PEN__EFFECT__WHAT_COLLECTION_RUN, TO_RETENTION},
     {PEN__EFFECT__WHAT_HISTORY_ANSWER, TO_RETENTION},
+    {PEN__EFFECT__WHAT_MIRRORS_SWEEP, TO_SOURCES},
+    {PEN__EFFECT__WHAT_MIRRORS_SWEPT, TO_RETENTION},
 };
 
 static void destroy_effect(void *body)

@@ -142,6 +142,62 @@ int handle_history_gone(struct pen_engine *engine, const Pen__Input *input, Pen_
     return 0;
 }
 
+/* ---- mirrors */
+
+static const char *configured(const Pen__ActionDeclaration *action, const char *key)
+{
+    for (size_t i = 0; i < action->n_configuration; i++)
+        if (pen_str_equal(action->configuration[i]->key, key))
+            return action->configuration[i]->value;
+    return NULL;
+}
+
+/* Sources are in the first stage alone, and name their repository without variables. */
+static void add_needed(Pen__MirrorsSweep *body, const Pen__PipelineDeclaration *declaration)
+{
+    const Pen__StageDeclaration *stage = declaration->stages[0];
+    for (size_t i = 0; i < stage->n_actions; i++) {
+        const char *connection = configured(stage->actions[i], "ConnectionArn");
+        const char *repository = configured(stage->actions[i], "FullRepositoryId");
+        if (connection == NULL || repository == NULL)
+            continue;
+        Pen__MirrorNeeded *needed = MAKE(Pen__MirrorNeeded, pen__mirror_needed__init);
+        needed->connection_arn = mem_text(connection);
+        needed->repository_id = mem_text(repository);
+        APPEND(body, needed, needed);
+    }
+}
+
+int handle_sweep_mirrors(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                         struct pen_error *err)
+{
+    (void)reply;
+    (void)err;
+    if (!under_way(engine) || engine->collection->row->number != input->sweep_mirrors->collection)
+        return 0;
+    Pen__MirrorsSweep *body = MAKE(Pen__MirrorsSweep, pen__mirrors_sweep__init);
+    SET(body, collection, engine->collection->row->number);
+    SET(body, dry_run, engine->collection->row->dry_run);
+    for (struct pen_map_node *node = pen_map_first(&engine->pipelines); node != NULL;
+         node = pen_map_next(node)) { /* with the versions that something still runs by */
+        const struct pipeline *pipeline = pen_map_value(node);
+        for (struct pen_map_node *at = pen_map_first(&pipeline->versions); at != NULL;
+             at = pen_map_next(at))
+            add_needed(body, ((const struct version *)pen_map_value(at))->row->declaration);
+    }
+    effect(engine, PEN__EFFECT__WHAT_MIRRORS_SWEEP, body);
+    return 0;
+}
+
+int handle_mirrors_swept(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                         struct pen_error *err)
+{
+    (void)reply;
+    (void)err;
+    effect(engine, PEN__EFFECT__WHAT_MIRRORS_SWEPT, mem_copy(input->mirrors_swept));
+    return 0;
+}
+
 /* ---- the end */
 
 /* An older release has not noted when it was revoked. */

@@ -7,6 +7,7 @@
  *     HistoryRemoved --> [HistoryPurge] the core deletes, a few rows for each commit
  *                              |                     |
  *                         HistoryGone --> HistoryPurged --> [HistoryAnswer] they are gone
+ *     SweepMirrors --> [MirrorsSweep] sources, MirrorsSwept --> [MirrorsSwept] retention
  *     CollectionDone --> CollectionEnded, AgentRemoved
  *
  * Effects are in brackets. After a restart a collection that was under way begins anew, and

@@ -28,8 +28,8 @@ handler_f handle_refs_looked, handle_revision_found, handle_source_done, handle_
 
 handler_f handle_create_action_type, handle_delete_action_type;
 handler_f handle_poll_jobs, handle_acknowledge_job, handle_put_job_result;
-handler_f handle_start_collection, handle_remove_history, handle_history_gone,
-    handle_collection_done;
+handler_f handle_start_collection, handle_remove_history, handle_history_gone, handle_sweep_mirrors,
+    handle_mirrors_swept, handle_collection_done;
 
 /* The types of the custom actions that a declaration names are there, and masks become the secrets
  * that `pipeline` (NULL: a new one) has stored. Errors: InvalidActionDeclarationException. */

@@ -351,6 +351,8 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_START_COLLECTION] = handle_start_collection,
     [PEN__INPUT__WHAT_REMOVE_HISTORY] = handle_remove_history,
     [PEN__INPUT__WHAT_HISTORY_GONE] = handle_history_gone,
+    [PEN__INPUT__WHAT_SWEEP_MIRRORS] = handle_sweep_mirrors,
+    [PEN__INPUT__WHAT_MIRRORS_SWEPT] = handle_mirrors_swept,
     [PEN__INPUT__WHAT_COLLECTION_DONE] = handle_collection_done,
 };
 

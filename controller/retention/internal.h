@@ -28,6 +28,7 @@ struct pen_retention {
     Pen__CollectionRun *order;   /* the collection under way; NULL: none */
     Pen__HistoryAnswer *decided; /* the latest of each sort */
     Pen__HistoryAnswer *purged;
+    Pen__MirrorsSwept *swept;
     uint64_t batch;
     struct pen_map gone; /* ids of executions that go, or would go: "" as value */
     struct pen_marks marks;
@@ -49,6 +50,12 @@ int retention_post(struct pen_retention *self, Pen__Input **input, struct pen_er
 
 /* Offer what may go, and count what goes. Returns 0, RETENTION_STOPPED or an error. */
 int retention_history(struct pen_retention *self, struct pen_error *err);
+
+/* ---- mirrors.c */
+
+/* Have mirrors that nobody needs moved aside, and delete them. Returns 0, RETENTION_STOPPED or an
+ * error. */
+int retention_mirrors(struct pen_retention *self, struct pen_error *err);
 
 /* ---- sweep.c */
 

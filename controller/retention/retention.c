@@ -50,6 +50,12 @@ static void take_effect(struct pen_retention *self, Pen__Effect *effect)
         effect->what_case = PEN__EFFECT__WHAT__NOT_SET;
         return;
     }
+    if (effect->what_case == PEN__EFFECT__WHAT_MIRRORS_SWEPT) {
+        pen_message_destroy(&self->swept);
+        self->swept = TAKE_PTR(effect->mirrors_swept);
+        effect->what_case = PEN__EFFECT__WHAT__NOT_SET;
+        return;
+    }
     CHECK(effect->what_case == PEN__EFFECT__WHAT_COLLECTION_RUN);
     if (self->order != NULL && self->order->number == effect->collection_run->number)
         return; /* it is under way: the core has planned anew */
@@ -112,9 +118,9 @@ static void log_report(const struct pen_retention *self)
                                               : "a collection has ended";
     pen_log(report->error != NULL ? PEN_LOG_WARNING : PEN_LOG_INFO, what,
             "number=%" PRIu64 " executions=%" PRIu64 " logs=%" PRIu64 " log_bytes=%" PRIu64
-            " blobs=%" PRIu64 " blob_bytes=%" PRIu64 "%s%s%s",
+            " blobs=%" PRIu64 " blob_bytes=%" PRIu64 " mirrors=%" PRIu64 "%s%s%s",
             self->order->number, report->executions, report->logs, report->log_bytes, report->blobs,
-            report->blob_bytes, report->error != NULL ? " reason=\"" : "",
+            report->blob_bytes, report->mirrors, report->error != NULL ? " reason=\"" : "",
             report->error != NULL ? report->error : "", report->error != NULL ? "\"" : "");
 }
 
@@ -138,6 +144,8 @@ static int collect(struct pen_retention *self, struct pen_error *err)
     int rc = retention_history(self, &why);
     if (rc == 0)
         rc = retention_files(self, &why);
+    if (rc == 0)
+        rc = retention_mirrors(self, &why);
     if (rc == RETENTION_STOPPED)
         return 0;
     if (rc < 0 && !pen_str_set(&self->report->error, why.message))
@@ -227,6 +235,7 @@ void pen_retention_stop(struct pen_retention **self_p)
     pen_message_destroy(&self->order);
     pen_message_destroy(&self->decided);
     pen_message_destroy(&self->purged);
+    pen_message_destroy(&self->swept);
     pen_blob_store_close(&self->store);
     pen_reader_close(&self->reader);
     free(self->dir);

@@ -5,6 +5,7 @@
  *     history.c    executions that may go, in batches to the core, which decides
  *     marks.c      what the rows that are left name: manifests, their chunks, logs
  *     sweep.c      files that nothing names
+ *     mirrors.c    repositories that nobody fetches any more
  *
  * A thread of its own with a reader of the store. It owns no file: logs and blobs of others are
  * unlinked by rules that need no agreement (decision 0023). The core says with an effect that a

@@ -264,6 +264,17 @@ int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wante
     return report_changes(self, &answer, zone, err);
 }
 
+int pen_report_swept(struct pen_sources_state *self, Pen__MirrorsSwept *swept,
+                     struct pen_error *err)
+{
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_MIRRORS_SWEPT;
+    input.mirrors_swept = swept;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
 const char *pen_configuration_get(Pen__SourceRun__ConfigurationEntry *const *entries, size_t count,
                                   const char *key)
 {

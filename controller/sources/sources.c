@@ -109,6 +109,8 @@ static int perform(struct pen_sources_state *self, Pen__Effect *effect, struct p
         return pen_report_zone(self, effect->zone_wanted, err);
     case PEN__EFFECT__WHAT_PULL_REQUEST_LOOK:
         return pen_look_add(self, TAKE_PTR(effect->pull_request_look), err);
+    case PEN__EFFECT__WHAT_MIRRORS_SWEEP:
+        return pen_mirrors_sweep(self, effect->mirrors_sweep, err);
     case PEN__EFFECT__WHAT_SOURCE_POKE:
         return pen_watch_poke(self, effect->source_poke->connection_id, err);
     default:

@@ -49,6 +49,7 @@ struct pen_mirror {
     bool killed;     /* KILL was needed: what it left behind is not to be trusted */
     unsigned locked; /* fetches in a row that met the lock of another git */
     bool failing;    /* the last one failed: says so once */
+    bool needed;     /* as the sweep under way has found */
 
     bool checked;       /* in this life: a power cut may have spoiled it before */
     bool renewing;      /* thrown away, and not fetched since */
@@ -176,6 +177,8 @@ int pen_report_failed(struct pen_sources_state *self, const char *action_executi
 /* Read a time zone for a rule, or say why it cannot be. */
 int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wanted,
                     struct pen_error *err);
+int pen_report_swept(struct pen_sources_state *self, Pen__MirrorsSwept *swept,
+                     struct pen_error *err);
 int pen_report_flush(struct pen_sources_state *self, struct pen_error *err);
 
 /* What a look has found. head NULL: there is no such pull request. */
@@ -219,6 +222,12 @@ void pen_mirrors_check(struct pen_sources_state *self, int64_t now_ms);
 int64_t pen_mirrors_deadline_ms(const struct pen_sources_state *self);
 void pen_mirrors_drop(struct pen_sources_state *self, const char *connection_id);
 void pen_mirror_destroy(struct pen_mirror **mirror_p);
+
+/* ---- sweep.c */
+
+/* Move aside the mirrors that nobody needs, and answer. */
+int pen_mirrors_sweep(struct pen_sources_state *self, const Pen__MirrorsSweep *order,
+                      struct pen_error *err);
 
 /* ---- upkeep.c: merging the packs of mirrors, in the background */
 

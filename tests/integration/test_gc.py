@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.api import ApiError
-from harness.system import commands_action, commands_pipeline, wait_for
+from harness.system import approval_action, commands_action, commands_pipeline, wait_for
 
 HISTORY = ("--history-age", "1s", "--history-count", "2")
 PENSTOCK = {"prefix": "Penstock_20261101", "service": "penstock"}
@@ -210,3 +210,38 @@ def test_gc_makes_space_on_a_full_disk(system_with_agent):
     assert done["executions"] == 2
     assert logs(system) == [] and blobs(system) == []
     check_consistent(system)
+
+
+def test_mirrors_of_deleted_pipelines_go(system):
+    """Also one that no controller of this life has fetched, and one that a former life has moved aside."""
+    upstream = system.folder / "upstream"
+    clone = system.folder / "work"
+    system.git("init", "-q", "--bare", "-b", "main", upstream / "app.git")
+    system.git("init", "-q", "-b", "main", clone)
+    system.git("remote", "add", "origin", upstream / "app.git", cwd=clone)
+    system.push(clone, {"file": "one\n"})
+    arn = system.penstock("connection", "create", "forge", "--url", upstream).stdout.strip()
+    whole = commands_pipeline("mill", "", [("Ask", [approval_action("Approve")])])
+    source = whole["stages"][0]["actions"][0]
+    source["actionTypeId"]["provider"] = "CodeStarSourceConnection"
+    source["configuration"] = {"ConnectionArn": arn, "FullRepositoryId": "app",
+                               "BranchName": "main", "DetectChanges": "false"}
+    system.create_pipeline(whole)
+    mirrors = system.data / "mirrors"
+    wait_for(lambda: list(mirrors.glob("*.git")), "a mirror")
+    wait_for(lambda: any(row["stageName"] == "Ask" for row in system.api().call(
+        "ListActionExecutions", {"pipelineName": "mill"})["actionExecutionDetails"]),
+        "the approval")
+    system.controller.stop()
+    system.start_controller()
+    assert system.penstock_json("gc")["collection"]["mirrors"] == 0
+    assert len(list(mirrors.glob("*.git"))) == 1
+
+    system.penstock("pipeline", "delete", "mill")
+    preview = system.penstock_json("gc", "--dry-run")["collection"]
+    assert preview["mirrors"] == 1 and preview["mirrorBytes"] > 0
+    left, = mirrors.glob("*.git")
+    shutil.copytree(left, mirrors / ".gone" / ("f" * 64 + ".git"))
+    done = system.penstock_json("gc")["collection"]
+    assert done["mirrors"] == 2 and done["mirrorBytes"] == 2 * preview["mirrorBytes"]
+    assert list(mirrors.glob("*.git")) == list((mirrors / ".gone").iterdir()) == []

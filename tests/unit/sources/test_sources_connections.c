@@ -262,9 +262,65 @@ static void test_redirects_are_not_followed(void **state)
     assert_int_equal(poll(&watch, 1, 0), 0);
 }
 
+/* ---- mirrors that nobody needs */
+
+static Pen__Input *swept(const char *order)
+{
+    post("{\"mirrorsSweep\":{\"collection\":7%s}}", order);
+    Pen__Input *input = next_input(WAIT_MS);
+    assert_non_null(input);
+    assert_int_equal(input->what_case, PEN__INPUT__WHAT_MIRRORS_SWEPT);
+    assert_int_equal(input->mirrors_swept->collection, 7);
+    return input;
+}
+
+static void run_well(const char *id, const char *repository)
+{
+    run_connection(id, repository);
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_done();
+    if (!input->source_done->ok)
+        fail_msg("%s", input->source_done->error_message);
+}
+
+static void test_unneeded_mirrors_are_moved_aside(void **state)
+{
+    (void)state;
+    static const char needed[] =
+        ",\"needed\":[{\"connectionArn\":\"arn:c\",\"repositoryId\":\"kept\"}]";
+    work_make();
+    git("clone", "-q", "--bare", at("work"), at("upstream/kept.git"), NULL);
+    git("clone", "-q", "--bare", at("work"), at("upstream/left.git"), NULL);
+    start(60000, 60000);
+    connect_to(at("upstream"), NULL);
+    run_well("one", "kept");
+    run_well("two", "left");
+
+    PEN_CLEANUP(pen_buf_release) struct pen_buf preview = {0};
+    pen_buf_printf(&preview, "%s,\"dryRun\":true", needed);
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *named = swept(pen_buf_text(&preview));
+    assert_int_equal(named->mirrors_swept->n_names, 1);
+    char path[256];
+    (void)snprintf(path, sizeof path, "data/mirrors/%s", named->mirrors_swept->names[0]);
+    assert_true(pen_file_exists(at(path)));
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *moved = swept(needed);
+    assert_int_equal(moved->mirrors_swept->n_names, 1);
+    assert_string_equal(moved->mirrors_swept->names[0], named->mirrors_swept->names[0]);
+    assert_false(pen_file_exists(at(path)));
+    (void)snprintf(path, sizeof path, "data/mirrors/.gone/%s", named->mirrors_swept->names[0]);
+    assert_true(pen_file_exists(at(path)));
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *again = swept(needed);
+    assert_int_equal(again->mirrors_swept->n_names, 0);
+
+    run_well("three", "left"); /* who wants it again has it fetched again */
+    post("{\"connectionDropped\":{\"id\":\"c\"}}");
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *none = swept(needed);
+    assert_int_equal(none->mirrors_swept->n_names, 0); /* they went with the connection */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_unneeded_mirrors_are_moved_aside),
         TEST(test_local_connection_is_polled),
         TEST(test_a_poke_looks_at_once),
         TEST(test_a_stale_lock_is_overcome),
