@@ -269,9 +269,36 @@ int handle_create_repository(struct pen_engine *engine, const Pen__Input *input,
     body->repository->name = mem_text(name);
     SET(body->repository, created_ms, engine->now_ms);
     body->repository->created_by = mem_text(input->principal);
-    reply->id = mem_text(name);
+    (void)reply;
     emit(engine, NULL, NULL, PEN__FACT__WHAT_REPOSITORY_CREATED, body);
-    plan_repository(engine, name);
+    plan_repository(engine, name, input->correlation);
+    engine->reply_later = true; /* its path is of use once the repository is there */
+    return 0;
+}
+
+/* One that cannot be made is taken off the list, so that it can be tried again. What there is of it
+ * on the disk is left alone: it may be older than the request. */
+int handle_repository_made(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                           struct pen_error *err)
+{
+    (void)reply;
+    (void)err;
+    const Pen__RepositoryMade *made = input->repository_made;
+    Pen__Reply *answer = MAKE(Pen__Reply, pen__reply__init);
+    SET(answer, correlation, made->correlation);
+    answer->id = mem_text(made->name);
+    if (made->error_message != NULL) {
+        answer->error = mem_text("ServiceUnavailableException");
+        answer->message =
+            mem_format("The repository '%s' cannot be made: %s", made->name, made->error_message);
+    }
+    if (made->error_message != NULL &&
+        pen_map_get(&engine->repositories, pen_key_text(made->name)) != NULL) {
+        Pen__RepositoryDeleted *body = MAKE(Pen__RepositoryDeleted, pen__repository_deleted__init);
+        body->name = mem_text(made->name);
+        emit(engine, NULL, NULL, PEN__FACT__WHAT_REPOSITORY_DELETED, body);
+    }
+    effect(engine, PEN__EFFECT__WHAT_REPLY, answer);
     return 0;
 }
 

@@ -18,8 +18,8 @@ handler_f handle_create_pipeline, handle_update_pipeline, handle_delete_pipeline
 handler_f handle_start_execution, handle_stop_execution, handle_retry_stage, handle_rollback;
 handler_f handle_override_condition, handle_put_approval, handle_resolve_attempt, handle_explain;
 handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_create_repository,
-    handle_delete_repository, handle_create_connection, handle_delete_connection,
-    handle_create_access_key;
+    handle_delete_repository, handle_repository_made, handle_create_connection,
+    handle_delete_connection, handle_create_access_key;
 handler_f handle_put_webhook, handle_delete_webhook, handle_webhook_called,
     handle_pull_request_notified, handle_pull_request_found, handle_put_action_revision;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
@@ -279,7 +279,8 @@ void plan_watches(struct pen_engine *engine, struct pipeline *self);
 void plan_key(struct pen_engine *engine, ProtobufCBinaryData public_key, const char *id,
               bool token);
 void plan_key_denied(struct pen_engine *engine, ProtobufCBinaryData public_key);
-void plan_repository(struct pen_engine *engine, const char *name);
+/* correlation: of the request that waits for it; 0: nobody does. */
+void plan_repository(struct pen_engine *engine, const char *name, uint64_t correlation);
 void plan_connection(struct pen_engine *engine, const Pen__ConnectionRow *row);
 void plan_access_key(struct pen_engine *engine, const Pen__AccessKeyRow *row);
 void plan_pull_request(struct pen_engine *engine, const struct pipeline *self,

@@ -323,6 +323,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_CHANGE_AGENT] = handle_change_agent,
     [PEN__INPUT__WHAT_CREATE_REPOSITORY] = handle_create_repository,
     [PEN__INPUT__WHAT_DELETE_REPOSITORY] = handle_delete_repository,
+    [PEN__INPUT__WHAT_REPOSITORY_MADE] = handle_repository_made,
     [PEN__INPUT__WHAT_CREATE_CONNECTION] = handle_create_connection,
     [PEN__INPUT__WHAT_DELETE_CONNECTION] = handle_delete_connection,
     [PEN__INPUT__WHAT_CREATE_ACCESS_KEY] = handle_create_access_key,
@@ -429,7 +430,7 @@ static void settle(struct pen_engine *self)
 static void send_reply(struct pen_engine *self, const Pen__Input *input, Pen__Reply *reply, int rc,
                        const struct pen_error *err)
 {
-    if (input->correlation == 0) {
+    if (input->correlation == 0 || (rc == 0 && self->reply_later)) {
         mem_free_message(reply);
         return;
     }
@@ -448,6 +449,7 @@ static void handle(struct pen_engine *self, const Pen__Input *input)
         return;
     }
     struct pen_error err = {0};
+    self->reply_later = false;
     Pen__Reply *reply = MAKE(Pen__Reply, pen__reply__init);
     size_t what = (size_t)input->what_case;
     int rc;

@@ -23,10 +23,12 @@ void plan_key_denied(struct pen_engine *engine, ProtobufCBinaryData public_key)
     effect(engine, PEN__EFFECT__WHAT_KEY_DENY, body);
 }
 
-void plan_repository(struct pen_engine *engine, const char *name)
+void plan_repository(struct pen_engine *engine, const char *name, uint64_t correlation)
 {
     Pen__RepositoryMake *body = MAKE(Pen__RepositoryMake, pen__repository_make__init);
     body->name = mem_text(name);
+    if (correlation != 0)
+        SET(body, correlation, correlation);
     effect(engine, PEN__EFFECT__WHAT_REPOSITORY_MAKE, body);
 }
 
@@ -113,7 +115,7 @@ void plan_all(struct pen_engine *engine)
     plan_keys(engine);
     for (struct pen_map_node *node = pen_map_first(&engine->repositories); node != NULL;
          node = pen_map_next(node))
-        plan_repository(engine, pen_map_key(node).text);
+        plan_repository(engine, pen_map_key(node).text, 0);
     for (struct pen_map_node *node = pen_map_first(&engine->connections); node != NULL;
          node = pen_map_next(node)) {
         const struct connection *connection = pen_map_value(node);

@@ -303,6 +303,7 @@ struct pen_engine {
     struct execution *last_work;
     struct stage_state *gate_work;
     struct stage_state *last_gate_work;
+    bool reply_later; /* the input that is being taken is answered by a later one */
     bool assign_wanted;
     struct agent *ready;  /* whose attempt has ended just now, and who would accept an offer */
     struct pen_map fresh; /* order -> action: queued, its summary does not say yet why it waits */

@@ -218,6 +218,22 @@ int pen_report_failed(struct pen_sources_state *self, const char *action_executi
     return rc;
 }
 
+int pen_report_repository(struct pen_sources_state *self, const Pen__RepositoryMake *order,
+                          const char *reason, struct pen_error *err)
+{
+    Pen__RepositoryMade made = PEN__REPOSITORY_MADE__INIT;
+    made.name = order->name;
+    made.has_correlation = 1;
+    made.correlation = order->correlation;
+    made.error_message = (char *)(uintptr_t)reason;
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_REPOSITORY_MADE;
+    input.repository_made = &made;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
 /* Queue the changes of a zone, or the reason why there are none. `answer` is borrowed from. */
 static int report_changes(struct pen_sources_state *self, Pen__ZoneLoaded *answer,
                           const struct pen_zone_changes *zone, struct pen_error *err)

@@ -70,7 +70,7 @@ static void drop_connection(struct pen_sources_state *self, const char *id)
     }
 }
 
-/* Repositories have nobody to answer to: a failure is logged, and shows again at the first push. */
+/* After a restart nobody waits for it: a failure is logged, and shows again at the first push. */
 static void hosted_logged(int rc, const char *what, const char *name, const struct pen_error *err)
 {
     if (rc < 0)
@@ -95,7 +95,10 @@ static int perform(struct pen_sources_state *self, Pen__Effect *effect, struct p
     case PEN__EFFECT__WHAT_REPOSITORY_MAKE:
         rc = pen_hosted_make(self, effect->repository_make->name, &reason);
         hosted_logged(rc, "cannot make a repository", effect->repository_make->name, &reason);
-        return 0;
+        return effect->repository_make->correlation == 0
+                   ? 0
+                   : pen_report_repository(self, effect->repository_make,
+                                           rc < 0 ? reason.message : NULL, err);
     case PEN__EFFECT__WHAT_REPOSITORY_DROP:
         rc = pen_hosted_drop(self, effect->repository_drop->name, &reason);
         hosted_logged(rc, "cannot remove a repository", effect->repository_drop->name, &reason);

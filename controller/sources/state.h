@@ -174,6 +174,10 @@ int pen_report_failed(struct pen_sources_state *self, const char *action_executi
                       const char *error_code, const char *sentence, struct pen_error *err);
 /* Hand over what the core has room for. */
 
+/* The repository that a request waits for is there; reason: why it cannot be made, or NULL. */
+int pen_report_repository(struct pen_sources_state *self, const Pen__RepositoryMake *order,
+                          const char *reason, struct pen_error *err);
+
 /* Read a time zone for a rule, or say why it cannot be. */
 int pen_report_zone(struct pen_sources_state *self, const Pen__ZoneWanted *wanted,
                     struct pen_error *err);

@@ -116,6 +116,56 @@ static void test_exact_commit(void **state)
                         done->artifact->manifest_sha256.data, PEN_SHA256_SIZE);
 }
 
+/* A name is no path: what it would lead to is neither read nor watched, made or removed. */
+static void test_a_repository_name_leads_nowhere_else(void **state)
+{
+    (void)state;
+    work_make();
+    git("clone", "-q", "--bare", at("work"), at("evil.git"), NULL);
+    start(NEVER_MS, 60000);
+    host();
+    static const char *const names[] = {"../../evil", "x/../../../evil", "./../../evil"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        post("{\"sourceRun\":{\"actionExecutionId\":\"x\",\"provider\":\"CodeCommit\","
+             "\"configuration\":{\"RepositoryName\":\"%s\",\"BranchName\":\"main\"}}}",
+             names[i]);
+        expect_failure("ConfigurationError", "There is no repository");
+        post("{\"sourceWatch\":{\"pipeline\":\"p\",\"stage\":\"s\",\"action\":\"a\",\"provider\":"
+             "\"CodeCommit\",\"configuration\":{\"RepositoryName\":\"%s\",\"BranchName\":\"main\"},"
+             "\"seenRevisionId\":\"0123456789012345678901234567890123456789\",\"poll\":true}}",
+             names[i]);
+        post("{\"repositoryDrop\":{\"name\":\"%s\"}}", names[i]);
+        post("{\"repositoryMake\":{\"name\":\"%s2\"}}", names[i]);
+        run_hosted("y", "nothing", "");
+        expect_failure("RevisionUnavailable", "nothing"); /* and no revision was found before */
+        assert_true(pen_file_exists(at("evil.git")));
+        assert_false(pen_file_exists(at("evil2.git")));
+    }
+}
+
+/* Whoever asked for a repository is told when it is there, or why it cannot be made. */
+static void test_a_repository_is_reported_when_it_is_there(void **state)
+{
+    (void)state;
+    start(NEVER_MS, 60000);
+    post("{\"repositoryMake\":{\"name\":\"app\",\"correlation\":7}}");
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *made = next_input(WAIT_MS);
+    assert_non_null(made);
+    assert_int_equal(made->what_case, PEN__INPUT__WHAT_REPOSITORY_MADE);
+    assert_true(pen_file_exists(at("data/repos/app.git/HEAD")));
+    assert_true(pen_file_exists(at("data/repos/app.git/hooks/post-receive")));
+    assert_string_equal(made->repository_made->name, "app");
+    assert_int_equal(made->repository_made->correlation, 7);
+    assert_null(made->repository_made->error_message);
+    put("data/repos/other.git", "in the way", 0644);
+    post("{\"repositoryMake\":{\"name\":\"other\",\"correlation\":8}}");
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *other = next_input(WAIT_MS);
+    assert_int_equal(other->what_case, PEN__INPUT__WHAT_REPOSITORY_MADE);
+    assert_int_equal(other->repository_made->correlation, 8);
+    assert_non_null(strstr(other->repository_made->error_message, "other.git"));
+    assert_file("data/repos/other.git", "in the way");
+}
+
 static void test_what_cannot_be_run(void **state)
 {
     (void)state;
@@ -195,6 +245,33 @@ static void test_hostile_trees(void **state)
     push();
     run_hosted("x", "main", "");
     expect_failure("ConfigurationError", "'.gIt'");
+}
+
+/* Folders nested deeper than can be taken fail their action, and nothing else. */
+static void test_folders_nested_too_deep(void **state)
+{
+    (void)state;
+    static const struct {
+        int depth;
+        bool ok;
+    } cases[] = {{199, true}, {200, false}, {230, false}, {3000, false}};
+    work_make();
+    start(NEVER_MS, 60000);
+    connect_to(it.root, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        shell("cd %s && t=$(git rev-parse HEAD:) && for i in $(seq %d); do "
+              "t=$(printf '040000 tree %%s\\td\\n' $t | git mktree); done && "
+              "git update-ref refs/heads/deep "
+              "$(git -c user.name=x -c user.email=x commit-tree -m x $t)",
+              at("work"), cases[i].depth);
+        run_connection_at("x", "work", head_of("work/.git", "deep"));
+        if (cases[i].ok)
+            expect_run("x", head_of("work/.git", "deep"));
+        else
+            expect_failure("ConfigurationError", "folders nested deeper than 200");
+    }
+    run_connection("y", "work");
+    expect_run("y", head_of("work/.git", "main"));
 }
 
 /* ---- texts and times of commits */
@@ -332,6 +409,9 @@ static void test_a_branch_that_is_deleted_and_comes_back_is_news(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_repository_name_leads_nowhere_else),
+        TEST(test_a_repository_is_reported_when_it_is_there),
+        TEST(test_folders_nested_too_deep),
         TEST(test_push_is_seen_at_once),
         TEST(test_push_while_nobody_ran),
         TEST(test_exact_commit),
