@@ -130,7 +130,8 @@ def test_every_example_of_the_help_is_understood(stub, environment, tmp_path, li
     done = subprocess.run(["/bin/bash", "-c", "shopt -s expand_aliases\nalias penstock="
                            + shlex.quote(os.path.abspath(PROGRAM)) + "\n" + line + " < /dev/null"],
                           cwd=tmp_path, env=environment, timeout=60, capture_output=True, text=True)
-    in_use = "--yes" in done.stderr  # it asks, rightly
+    # It asks, rightly; or its words were understood, and the stand-in does not know the operation.
+    in_use = "--yes" in done.stderr or "UnknownOperationException" in done.stderr
     if "window" in line and "'" in line:
         assert stub.inputs("ListDeploymentWindows")[0]["cron"].startswith("* * ")
     assert done.returncode == 0 or in_use or line == "penstock doctor", done.stderr
