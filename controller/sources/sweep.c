@@ -116,11 +116,10 @@ static int sweep_mirrors(struct pen_sources_state *self, bool dry_run, Pen__Mirr
 int pen_mirrors_sweep(struct pen_sources_state *self, const Pen__MirrorsSweep *order,
                       struct pen_error *err)
 {
-    Pen__MirrorsSwept *swept = malloc(sizeof *swept);
+    PEN_CLEANUP(pen_message_destroy) Pen__MirrorsSwept *swept = malloc(sizeof *swept);
     if (!swept)
         return pen_fail(err, PEN_ENOMEM, "no memory to sweep mirrors");
     pen__mirrors_swept__init(swept);
-    PEN_CLEANUP(pen_message_destroy) Pen__MirrorsSwept *owned = swept;
     swept->has_collection = 1;
     swept->collection = order->collection;
     int rc = mark_needed(self, order, err);

@@ -135,7 +135,7 @@ def test_gc(system_with_agent):
     assert (again["executions"], again["logs"], again["blobs"]) == (0, 0, 0)
 
     # What a deleted pipeline leaves goes at once.
-    system.penstock("pipeline", "delete", "mill")
+    system.penstock("pipeline", "delete", "mill", "--yes")
     age_blobs(system)
     gone = system.penstock_json("gc")["collection"]
     assert gone["pipelines"][0]["deleted"]
@@ -150,12 +150,42 @@ def test_young_blobs_stay(system_with_agent):
     system.push(clone, {"version": "0\n"})
     system.create_pipeline(declaration("mill"))
     run_some(system, clone, "mill", 1)
-    system.penstock("pipeline", "delete", "mill")
+    system.penstock("pipeline", "delete", "mill", "--yes")
     count = len(blobs(system))
     done = system.penstock_json("gc")["collection"]
     assert done["blobs"] == 0 and done["youngBlobs"] == count
     assert "younger than an hour" in system.penstock("gc").stdout
     assert len(blobs(system)) == count
+
+
+def test_what_is_used_again_stays(system_with_agent):
+    """Parts that nothing uses any more are as old as can be; then a build makes them again, and the agent,
+    which knows that the controller has them, sends nothing."""
+    system = system_with_agent
+    clone = system.repository("code")
+    system.push(clone, {"version": "0\n"})
+    same = commands_pipeline("mill", "code", [
+        ("Build", [commands_action("Make", ["seq 1 200000 > made", "sha256sum made > sum"],
+                                   outputArtifacts=[{"name": "Made", "files": ["made", "sum"]}])]),
+        ("Deploy", [commands_action("Check", ["sha256sum -c sum"], inputs=("Made",))]),
+    ])
+    system.create_pipeline(same)
+    run_some(system, clone, "mill", 1)
+    system.penstock("pipeline", "delete", "mill", "--yes")
+    age_blobs(system)
+    before = set(blobs(system))
+    system.create_pipeline(same)
+    wait_for(lambda: ids(system, "mill"), "an execution")
+    system.wait_execution("mill", ids(system, "mill")[0])
+    assert before & set(blobs(system))  # what was there was used again
+    done = system.penstock_json("gc")["collection"]
+    assert done["executions"] == 1
+    empty_cache(system)
+    rollback = system.api().call("RollbackStage", {
+        "pipelineName": "mill", "stageName": "Deploy",
+        "targetPipelineExecutionId": ids(system, "mill")[0]})
+    system.wait_execution("mill", rollback["pipelineExecutionId"])
+    check_consistent(system)
 
 
 def test_kill_in_a_collection(system_with_agent):
@@ -168,7 +198,7 @@ def test_kill_in_a_collection(system_with_agent):
     system.push(clone, {"version": "0\n"})
     system.create_pipeline(declaration("mill"))
     run_some(system, clone, "mill", 4)
-    system.penstock("pipeline", "delete", "mill")
+    system.penstock("pipeline", "delete", "mill", "--yes")
     system.create_pipeline(declaration("mill"))
     kept = run_some(system, clone, "mill", 1)
     age_blobs(system)
@@ -200,7 +230,7 @@ def test_gc_makes_space_on_a_full_disk(system_with_agent):
     system.push(clone, {"version": "0\n"})
     system.create_pipeline(declaration("mill"))
     run_some(system, clone, "mill", 2)
-    system.penstock("pipeline", "delete", "mill")
+    system.penstock("pipeline", "delete", "mill", "--yes")
     age_blobs(system)
     system.controller.stop()
     system.start_controller("--disk-reserve", "1024TiB")
@@ -237,7 +267,7 @@ def test_mirrors_of_deleted_pipelines_go(system):
     assert system.penstock_json("gc")["collection"]["mirrors"] == 0
     assert len(list(mirrors.glob("*.git"))) == 1
 
-    system.penstock("pipeline", "delete", "mill")
+    system.penstock("pipeline", "delete", "mill", "--yes")
     preview = system.penstock_json("gc", "--dry-run")["collection"]
     assert preview["mirrors"] == 1 and preview["mirrorBytes"] > 0
     left, = mirrors.glob("*.git")
