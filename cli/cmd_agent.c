@@ -8,6 +8,7 @@
 #include "cli/input.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/work.h"
 #include "common/base/cleanup.h"
 #include "common/io/clock.h"
 
@@ -63,6 +64,60 @@ int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err)
     static const struct pen_listing listing = {
         PEN_SERVICE_PENSTOCK, "ListAgents", "agents", headings, 1, agent_row};
     return pen_show_listing(cli, &listing, err);
+}
+
+static bool is_wanted(const struct pen_cli *cli, const json_t *agent)
+{
+    const char *wanted = pen_cli_argument(cli, 0);
+    return wanted == NULL || strcmp(wanted, pen_json_text(agent, "name")) == 0 ||
+           strcmp(wanted, pen_json_text(agent, "agentId")) == 0;
+}
+
+static void work_row(const struct pen_work *each, struct pen_table *table)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf since = {0};
+    const json_t *work = each->work;
+    pen_text_age(pen_json_time_ms(work, "since"), pen_clock_wall_ms(), &since);
+    pen_table_cell(table, pen_json_text(each->agent, "name"));
+    pen_table_cell(table, pen_json_text(work, "state"));
+    pen_table_cell(table, pen_json_text(work, "pipelineName"));
+    pen_table_cell(table, pen_json_text(work, "stageName"));
+    pen_table_cell(table, pen_json_text(work, "actionName"));
+    pen_table_cell(table, pen_json_text(work, "class"));
+    pen_table_cell(table, pen_json_text(work, "pipelineExecutionId"));
+    pen_table_cell(table, pen_buf_text(&since));
+    pen_table_cell(table, pen_json_flag(work, "abandoned") ? "GIVEN UP" : "");
+}
+
+int pen_cmd_agent_work(struct pen_cli *cli, struct pen_error *err)
+{
+    static const char *const headings[] = {"AGENT", "STATE",     "PIPELINE", "STAGE", "ACTION",
+                                           "CLASS", "EXECUTION", "SINCE",    "NOTE"};
+    json_t *agents = NULL;
+    int rc = pen_work_list(cli, &agents, err);
+    if (rc < 0)
+        return rc;
+    bool found = pen_cli_argument(cli, 0) == NULL;
+    size_t index;
+    json_t *agent;
+    json_array_foreach(pen_json_list(agents, "agents"), index, agent) found =
+        found || is_wanted(cli, agent);
+    if (!found) {
+        rc = pen_fail(err, PEN_ENOTFOUND, "there is no agent '%.100s'", pen_cli_argument(cli, 0));
+    } else if (cli->json) {
+        pen_show_word(cli, agents, "");
+    } else {
+        PEN_CLEANUP(pen_table_release) struct pen_table table = {0};
+        pen_table_begin(&table, sizeof headings / sizeof headings[0], headings, 1, cli->color);
+        size_t position = 0;
+        struct pen_work each;
+        while (pen_work_next(agents, &position, &each))
+            if (is_wanted(cli, each.agent))
+                work_row(&each, &table);
+        pen_table_print(&table);
+    }
+    json_decref(agents);
+    return rc;
 }
 
 static int token_input(const struct pen_cli *cli, json_t *input, struct pen_error *err)

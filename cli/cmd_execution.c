@@ -144,32 +144,6 @@ int pen_cmd_watch(struct pen_cli *cli, struct pen_error *err)
     return rc < 0 ? rc : pen_watch(cli, &options, err);
 }
 
-/* ---- stop and retry */
-
-int pen_cmd_stop(struct pen_cli *cli, struct pen_error *err)
-{
-    bool abandon = pen_cli_option(cli, "--abandon") != NULL;
-    json_t *input = json_pack("{s:s, s:s, s:b}", "pipelineName", pen_cli_argument(cli, 0),
-                              "pipelineExecutionId", pen_cli_argument(cli, 1), "abandon", abandon);
-    pen_input_set(input, "reason", pen_cli_option(cli, "--reason"));
-    return pen_cli_call_done(cli, PEN_SERVICE_CODEPIPELINE, "StopPipelineExecution", input, err,
-                             abandon ? "stopping %s: what runs is broken off"
-                                     : "stopping %s: what runs is let to its end",
-                             pen_cli_argument(cli, 1));
-}
-
-int pen_cmd_retry(struct pen_cli *cli, struct pen_error *err)
-{
-    bool all = pen_cli_option(cli, "--all-actions") != NULL;
-    json_t *input =
-        json_pack("{s:s, s:s, s:s, s:s}", "pipelineName", pen_cli_argument(cli, 0), "stageName",
-                  pen_cli_argument(cli, 1), "pipelineExecutionId", pen_cli_argument(cli, 2),
-                  "retryMode", all ? "ALL_ACTIONS" : "FAILED_ACTIONS");
-    return pen_cli_call_done(cli, PEN_SERVICE_CODEPIPELINE, "RetryStageExecution", input, err,
-                             "%s of %s runs again: %s", pen_cli_argument(cli, 1),
-                             pen_cli_argument(cli, 2), all ? "all its actions" : "what failed");
-}
-
 /* ---- status */
 
 /* The first block of a UUID is what people compare. */

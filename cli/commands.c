@@ -50,13 +50,17 @@ static const struct pen_cli_option logs_options[] = {
 };
 
 static const struct pen_cli_option stop_options[] = {
-    {"--abandon", 0, NULL, "Break off what runs instead of waiting for its end."},
+    {"--abandon", 0, NULL, "Give up what runs instead of waiting for its end."},
+    {"--kill", 0, NULL, "Give up what runs, and end all of it on its agents, also class once."},
+    {"--yes", 'y', NULL, "With --kill: do not ask."},
     {"--reason", 'm', "TEXT", "Why; kept with the execution."},
     {0},
 };
 
 static const struct pen_cli_option retry_options[] = {
     {"--all-actions", 0, NULL, "From the stage's first action on, instead of what failed."},
+    {"--beside-abandoned", 0, NULL,
+     "Also beside work of the stage that was given up and may still run."},
     {0},
 };
 
@@ -169,13 +173,17 @@ const struct pen_cli_command pen_cli_commands[] = {
      "TARGET=staging",
      1, 1, start_options, pen_cmd_start},
     {"stop", "NAME [EXECUTION]", "Stop an execution",
-     "Without EXECUTION: the latest that is running. What runs may end first; with --abandon it is "
-     "broken off. A second stop with --abandon cuts "
-     "the waiting short.",
-     "penstock stop site --reason 'wrong branch'", 1, 2, stop_options, pen_cmd_stop},
+     "Without EXECUTION: the latest that is running. What runs may end first; a second stop with "
+     "--abandon cuts the waiting short. With --abandon the execution is over at once: what runs is "
+     "broken off, but work of class once runs on to its end on its agent, and the same action is "
+     "not begun beside it. With --kill that is broken off, too, also when the execution has been "
+     "over for long: what is half done stays half done.",
+     "penstock stop site --reason 'wrong branch'\npenstock stop site 4f1cb2aa --kill", 1, 2,
+     stop_options, pen_cmd_stop},
     {"retry", "NAME [STAGE [EXECUTION]]", "Run a failed or stopped stage of an execution again",
      "Without EXECUTION: the latest that failed or was stopped. Actions that succeeded are not "
-     "repeated, unless --all-actions is given.",
+     "repeated, unless --all-actions is given. Refused while work of the stage that was given up "
+     "may still run, unless --beside-abandoned says that a second copy may run beside it.",
      "penstock retry site\npenstock retry site Deploy 4f1cb2aa", 1, 3, retry_options,
      pen_cmd_retry},
     {"rollback", "NAME STAGE [EXECUTION]", "Run a stage again as an earlier execution ran it",
@@ -243,6 +251,10 @@ const struct pen_cli_command pen_cli_commands[] = {
 
     {"agent list", "", "List the agents with their load", NULL, "penstock agent list", 0, 0, NULL,
      pen_cmd_agent_list},
+    {"agent work", "[AGENT]",
+     "List what the agents have: what holds their slots, and what was given up",
+     "Work that was given up is told by GIVEN UP: 'penstock stop NAME EXECUTION --kill' ends it.",
+     "penstock agent work", 0, 1, NULL, pen_cmd_agent_work},
     {"agent token", "", "Make a token that lets one agent join",
      "The token is shown once and works once. Give it to penstock-agent --token on the new host.",
      "penstock agent token --labels pool=linux,gpu=yes --slots 4 --ttl 1h", 0, 0, token_options,

@@ -45,6 +45,7 @@ int pen_cmd_resolve(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_transition_enable(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_transition_disable(struct pen_cli *cli, struct pen_error *err);
 
+int pen_cmd_agent_work(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_agent_list(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_agent_token(struct pen_cli *cli, struct pen_error *err);
 int pen_cmd_agent_drain(struct pen_cli *cli, struct pen_error *err);

@@ -95,9 +95,10 @@ static int add_running(struct pen_cli *cli, struct pen_error *err)
     json_t *output = NULL;
     int rc = list(cli, NULL, &output, err);
     const char *id = first_with(output, running);
-    if (rc == 0 && id == NULL)
+    bool left = id == NULL && pen_cli_option(cli, "--kill") != NULL; /* of one that is over */
+    if (rc == 0 && id == NULL && !left)
         rc = pen_fail(err, PEN_ENOTFOUND, "no execution of '%.100s' is running", cli->arguments[0]);
-    if (rc == 0)
+    if (rc == 0 && !left)
         rc = add(cli, 1, id, err);
     json_decref(output);
     return rc;

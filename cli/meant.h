@@ -1,9 +1,9 @@
 /* cli/meant.h - the arguments that a person means: as they are printed elsewhere, or left out
  *
- *     stop NAME               the execution that is running
- *     retry NAME [STAGE]      the execution that failed or was stopped, in its stage
- *     rollback NAME STAGE     the execution that succeeded there before the present one
- *     override NAME [STAGE]   the execution whose condition is checked, or was not met
+ *     stop NAME               the execution that is running; with --kill and none: the command
+ * finds it retry NAME [STAGE]      the execution that failed or was stopped, in its stage rollback
+ * NAME STAGE     the execution that succeeded there before the present one override NAME [STAGE]
+ * the execution whose condition is checked, or was not met
  *
  * Of several the latest. STAGE/ACTION, as `penstock watch` prints it, is taken for STAGE ACTION.
  */

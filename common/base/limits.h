@@ -244,6 +244,14 @@ enum {
      * failed, from when the controller learns of it or starts: some gigabytes pass in that time. */
     PEN_LIMIT_DRAIN_MS = 10 * 60 * 1000,
 
+    /* How long an agent may take, beyond the time-out of an action, to end it by itself and to say
+     * so: TERM, the grace, KILL and the way. Then the controller tells it to. */
+    PEN_LIMIT_TIMEOUT_SLACK_MS = 20 * 1000,
+
+    /* How long an attempt may take to begin beyond its action's time-out: some gigabytes of inputs
+     * are fetched in that time, and the time-out does not count it. */
+    PEN_LIMIT_SETUP_MS = 10 * 60 * 1000,
+
     /* An agent that declined an offer is not asked again at once. */
     PEN_LIMIT_DECLINE_PAUSE_MS = 1000,
 

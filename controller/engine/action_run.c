@@ -337,13 +337,33 @@ void action_fail(struct pen_engine *engine, struct action *self, const char *cod
     action_end(engine, self, body);
 }
 
+/* What becomes of what runs for it. The caller owns it. */
+static char *say_abandoned(const struct action *self, const char *why, bool kill)
+{
+    const struct attempt *attempt = self->attempt;
+    bool lives_on = attempt != NULL && !kill &&
+                    attempt->row->action_class == PEN__ACTION_CLASS__ONCE &&
+                    (attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_RUNNING ||
+                     attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE);
+    if (!lives_on)
+        return mem_text(why);
+    return mem_format("%s. It is of class once, and was not broken off: it %s agent '%s'", why,
+                      attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_RUNNING
+                          ? "runs on to its end on"
+                          : "may still run on",
+                      attempt->agent->row->name);
+}
+
 void action_abandon(struct pen_engine *engine, struct action *self, const char *why)
 {
     struct attempt *attempt = self->attempt;
+    bool kill = self->run->execution->row->kill;
     bool fetching = self->row->phase == PEN__ACTION_PHASE__ACTION_SOURCE;
-    action_end(engine, self, action_ended(self, PEN__ACTION_STATUS__ACTION_ABANDONED, why));
+    char *text = say_abandoned(self, why, kill);
+    action_end(engine, self, action_ended(self, PEN__ACTION_STATUS__ACTION_ABANDONED, text));
+    free(text);
     if (attempt != NULL)
-        attempt_cancel(engine, attempt, why);
+        attempt_cancel(engine, attempt, why, kill);
     if (!fetching)
         return;
     Pen__SourceCancel *cancel = MAKE(Pen__SourceCancel, pen__source_cancel__init);

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/base/cleanup.h"
 #include "common/base/id.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/explain.h"
 #include "controller/model/labels.h"
 
 enum { KEY_SIZE = 32 };
@@ -233,6 +235,69 @@ int handle_change_agent(struct pen_engine *engine, const Pen__Input *input, Pen_
     return 0;
 }
 
+static void say_work(const struct attempt *attempt, struct pen_buf *text)
+{
+    const char *clears = NULL;
+    if (attempt->action == NULL && attempt_may_live(attempt->row->state))
+        abandoned_say(attempt, text);
+    else if (attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE)
+        pen_buf_puts(text, "It may or may not have run: the agent has not said which");
+    else
+        (void)attempt_say(attempt, text, &clears);
+}
+
+static void add_attempts(const struct agent *agent, Pen__AgentView *view)
+{
+    for (struct pen_map_node *node = pen_map_first(&agent->attempts); node != NULL;
+         node = pen_map_next(node)) {
+        const struct attempt *attempt = pen_map_value(node);
+        const Pen__AttemptRow *row = attempt->row;
+        const struct action *action = attempt->action;
+        Pen__WorkView *work = MAKE(Pen__WorkView, pen__work_view__init);
+        SET(work, fence, row->fence);
+        work->pipeline = mem_text(row->pipeline);
+        work->execution_id = mem_text(row->execution_id);
+        work->stage = mem_text(action != NULL ? action->row->stage : row->stage);
+        work->action = mem_text(action != NULL ? action->row->action : row->action);
+        work->action_execution_id = mem_text(row->action_execution_id);
+        SET(work, state, row->state);
+        SET(work, action_class, row->action_class);
+        SET(work, abandoned, action == NULL);
+        SET(work, takes_slot, attempt_takes_slot(row->state));
+        SET(work, since_ms, row->started_ms != 0 ? row->started_ms : row->granted_ms);
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        say_work(attempt, &text);
+        work->sentence = mem_text(pen_buf_text(&text));
+        APPEND(view, work, work);
+    }
+}
+
+static void add_offers(const struct pen_engine *engine, const struct agent *agent,
+                       Pen__AgentView *view)
+{
+    if (agent->offers == 0)
+        return;
+    for (struct pen_map_node *node = pen_map_first(&engine->offers); node != NULL;
+         node = pen_map_next(node)) {
+        const struct action *action = pen_map_value(node);
+        if (action->offered_to != agent)
+            continue;
+        Pen__WorkView *work = MAKE(Pen__WorkView, pen__work_view__init);
+        SET(work, fence, action->offered_fence);
+        work->pipeline = mem_text(action->row->pipeline);
+        work->execution_id = mem_text(action->row->execution_id);
+        work->stage = mem_text(action->row->stage);
+        work->action = mem_text(action->row->action);
+        work->action_execution_id = mem_text(action->row->id);
+        SET(work, action_class, action->row->action_class);
+        SET(work, abandoned, 0);
+        SET(work, takes_slot, 1);
+        SET(work, since_ms, action->row->phase_since_ms);
+        work->sentence = mem_text("It is offered, and the agent has not answered yet");
+        APPEND(view, work, work);
+    }
+}
+
 int handle_list_agents(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                        struct pen_error *err)
 {
@@ -247,6 +312,8 @@ int handle_list_agents(struct pen_engine *engine, const Pen__Input *input, Pen__
         SET(view, suspect, agent->suspect);
         SET(view, busy_slots, agent->busy);
         SET(view, last_seen_ms, agent->seen_ms);
+        add_attempts(agent, view);
+        add_offers(engine, agent, view);
         APPEND(reply, agents, view);
     }
     return 0;

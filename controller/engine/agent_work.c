@@ -66,13 +66,18 @@ void agent_send_start(struct pen_engine *engine, struct attempt *attempt, uint64
     agent_send(engine, attempt->agent, PEN__TO_AGENT__BODY_START, body);
 }
 
-void agent_send_cancel(struct pen_engine *engine, struct attempt *attempt)
+void agent_send_kill(struct pen_engine *engine, struct attempt *attempt, const char *why)
 {
     Pen__Cancel *body = MAKE(Pen__Cancel, pen__cancel__init);
     SET(body, fence, attempt->row->fence);
-    body->reason = mem_text(attempt->row->cancel_reason);
+    body->reason = mem_text(why);
     SET(body, grace_ms, PEN_LIMIT_CANCEL_GRACE_MS);
     agent_send(engine, attempt->agent, PEN__TO_AGENT__BODY_CANCEL, body);
+}
+
+void agent_send_cancel(struct pen_engine *engine, struct attempt *attempt)
+{
+    agent_send_kill(engine, attempt, attempt->row->cancel_reason);
 }
 
 void agent_send_revoke(struct pen_engine *engine, struct attempt *attempt)
@@ -158,7 +163,7 @@ static void finished(struct pen_engine *engine, struct agent *self, struct attem
         mem_set_text(&body->finished->reason, "the output variables are larger than 122880 bytes");
     }
     emit_event(engine, attempt, PEN__FACT__WHAT_ATTEMPT_FINISHED, body);
-    timer_arm(engine, &attempt->timer, engine->now_ms + PEN_LIMIT_DRAIN_MS);
+    attempt_arm(engine, attempt);
     attempt_settle(engine, attempt, false);
     if (attempt->entity.dead)
         return; /* Release says more than an acknowledgement */
@@ -176,6 +181,7 @@ static void apply_event(struct pen_engine *engine, struct agent *self, struct at
         SET(body, seq, event->seq);
         body->started = mem_copy(event->started);
         emit_event(engine, attempt, PEN__FACT__WHAT_ATTEMPT_STARTED, body);
+        attempt_arm(engine, attempt);
         acknowledge(engine, self, event->fence, event->seq);
         break;
     }
@@ -253,6 +259,7 @@ static void reconcile_present(struct pen_engine *engine, struct agent *self,
                               struct attempt *attempt, const Pen__InventoryItem *item, bool opening)
 {
     Pen__AttemptState state = attempt->row->state;
+    attempt->phase = item->phase;
     if (item->phase == PEN__ATTEMPT_PHASE__PHASE_TOMB) {
         if (attempt->row->last_seq == 0 &&
             attempt_may_move(state, PEN__ATTEMPT_STATE__ATTEMPT_CANCELED) &&
@@ -269,7 +276,9 @@ static void reconcile_present(struct pen_engine *engine, struct agent *self,
                      state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE;
     if (under_way)
         attempt_move(engine, attempt, PEN__ATTEMPT_STATE__ATTEMPT_RUNNING, NULL);
-    if (state == PEN__ATTEMPT_STATE__ATTEMPT_CANCELING)
+    if (under_way && attempt->row->kill && attempt->action == NULL)
+        (void)abandoned_kill(engine, attempt, "A person has had it ended");
+    else if (state == PEN__ATTEMPT_STATE__ATTEMPT_CANCELING)
         agent_send_cancel(engine, attempt);
     if (!opening && item->last_seq > attempt->row->last_seq)
         send_resend(engine, self, attempt);

@@ -136,6 +136,9 @@ int apply_action_ended(struct pen_engine *engine, const Pen__Fact *fact, struct 
     action_enter_phase(engine, action, PEN__ACTION_PHASE__ACTION_ENDED);
     SET(action->row, phase_since_ms, fact->at_ms);
     SET(action->row, status, body->status);
+    if (body->status == PEN__ACTION_STATUS__ACTION_SUCCEEDED && action->row->has_fence &&
+        action->row->has_percent_complete)
+        SET(action->row, percent_complete, 100); /* the last step told where it began */
     mem_set_text(&action->row->summary, body->summary);
     mem_set_text(&action->row->error_code, body->error_code);
     mem_set_text(&action->row->error_message, body->error_message);
@@ -145,9 +148,11 @@ int apply_action_ended(struct pen_engine *engine, const Pen__Fact *fact, struct 
         APPEND(action->row, outputs, mem_copy(body->outputs[i]));
     for (size_t i = 0; i < body->n_output_variables; i++)
         APPEND(action->row, output_variables, mem_copy(body->output_variables[i]));
-    if (action->attempt != NULL) {
-        action->attempt->action = NULL; /* what it still does concerns nobody */
+    if (action->attempt != NULL) { /* what it still does is its own matter from now on */
+        struct attempt *attempt = action->attempt;
+        attempt->action = NULL;
         action->attempt = NULL;
+        abandoned_update(engine, attempt);
     }
     if (action->rule == NULL) {
         CHECK(execution->in_progress > 0);

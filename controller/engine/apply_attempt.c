@@ -44,20 +44,25 @@ static int move(struct pen_engine *engine, const Pen__Fact *fact, struct attempt
                         (unsigned long long)fact->seq, (unsigned long long)attempt->row->fence,
                         (int)from, (int)to);
     SET(attempt->row, state, to);
+    if (to == PEN__ATTEMPT_STATE__ATTEMPT_CANCELING)
+        SET(attempt->row, canceling_ms, fact->at_ms);
     entity_touch(engine, &attempt->entity);
     if (attempt_takes_slot(from) != attempt_takes_slot(to)) {
         attempt->agent->busy += attempt_takes_slot(to) ? 1 : UINT32_MAX; /* plus or minus one */
         agent_reindex(engine, attempt->agent);
     }
     action_follows(engine, fact, attempt);
-    if (!attempt_state_ended(to))
+    if (!attempt_state_ended(to)) {
+        abandoned_update(engine, attempt);
         return 0;
+    }
     SET(attempt->row, ended_ms, fact->at_ms);
     if (attempt->action != NULL)
         attempt->action->attempt = NULL;
     timer_disarm(engine, &attempt->timer);
     pen_map_remove(&engine->attempts, pen_key_number(attempt->row->fence));
     pen_map_remove(&attempt->agent->attempts, pen_key_number(attempt->row->fence));
+    abandoned_update(engine, attempt);
     entity_retire(engine, &attempt->entity, false);
     return 0;
 }
@@ -82,6 +87,12 @@ int apply_attempt_granted(struct pen_engine *engine, const Pen__Fact *fact, stru
     SET(row, session_no, body->session_no);
     row->spool_id = mem_text(body->spool_id);
     row->boot_id = mem_text(body->boot_id);
+    row->stage = mem_text(action->row->stage);
+    row->action = mem_text(action->row->action);
+    if (action->rule != NULL)
+        SET(row, of_rule, 1);
+    if (body->has_timeout_ms)
+        SET(row, timeout_ms, body->timeout_ms);
     SET(row, state, PEN__ATTEMPT_STATE__ATTEMPT_GRANTED);
     SET(row, granted_ms, fact->at_ms);
     SET(row, action_class, body->action_class);
@@ -190,6 +201,10 @@ int apply_attempt_moved(struct pen_engine *engine, const Pen__Fact *fact, struct
     Pen__AttemptState from = attempt->row->state;
     if (body->reason != NULL)
         mem_set_text(&attempt->row->cancel_reason, body->reason);
+    if (body->kill)
+        SET(attempt->row, kill, 1);
+    if (body->overdue)
+        SET(attempt->row, overdue, 1);
     if (from == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE && attempt_state_ended(body->state))
         mem_set_text(&attempt->row->resolved_by, fact->by);
     return move(engine, fact, attempt, body->state, err);

@@ -202,6 +202,8 @@ int apply_execution_stopping(struct pen_engine *engine, const Pen__Fact *fact,
     const Pen__ExecutionStopping *body = fact->execution_stopping;
     SET(execution->row, status, PEN__EXECUTION_STATUS__EXECUTION_STOPPING);
     SET(execution->row, abandon, body->abandon);
+    if (body->kill)
+        SET(execution->row, kill, 1);
     mem_set_text(&execution->row->stop_reason, body->reason);
     struct stage_run *run = current_run(execution);
     if (run != NULL && run->row->status == PEN__STAGE_STATUS__STAGE_IN_PROGRESS) {
@@ -439,6 +441,8 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
          !pen_str_equal(stage->row->holder, execution->row->id)))
         return pen_fail(err, PEN_ECORRUPT, "stage '%s' of '%s' cannot be retried", body->stage,
                         fact->execution_id);
+    if (body->beside)
+        abandoned_let_beside(engine, execution, body->stage);
     drop_actions(engine, run, all || PLANTED(RETRY_RERUNS));
     drop_conditions(run);
     SET(run->row, status, PEN__STAGE_STATUS__STAGE_IN_PROGRESS);
@@ -454,6 +458,8 @@ int apply_stage_retried(struct pen_engine *engine, const Pen__Fact *fact, struct
     SET(execution->row, status, PEN__EXECUTION_STATUS__EXECUTION_IN_PROGRESS);
     execution->row->has_abandon = 0;
     execution->row->abandon = 0;
+    execution->row->has_kill = 0;
+    execution->row->kill = 0;
     mem_set_text(&execution->row->stop_reason, NULL);
     mem_set_text(&execution->row->status_summary, NULL);
     if (stage != NULL && !execution_parallel(execution)) {

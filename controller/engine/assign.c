@@ -22,21 +22,26 @@ static struct agent *find_free_agent(const struct pen_engine *engine, const stru
     return NULL;
 }
 
-/* The demand whose first action has waited longest, of those that are not blocked. */
-static struct demand *next_demand(const struct pen_engine *engine)
+/* The first of the queue that may begin: what waits for abandoned work lets the others go on. */
+static struct action *first_that_may(const struct pen_engine *engine, const struct demand *demand)
 {
-    struct demand *oldest = NULL;
-    uint64_t oldest_order = 0;
+    for (struct pen_map_node *node = pen_map_first(&demand->queue); node != NULL;
+         node = pen_map_next(node))
+        if (abandoned_before(engine, pen_map_value(node)) == NULL)
+            return pen_map_value(node);
+    return NULL;
+}
+
+/* The action that has waited longest, of the demands that are not blocked. */
+static struct action *next_action(const struct pen_engine *engine)
+{
+    struct action *oldest = NULL;
     for (struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
          node = pen_map_next(node)) {
-        struct demand *demand = pen_map_value(node);
-        if (demand->blocked || demand->queue.count == 0)
-            continue;
-        uint64_t order = pen_map_key(pen_map_first(&demand->queue)).number;
-        if (oldest == NULL || order < oldest_order) {
-            oldest = demand;
-            oldest_order = order;
-        }
+        const struct demand *demand = pen_map_value(node);
+        struct action *action = demand->blocked ? NULL : first_that_may(engine, demand);
+        if (action != NULL && (oldest == NULL || action->row->order < oldest->row->order))
+            oldest = action;
     }
     return oldest;
 }
@@ -77,13 +82,13 @@ void assign(struct pen_engine *engine)
     for (struct pen_map_node *node = pen_map_first(&engine->demands); node != NULL;
          node = pen_map_next(node))
         ((struct demand *)pen_map_value(node))->blocked = false;
-    struct demand *demand;
-    while (engine->free_agents.count > 0 && (demand = next_demand(engine)) != NULL) {
-        struct agent *agent = find_free_agent(engine, demand);
+    struct action *action;
+    while (engine->free_agents.count > 0 && (action = next_action(engine)) != NULL) {
+        struct agent *agent = find_free_agent(engine, action->demand);
         if (agent == NULL)
-            demand->blocked = true;
+            action->demand->blocked = true;
         else
-            hand_out(engine, pen_map_first_value(&demand->queue), agent);
+            hand_out(engine, action, agent);
     }
     engine->assign_wanted = false; /* offers have made less room, not more */
 }
@@ -102,6 +107,13 @@ static bool find_sentence(const struct pen_engine *engine, struct demand *self)
 
 static void tell(struct pen_engine *engine, struct action *action, const char *sentence)
 {
+    const struct attempt *before = abandoned_before(engine, action);
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    if (before != NULL) {
+        pen_buf_puts(&text, "Waiting: ");
+        abandoned_say(before, &text);
+        sentence = pen_buf_text(&text);
+    }
     if (!pen_str_equal(action->row->summary, sentence))
         action_progress(engine, action, sentence);
 }

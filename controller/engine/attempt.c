@@ -11,7 +11,9 @@
  *
  *   agent lost, repeatable: LOST, and the action is queued again
  *   agent lost, once:       INDETERMINATE, until the agent proves something or a person decides
+ *   time-out not kept:      CANCELING; when that does not end it either, the action has failed
  *
+ * What its action has given up goes on by the same table: abandoned.c.
  * SUCCEEDED, FAILED, CANCELED and LOST absorb. What is not in the table is forbidden.
  */
 #include <stdlib.h>
@@ -88,9 +90,11 @@ void attempt_grant(struct pen_engine *engine, struct action *action, struct agen
     body->spool_id = mem_text(agent->row->spool_id);
     body->boot_id = mem_text(agent->row->boot_id);
     SET(body, action_class, action->row->action_class);
+    SET(body, timeout_ms, action_time_ms(engine, action));
     emit_about(engine, action->run->execution, PEN__FACT__WHAT_ATTEMPT_GRANTED, body);
     struct attempt *attempt = action->attempt;
     CHECK(attempt != NULL && attempt->row->fence == fence);
+    attempt_arm(engine, attempt);
     plan_attempt(engine, attempt);
     agent_send_start(engine, attempt, offered ? candidate : 0);
     agent_arm_timer(engine, agent);
@@ -99,16 +103,24 @@ void attempt_grant(struct pen_engine *engine, struct action *action, struct agen
 void attempt_move(struct pen_engine *engine, struct attempt *self, Pen__AttemptState to,
                   const char *why)
 {
+    Pen__AttemptMoved *body = MAKE(Pen__AttemptMoved, pen__attempt_moved__init);
+    SET(body, fence, self->row->fence);
+    SET(body, state, to);
+    body->reason = mem_text(why);
+    attempt_move_by(engine, self, body);
+}
+
+void attempt_move_by(struct pen_engine *engine, struct attempt *self, Pen__AttemptMoved *body)
+{
     struct agent *agent = self->agent;
     uint64_t fence = self->row->fence;
     Pen__AttemptState from = self->row->state;
-    Pen__AttemptMoved *body = MAKE(Pen__AttemptMoved, pen__attempt_moved__init);
-    SET(body, fence, fence);
-    SET(body, state, to);
-    body->reason = mem_text(why);
+    Pen__AttemptState to = body->state;
     emit_attempt(engine, self, PEN__FACT__WHAT_ATTEMPT_MOVED, body);
-    if (!attempt_state_ended(to))
+    if (!attempt_state_ended(to)) {
+        attempt_arm(engine, self);
         return;
+    }
     Pen__AttemptClose *close = MAKE(Pen__AttemptClose, pen__attempt_close__init);
     SET(close, fence, fence);
     if (PLANTED(DATA_LEFT_OPEN) && fence % 16 == 0)
@@ -121,9 +133,25 @@ void attempt_move(struct pen_engine *engine, struct attempt *self, Pen__AttemptS
 
 /* ---- how a finish is to be read */
 
-static char *describe_exit(const Pen__Finished *finished)
+/* Its time was over: by its agent, or by us. */
+static bool timed_out(const struct attempt *self)
 {
-    if (finished->timed_out)
+    const Pen__Finished *finished = self->row->finished;
+    return finished->timed_out ||
+           (self->row->overdue && finished->kind == PEN__FINISH_KIND__KILLED);
+}
+
+static bool was_canceled(const struct attempt *self)
+{
+    const Pen__Finished *finished = self->row->finished;
+    return finished->kind == PEN__FINISH_KIND__KILLED && !timed_out(self) &&
+           !finished->out_of_memory;
+}
+
+static char *describe_exit(const struct attempt *self)
+{
+    const Pen__Finished *finished = self->row->finished;
+    if (timed_out(self))
         return mem_text("It ran longer than its time-out and was ended");
     if (finished->out_of_memory)
         return mem_text("It was killed because memory ran out");
@@ -281,13 +309,8 @@ static void settle_failure(struct pen_engine *engine, struct attempt *self)
         fail(engine, self, FAILED, text);
         break;
     default:
-        text = describe_exit(finished);
-        fail(engine, self,
-             finished->kind == PEN__FINISH_KIND__KILLED && !finished->timed_out &&
-                     !finished->out_of_memory
-                 ? CANCELED
-                 : FAILED,
-             text);
+        text = describe_exit(self);
+        fail(engine, self, was_canceled(self) ? CANCELED : FAILED, text);
         break;
     }
     free(text);
@@ -321,26 +344,48 @@ void attempt_settle(struct pen_engine *engine, struct attempt *self, bool give_u
 
 /* ---- no word from the agent, or proof */
 
+/* Whether it can be told to be over: begun, or never to begin, without proof of the agent. A once
+ * action begins only when its first event is committed (agent/session/session.h), so that one that
+ * was given up before never does. */
+static bool may_be_lost(const struct attempt *self)
+{
+    if (self->row->action_class != PEN__ACTION_CLASS__ONCE || PLANTED(SECOND_START))
+        return true;
+    return self->action == NULL && (self->row->last_seq == 0 || PLANTED(ABANDONED_FORGOTTEN));
+}
+
+static void lose_for_good(struct pen_engine *engine, struct attempt *self, const char *why)
+{
+    struct action *action = self->action;
+    bool overdue = self->row->overdue;
+    attempt_move(engine, self, LOST, why);
+    if (action == NULL)
+        return;
+    if (!overdue) {
+        action_try_again(engine, action, why);
+        return;
+    }
+    char *text = mem_format("It ran longer than its time-out and was told to end: %s", why);
+    action_fail(engine, action, "JobFailed", text);
+    free(text);
+}
+
 void attempt_lose(struct pen_engine *engine, struct attempt *self, const char *why)
 {
     if (self->row->state == DRAINING) {
         attempt_settle(engine, self, true);
         return;
     }
+    if (self->row->state == INDETERMINATE)
+        return;
+    if (may_be_lost(self)) {
+        lose_for_good(engine, self, why);
+        return;
+    }
     struct action *action = self->action;
-    if (self->row->state == INDETERMINATE) {
-        if (action == NULL) /* it was given up, and now no proof can come any more */
-            attempt_move(engine, self, LOST, why);
-        return;
-    }
-    if (self->row->action_class != PEN__ACTION_CLASS__ONCE || action == NULL ||
-        PLANTED(SECOND_START)) {
-        attempt_move(engine, self, LOST, why); /* of what was given up, nobody awaits proof */
-        if (action != NULL)
-            action_try_again(engine, action, why);
-        return;
-    }
     attempt_move(engine, self, INDETERMINATE, why);
+    if (action == NULL)
+        return; /* it stays in sight: abandoned.c */
     Pen__ActionRequeued *body = MAKE(Pen__ActionRequeued, pen__action_requeued__init);
     body->action_execution_id = mem_text(action->row->id);
     SET(body, phase, PEN__ACTION_PHASE__ACTION_INDETERMINATE);
@@ -355,9 +400,13 @@ void attempt_never_began(struct pen_engine *engine, struct attempt *self, const 
     again(engine, self, CANCELED, why);
 }
 
-void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why)
+void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why, bool kill)
 {
     CHECK(self->action == NULL);
+    if (kill) {
+        (void)abandoned_kill(engine, self, why);
+        return;
+    }
     if (self->row->state == INDETERMINATE)
         return; /* if it did begin it is not broken off either: the agent's proof ends it */
     if (self->row->action_class == PEN__ACTION_CLASS__ONCE && self->row->state != GRANTED &&
@@ -372,6 +421,105 @@ void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char 
     }
     attempt_move(engine, self, CANCELING, why);
     agent_send_cancel(engine, self);
+}
+
+/* ---- its time */
+
+static int64_t timeout_of(const struct pen_engine *engine, const struct attempt *self)
+{
+    if (self->row->has_timeout_ms)
+        return self->row->timeout_ms;
+    return self->action != NULL ? action_time_ms(engine, self->action)
+                                : engine->options.action_timeout_ms;
+}
+
+/* Agents end what runs for too long by themselves; INT64_MAX: there is nothing to wait for. */
+static int64_t deadline_of(const struct pen_engine *engine, const struct attempt *self)
+{
+    int64_t begun_ms = self->row->started_ms != 0 ? self->row->started_ms
+                                                  : self->row->granted_ms + PEN_LIMIT_SETUP_MS;
+    int64_t grace_ms = attempt_grace_until_ms(self);
+    switch ((int)self->row->state) {
+    case GRANTED:
+    case REVOKING:
+    case RUNNING:
+        return PLANTED(TIMEOUT_UNKEPT)
+                   ? INT64_MAX
+                   : begun_ms + timeout_of(engine, self) + PEN_LIMIT_TIMEOUT_SLACK_MS;
+    case CANCELING:
+        if (self->action != NULL)
+            return grace_ms;
+        return grace_ms > engine->now_ms ? grace_ms : INT64_MAX; /* what waits for it goes on */
+    default:
+        return INT64_MAX;
+    }
+}
+
+void attempt_arm(struct pen_engine *engine, struct attempt *self)
+{
+    int64_t at_ms = self->row->state == DRAINING ? engine->now_ms + PEN_LIMIT_DRAIN_MS
+                                                 : deadline_of(engine, self);
+    if (at_ms == INT64_MAX)
+        timer_disarm(engine, &self->timer);
+    else
+        timer_arm(engine, &self->timer, at_ms);
+}
+
+/* Whether the agent had the time to say what has become of it: it may be on its way back. */
+static bool is_heard(const struct pen_engine *engine, const struct agent *agent)
+{
+    return agent->connected && !agent->suspect && engine->now_ms >= engine->unsure_until_ms &&
+           engine->now_ms - agent->row->session_ms >= PEN_LIMIT_TIMEOUT_SLACK_MS;
+}
+
+/* Its commands have ended, and its outputs are being packed: that takes as long as it takes. */
+static bool is_packing(const struct attempt *self)
+{
+    return self->phase == PEN__ATTEMPT_PHASE__PHASE_EXITED ||
+           self->phase == PEN__ATTEMPT_PHASE__PHASE_UPLOADING ||
+           self->phase == PEN__ATTEMPT_PHASE__PHASE_FINISHED;
+}
+
+static void call_overdue(struct pen_engine *engine, struct attempt *self)
+{
+    Pen__AttemptMoved *body = MAKE(Pen__AttemptMoved, pen__attempt_moved__init);
+    SET(body, fence, self->row->fence);
+    SET(body, state, CANCELING);
+    SET(body, overdue, 1);
+    body->reason = mem_text("It ran longer than its time-out");
+    attempt_move_by(engine, self, body);
+    agent_send_cancel(engine, self);
+}
+
+void attempt_timer(struct pen_engine *engine, struct attempt *self)
+{
+    if (self->row->state == DRAINING) {
+        attempt_settle(engine, self, true);
+        return;
+    }
+    if (self->row->state == CANCELING && self->action == NULL) {
+        abandoned_changed(engine, self); /* it is not waited for any longer, or by other words */
+        return;
+    }
+    if (!is_heard(engine, self->agent)) {
+        timer_arm(engine, &self->timer, engine->now_ms + PEN_LIMIT_TIMEOUT_SLACK_MS);
+        return;
+    }
+    if (self->row->state != CANCELING) {
+        call_overdue(engine, self);
+        return;
+    }
+    int64_t packed_ms = self->row->canceling_ms + PEN_LIMIT_DRAIN_MS;
+    if (is_packing(self) && engine->now_ms < packed_ms) {
+        timer_arm(engine, &self->timer, packed_ms);
+        return;
+    }
+    char *text =
+        mem_format("It ran longer than its time-out, and agent '%s' was told to end it and "
+                   "has not said that it has ended: it may still run there",
+                   self->agent->row->name);
+    action_fail(engine, self->action, "JobFailed", text);
+    free(text);
 }
 
 /* ---- request: a person decides what nobody can prove */

@@ -65,7 +65,8 @@ Pen__Capsule *capsule_make(const struct pen_engine *engine, const struct attempt
     for (size_t i = 0; i < row->n_inputs; i++)
         APPEND(capsule, inputs, mem_copy(row->inputs[i]->artifact));
     add_outputs(capsule, action->declaration);
-    SET(capsule, timeout_ms, action_time_ms(engine, action));
+    SET(capsule, timeout_ms,
+        attempt->row->has_timeout_ms ? attempt->row->timeout_ms : action_time_ms(engine, action));
     SET(capsule, log_bytes_max, PEN_LIMIT_LOG_BYTES_DEFAULT);
     capsule->region = mem_text(row->region != NULL ? row->region : engine->setting->row->region);
     capsule->account = mem_text(engine->setting->row->account);

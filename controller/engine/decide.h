@@ -7,6 +7,7 @@
 #ifndef PEN_CONTROLLER_ENGINE_DECIDE_H
 #define PEN_CONTROLLER_ENGINE_DECIDE_H
 
+#include "common/base/buf.h"
 #include "controller/engine/state.h"
 
 /* Validate, then emit. On error nothing was emitted. `reply` may be filled. */
@@ -217,8 +218,49 @@ void attempt_lose(struct pen_engine *engine, struct attempt *self, const char *w
 /* The agent has proven that it never began and never will. */
 void attempt_never_began(struct pen_engine *engine, struct attempt *self, const char *why);
 
-/* The action was given up: end the process too, if its class allows to break it off. */
-void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why);
+/* The action was given up: end the process too, if its class allows to break it off, or a person
+ * wants that (kill). */
+void attempt_cancel(struct pen_engine *engine, struct attempt *self, const char *why, bool kill);
+
+/* The same as attempt_move, by a body that says more; takes it. */
+void attempt_move_by(struct pen_engine *engine, struct attempt *self, Pen__AttemptMoved *body);
+
+/* Set the timer as the state asks for: the time-out of what runs, the grace of what is being ended,
+ * the data of what has ended. `attempt_timer` is what it does. */
+void attempt_arm(struct pen_engine *engine, struct attempt *self);
+void attempt_timer(struct pen_engine *engine, struct attempt *self);
+
+/* What is being ended should be over by then. */
+int64_t attempt_grace_until_ms(const struct attempt *self);
+
+/* ---- work that outlives its action: abandoned.c */
+
+/* The abandoned work beside which the action must not begin; NULL: it may. */
+const struct attempt *abandoned_before(const struct pen_engine *engine,
+                                       const struct action *action);
+
+/* Abandoned work of this stage that a retry of the execution would have to wait for, although
+ * nobody ends it; NULL: there is none. */
+const struct attempt *abandoned_in_stage(const struct pen_engine *engine,
+                                         const struct execution *execution, const char *stage);
+
+/* "Action 'D' of execution 12.. was given up, and still runs on agent 'a'" */
+void abandoned_say(const struct attempt *self, struct pen_buf *text);
+
+/* Reasons: why the action waits for abandoned work; and all such work of a pipeline or, unless
+ * execution_id is NULL, of one execution. */
+void abandoned_explain_held(const struct pen_engine *engine, const struct action *action,
+                            const struct attempt *before, Pen__Reply *reply);
+void abandoned_explain(const struct pen_engine *engine, const char *pipeline,
+                       const char *execution_id, Pen__Reply *reply);
+
+/* A person has abandoned work ended, whatever its class: its agent is told to. Of what no agent can
+ * tell any more the person's word is the end. False: it is being ended already. */
+bool abandoned_kill(struct pen_engine *engine, struct attempt *self, const char *why);
+
+/* All of an execution; says how many were told to end now, and whether others are ending. */
+size_t abandoned_kill_all(struct pen_engine *engine, const char *pipeline, const char *execution_id,
+                          const char *why, bool *ret_ending);
 
 Pen__Capsule *capsule_make(const struct pen_engine *engine, const struct attempt *attempt);
 
@@ -244,6 +286,8 @@ void agent_send(struct pen_engine *engine, struct agent *self, Pen__ToAgent__Bod
                 void *body);
 void agent_send_start(struct pen_engine *engine, struct attempt *attempt, uint64_t offered_fence);
 void agent_send_cancel(struct pen_engine *engine, struct attempt *attempt);
+/* The same, before the attempt's row says why. */
+void agent_send_kill(struct pen_engine *engine, struct attempt *attempt, const char *why);
 void agent_send_revoke(struct pen_engine *engine, struct attempt *attempt);
 /* Say whether a person has drained the agent. */
 void agent_send_drain(struct pen_engine *engine, struct agent *self);

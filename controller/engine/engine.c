@@ -164,7 +164,7 @@ void pen_engine_destroy(struct pen_engine **self_p)
         destroy_all(owners[i]);
     struct pen_map *indexes[] = {&self->token_ends, &self->request_ends, &self->approvals,
                                  &self->offers,     &self->demands,      &self->free_agents,
-                                 &self->fresh,      &self->written_dead};
+                                 &self->fresh,      &self->written_dead, &self->abandoned};
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++)
         pen_map_release(indexes[i]);
     if (self->collection != NULL)
@@ -234,8 +234,7 @@ static void arm_timers(struct pen_engine *self)
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
          node = pen_map_next(node)) {
         struct attempt *attempt = pen_map_value(node);
-        if (attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_DRAINING)
-            timer_arm(self, &attempt->timer, self->now_ms + PEN_LIMIT_DRAIN_MS);
+        attempt_arm(self, attempt);
     }
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;
          node = pen_map_next(node))
@@ -374,7 +373,7 @@ static void fire(struct pen_engine *self, struct timer *timer)
         agent_timer(self, timer->owner);
         break;
     case TIMER_ATTEMPT:
-        attempt_settle(self, timer->owner, true);
+        attempt_timer(self, timer->owner);
         break;
     case TIMER_RULE:
         execution_work(self, ((struct rule *)timer->owner)->run->execution);

@@ -379,10 +379,49 @@ static int find_of_pipeline(struct pen_engine *engine, const char *pipeline_name
     return 0;
 }
 
+static void emit_stopping(struct pen_engine *engine, const struct execution *execution,
+                          const Pen__StopExecution *request)
+{
+    Pen__ExecutionStopping *body = MAKE(Pen__ExecutionStopping, pen__execution_stopping__init);
+    SET(body, abandon, request->abandon || request->kill);
+    if (request->kill)
+        SET(body, kill, 1);
+    body->reason =
+        mem_text(!pen_str_empty(request->reason) ? request->reason : execution->row->stop_reason);
+    emit_about(engine, execution, PEN__FACT__WHAT_EXECUTION_STOPPING, body);
+}
+
+/* The execution may be over and forgotten, or its pipeline deleted: what it has left may live. */
+static int kill_execution(struct pen_engine *engine, const Pen__StopExecution *request,
+                          Pen__Reply *reply, struct pen_error *err)
+{
+    struct execution *execution = find_execution(engine, request->execution_id);
+    if (execution != NULL && !pen_str_equal(execution->row->pipeline, request->pipeline))
+        execution = NULL;
+    bool under_way = execution != NULL && !execution_ended(execution);
+    bool ending = false;
+    size_t killed = abandoned_kill_all(
+        engine, request->pipeline, request->execution_id,
+        pen_str_empty(request->reason) ? "A person has had it ended" : request->reason, &ending);
+    if (!under_way && killed == 0)
+        return ending ? pen_fail_api(err, PEN_ECONFLICT, "DuplicatedStopRequestException",
+                                     "what is left of execution '%s' is being ended already",
+                                     request->execution_id)
+                      : pen_fail_api(err, PEN_ECONFLICT, "PipelineExecutionNotStoppableException",
+                                     "nothing of an execution '%s' of pipeline '%s' is under way",
+                                     request->execution_id, request->pipeline);
+    if (under_way)
+        emit_stopping(engine, execution, request);
+    reply->execution_id = mem_text(request->execution_id);
+    return 0;
+}
+
 int handle_stop_execution(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
                           struct pen_error *err)
 {
     const Pen__StopExecution *request = input->stop_execution;
+    if (request->kill)
+        return kill_execution(engine, request, reply, err);
     struct execution *execution;
     int rc = find_of_pipeline(engine, request->pipeline, request->execution_id, &execution,
                               "PipelineExecutionNotStoppableException", err);
@@ -395,10 +434,7 @@ int handle_stop_execution(struct pen_engine *engine, const Pen__Input *input, Pe
         (execution->row->abandon || !request->abandon))
         return pen_fail_api(err, PEN_ECONFLICT, "DuplicatedStopRequestException",
                             "execution '%s' is being stopped already", request->execution_id);
-    Pen__ExecutionStopping *body = MAKE(Pen__ExecutionStopping, pen__execution_stopping__init);
-    SET(body, abandon, request->abandon);
-    body->reason = mem_text(request->reason);
     reply->execution_id = mem_text(request->execution_id);
-    emit_about(engine, execution, PEN__FACT__WHAT_EXECUTION_STOPPING, body);
+    emit_stopping(engine, execution, request);
     return 0;
 }

@@ -198,9 +198,8 @@ static char *subject_of(const struct action *action)
     return mem_format("%s/%s/%s", action->row->pipeline, action->row->stage, action->row->action);
 }
 
-/* What the attempt is about, and who ends that: its state says it. */
-static const char *say_attempt(const struct attempt *attempt, struct pen_buf *text,
-                               const char **ret_clears)
+const char *attempt_say(const struct attempt *attempt, struct pen_buf *text,
+                        const char **ret_clears)
 {
     const char *name = attempt->agent->row->name;
     switch ((int)attempt->row->state) {
@@ -215,7 +214,8 @@ static const char *say_attempt(const struct attempt *attempt, struct pen_buf *te
         return "proof_wanted";
     case PEN__ATTEMPT_STATE__ATTEMPT_CANCELING:
         *ret_clears = "its process ends";
-        pen_buf_printf(text, "It is being ended on agent '%s'", name);
+        pen_buf_printf(text, "%s is being ended on agent '%s'",
+                       attempt->row->overdue ? "It ran longer than its time-out, and" : "It", name);
         return "canceling";
     case PEN__ATTEMPT_STATE__ATTEMPT_DRAINING:
         *ret_clears = "log and artifacts arrive";
@@ -257,7 +257,7 @@ static void explain_attempt(const struct pen_engine *engine, const struct action
     const struct attempt *attempt = action->attempt;
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     const char *clears = NULL;
-    const char *predicate = say_attempt(attempt, &text, &clears);
+    const char *predicate = attempt_say(attempt, &text, &clears);
     int64_t since_ms = action->row->phase_since_ms;
     bool heard = attempt->agent->connected && !attempt->agent->suspect;
     if (!heard && attempt->row->state != PEN__ATTEMPT_STATE__ATTEMPT_DRAINING) {

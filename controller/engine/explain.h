@@ -32,6 +32,10 @@ struct explaining;
 struct explaining *explaining_create(const struct pen_engine *engine);
 void explaining_destroy(struct explaining **self_p);
 
+/* What the attempt is about, and who ends that: its state says it. Returns a stable name. */
+const char *attempt_say(const struct attempt *attempt, struct pen_buf *text,
+                        const char **ret_clears);
+
 /* Add to the reply all reasons why the execution stands where it stands. */
 void explain_execution(struct explaining *self, const struct pen_engine *engine,
                        const struct execution *execution, Pen__Reply *reply);

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "controller/engine/decide.h"
 #include "controller/engine/explain.h"
 
 /* ---- agents: may this one get an offer? */
@@ -475,6 +476,11 @@ void explain_queued(struct explaining *self, const struct action *action, Pen__R
                            action->offered_to->refusal);
         add(reply, action, "being_offered", &text, action->row->phase_since_ms,
             "the agent accepts");
+        return;
+    }
+    const struct attempt *before = abandoned_before(self->engine, action);
+    if (before != NULL) {
+        abandoned_explain_held(self->engine, action, before, reply);
         return;
     }
     const struct census *census = view_census(self, action->demand);

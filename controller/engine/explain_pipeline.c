@@ -134,6 +134,7 @@ static int explain_one(const struct pen_engine *engine, const struct pipeline *p
                               execution_of_former(pipeline, row))))
         return pen_fail_api(err, PEN_ENOTFOUND, "PipelineExecutionNotFoundException",
                             "no execution '%s'", request->execution_id);
+    abandoned_explain(engine, row->pipeline, row->id, reply);
     if (execution == NULL || execution_ended(execution)) {
         explain_ended(engine, row, execution, request, reply);
         return 0;
@@ -262,6 +263,7 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
     for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;
          node = pen_map_next(node))
         explain_execution(explaining, engine, pen_map_value(node), reply);
+    abandoned_explain(engine, pipeline->row->name, NULL, reply);
     explaining_destroy(&explaining);
     explain_latest(engine, pipeline, request, reply);
     return 0;

@@ -123,6 +123,10 @@ static void check_agent(const struct pen_engine *engine, const struct agent *age
                       attempt->row->finished != NULL));
         CHECK(IMPLIES(attempt->row->state == PEN__ATTEMPT_STATE__ATTEMPT_INDETERMINATE,
                       attempt->row->action_class == PEN__ACTION_CLASS__ONCE));
+        bool abandoned = attempt->action == NULL && attempt_may_live(attempt->row->state);
+        CHECK(abandoned == (attempt->abandoned_key != NULL));
+        CHECK(IMPLIES(abandoned, pen_map_get(&engine->abandoned,
+                                             pen_key_text(attempt->abandoned_key)) == attempt));
         busy += attempt_takes_slot(attempt->row->state) ? 1 : 0;
     }
     CHECK(busy == agent->busy);

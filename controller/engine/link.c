@@ -173,6 +173,7 @@ void attempt_link(struct pen_engine *engine, struct attempt *self, struct agent 
     if (attempt_takes_slot(self->row->state))
         agent->busy++;
     agent_reindex(engine, agent);
+    abandoned_update(engine, self);
 }
 
 static int link_attempt(struct pen_engine *engine, struct attempt *self, struct pen_error *err)
@@ -233,8 +234,10 @@ int entity_link(struct pen_engine *engine, struct entity *self, struct pen_error
 static void forget_action(struct pen_engine *engine, struct action *self)
 {
     action_leave_phase(engine, self);
-    if (self->attempt != NULL)
+    if (self->attempt != NULL) {
         self->attempt->action = NULL;
+        abandoned_update(engine, self->attempt);
+    }
     pen_map_remove(&engine->actions, pen_key_text(self->row->id));
     entity_retire(engine, &self->entity, false);
 }

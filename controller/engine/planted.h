@@ -32,6 +32,9 @@ enum pen_planted {
     PLANTED_WAY_BACK_FORGOTTEN,  /* history goes that a rollback could take */
     PLANTED_PURGE_FORGOTTEN,     /* removed history is not purged after a restart */
     PLANTED_REF_FORGOTTEN,       /* what was seen of some refs is not kept */
+    PLANTED_BESIDE_ABANDONED,    /* a once action is begun beside abandoned work of its own */
+    PLANTED_ABANDONED_FORGOTTEN, /* abandoned once work whose agent is silent is taken as over */
+    PLANTED_TIMEOUT_UNKEPT,      /* the controller leaves time-outs to the agents */
     PLANTED_COUNT,
 };
 

@@ -7,8 +7,12 @@
  * The execution keeps its id. It can be retried until another one enters the stage; in PARALLEL
  * mode, where others do not matter, until newer ones have failed, PEN_LIMIT_PARALLEL_RETRYABLE of
  * them. A change of the pipeline ends both.
+ *
+ * What was given up and may still run in the stage refuses it, unless a person says that a second
+ * copy may run beside it.
  */
 #include "common/base/check.h"
+#include "common/base/cleanup.h"
 #include "common/base/limits.h"
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
@@ -141,6 +145,23 @@ static bool is_parallel(const struct pipeline *pipeline, const struct execution 
     return execution != NULL && execution->pipeline == pipeline && execution_parallel(execution);
 }
 
+/* A second copy of what may live is begun by a person's word alone. */
+static int check_abandoned(const struct pen_engine *engine, const struct execution *execution,
+                           const Pen__RetryStage *request, struct pen_error *err)
+{
+    const struct attempt *attempt =
+        request->beside ? NULL : abandoned_in_stage(engine, execution, request->stage);
+    if (attempt == NULL)
+        return 0;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    abandoned_say(attempt, &text);
+    pen_buf_printf(&text,
+                   ". Wait for its end, or have it ended (penstock stop %s %s --kill), or retry "
+                   "with --beside-abandoned to run a second copy beside it",
+                   attempt->row->pipeline, attempt->row->execution_id);
+    return not_retryable(err, request, pen_buf_text(&text));
+}
+
 /* `stage` may be gone when the execution is a PARALLEL one, which keeps its version. */
 static int check_retry(const struct pen_engine *engine, const struct pipeline *pipeline,
                        const struct stage_state *stage, const Pen__RetryStage *request,
@@ -166,6 +187,9 @@ static int check_retry(const struct pen_engine *engine, const struct pipeline *p
                             : why_not_beside_siblings(execution, run, request->all_actions);
     if (why != NULL)
         return not_retryable(err, request, why);
+    rc = check_abandoned(engine, execution, request, err);
+    if (rc < 0)
+        return rc;
     return ended ? check_room(engine, pipeline, execution->row->mode, err) : 0;
 }
 
@@ -188,6 +212,8 @@ int handle_retry_stage(struct pen_engine *engine, const Pen__Input *input, Pen__
     Pen__StageRetried *body = MAKE(Pen__StageRetried, pen__stage_retried__init);
     body->stage = mem_text(request->stage);
     body->mode = mem_text(request->all_actions ? "ALL_ACTIONS" : "FAILED_ACTIONS");
+    if (request->beside)
+        SET(body, beside, 1);
     reply->execution_id = mem_text(request->execution_id);
     emit_about(engine, find_execution(engine, request->execution_id), PEN__FACT__WHAT_STAGE_RETRIED,
                body);

@@ -99,6 +99,9 @@ static void release_indexes(struct entity *self)
     case PEN__ROW_KIND__ROW_STAGE_EXECUTION:
         free(((struct stage_run *)self)->current);
         break;
+    case PEN__ROW_KIND__ROW_ATTEMPT:
+        free(((struct attempt *)self)->abandoned_key);
+        break;
     case PEN__ROW_KIND__ROW_RULE_WORK:
         mem_free_message(((struct action *)self)->made);
         break;

@@ -146,7 +146,9 @@ struct attempt {
     Pen__AttemptRow *row;
     struct action *action; /* NULL once the action has gone its own way */
     struct agent *agent;
-    struct timer timer; /* while draining */
+    char *abandoned_key;     /* in the engine's `abandoned`; NULL: not there */
+    Pen__AttemptPhase phase; /* on the agent, as its last inventory said; 0: it has not */
+    struct timer timer; /* it has to end, to hand in its data, or to be given up: attempt_arm */
 };
 
 struct agent {
@@ -274,8 +276,9 @@ struct pen_engine {
     struct collection *collection; /* NULL: there never was one */
     struct pen_map approvals;      /* token -> action that waits for a person */
     struct pen_map offers;         /* candidate fence -> action */
-    struct pen_map demands;        /* text */
-    struct pen_map free_agents;    /* load, id */
+    struct pen_map abandoned; /* pipeline/stage/action/fence -> attempt that outlives its action */
+    struct pen_map demands;   /* text */
+    struct pen_map free_agents; /* load, id */
     struct pen_heap timers;
     struct timer
         tell_timer; /* armed: agents have changed, queued actions may wait for other reasons */
@@ -479,6 +482,19 @@ void attempt_link(struct pen_engine *engine, struct attempt *self, struct agent 
                   struct action *action);
 bool attempt_takes_slot(Pen__AttemptState state);
 bool attempt_state_ended(Pen__AttemptState state);
+
+/* Not known to be over: its process may run, or may still begin. */
+bool attempt_may_live(Pen__AttemptState state);
+
+/* Keep the index of abandoned work in step, when the attempt's state or its action has changed. */
+void abandoned_update(struct pen_engine *engine, struct attempt *self);
+
+/* It holds back less than before: who waits for it may go on, and say another reason. */
+void abandoned_changed(struct pen_engine *engine, const struct attempt *self);
+
+/* A person lets the execution's actions of this stage run beside what lives there. Writes rows. */
+void abandoned_let_beside(struct pen_engine *engine, const struct execution *execution,
+                          const char *stage);
 
 /* Whether the agent may get an offer has perhaps changed. */
 void agent_reindex(struct pen_engine *engine, struct agent *self);

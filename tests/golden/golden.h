@@ -105,6 +105,7 @@ void tell_facts(struct story *self);
 void tell_effect(struct story *self, const Pen__Effect *effect);
 void tell_reply(struct story *self);
 void tell_reasons(struct story *self);
+void tell_work(struct story *self);
 
 /* The pipeline as GetPipelineState shows it, an execution as GetPipelineExecution and
  * ListActionExecutions do. */

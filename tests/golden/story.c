@@ -86,15 +86,17 @@ static void do_start(struct story *self, const struct command *command)
     tell_reply(self);
 }
 
-/* stop e1 [abandon] [reason...] */
+/* stop e1 [abandon|kill] [reason...] */
 static void do_stop(struct story *self, const struct command *command)
 {
     Pen__StopExecution *request = MAKE(Pen__StopExecution, pen__stop_execution__init);
     bool abandon = has_word(command, "abandon");
-    char *reason = rest_of(command, abandon ? 3 : 2);
+    bool kill = has_word(command, "kill");
+    char *reason = rest_of(command, abandon || kill ? 3 : 2);
     request->pipeline = mem_text(pipeline_of(self, command));
     request->execution_id = mem_text(tell_id(self, command_word(self, command, 1)));
     SET(request, abandon, abandon);
+    SET(request, kill, kill);
     request->reason = *reason == '\0' ? NULL : mem_text(reason);
     free(reason);
     world_post(&self->world, PEN__INPUT__WHAT_STOP_EXECUTION, request);
@@ -112,7 +114,7 @@ static Pen__StageExecutionRow *stored_run(struct story *self, const char *execut
     return row;
 }
 
-/* retry e1 STAGE [all] */
+/* retry e1 STAGE [all] [beside] */
 static void do_retry(struct story *self, const struct command *command)
 {
     Pen__RetryStage *request = MAKE(Pen__RetryStage, pen__retry_stage__init);
@@ -120,6 +122,7 @@ static void do_retry(struct story *self, const struct command *command)
     request->execution_id = mem_text(tell_id(self, command_word(self, command, 1)));
     request->stage = mem_text(command_word(self, command, 2));
     SET(request, all_actions, has_word(command, "all"));
+    SET(request, beside, has_word(command, "beside"));
     request->execution = world_row(&self->world, PEN__ROW_KIND__ROW_EXECUTION,
                                    request->execution_id, &pen__execution_row__descriptor);
     request->stage_execution = stored_run(self, request->execution_id, request->stage);
@@ -348,6 +351,15 @@ static void do_why(struct story *self, const struct command *command)
     tell_reasons(self);
 }
 
+/* work: what the agents have, as ListAgents says it */
+static void do_work(struct story *self, const struct command *command)
+{
+    (void)command;
+    world_post(&self->world, PEN__INPUT__WHAT_LIST_AGENTS,
+               MAKE(Pen__ListAgents, pen__list_agents__init));
+    tell_work(self);
+}
+
 static void do_state(struct story *self, const struct command *command)
 {
     tell_state(self, pipeline_of(self, command));
@@ -437,6 +449,12 @@ static void do_hold(struct story *self, const struct command *command)
 static void do_fail(struct story *self, const struct command *command)
 {
     mem_set_text((char **)&self->world.failing, command->count > 1 ? command->words[1] : NULL);
+}
+
+/* defy A,B: whoever is told to end these goes on. No names: none. */
+static void do_defy(struct story *self, const struct command *command)
+{
+    mem_set_text((char **)&self->world.defying, command->count > 1 ? command->words[1] : NULL);
 }
 
 /* finish ACTION [status, or a signal as -9] */
@@ -541,6 +559,7 @@ static void do_options(struct story *self, const struct command *command)
         {"suspect", &options->suspect_ms},
         {"lost", &options->lost_ms},
         {"approval", &options->approval_timeout_ms},
+        {"timeout", &options->action_timeout_ms},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (command_value(command, known[i].name) != NULL)
@@ -631,7 +650,8 @@ static const struct {
     {"silence", do_silence},   {"hear", do_hear},           {"wipe", do_wipe},
     {"drain", do_drain},       {"undrain", do_undrain},     {"revoke", do_revoke},
     {"options", do_options},   {"wait", do_wait},           {"restart", do_restart},
-    {"trace", do_trace},       {"repeat", do_repeat},
+    {"trace", do_trace},       {"repeat", do_repeat},       {"defy", do_defy},
+    {"work", do_work},
 };
 
 void story_perform(struct story *self, const struct command *command)
@@ -679,6 +699,7 @@ void story_end(struct story *self)
     free((char *)w->revision);
     free((char *)w->holding);
     free((char *)w->failing);
+    free((char *)w->defying);
     free((char *)w->source_error);
     world_end(w); /* compares memory, store and facts */
     author_release(self);

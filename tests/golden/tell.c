@@ -175,7 +175,10 @@ static void tell_stopping(struct story *self, const Pen__Fact *fact)
 {
     const Pen__ExecutionStopping *body = fact->execution_stopping;
     tell(self, fact->at_ms, "%s Stopping%s%s%s", fact->execution_id,
-         body->abandon ? " (abandon)" : "", colon(body->reason), or_nothing(body->reason));
+         body->kill      ? " (kill)"
+         : body->abandon ? " (abandon)"
+                         : "",
+         colon(body->reason), or_nothing(body->reason));
 }
 
 static void tell_ended(struct story *self, const Pen__Fact *fact)
@@ -207,9 +210,10 @@ static void tell_stage_ended(struct story *self, const Pen__Fact *fact)
 static void tell_retried(struct story *self, const Pen__Fact *fact)
 {
     const Pen__StageRetried *body = fact->stage_retried;
-    tell(self, fact->at_ms, "%s %s %s%s%s", fact->execution_id, body->stage,
+    tell(self, fact->at_ms, "%s %s %s%s%s%s", fact->execution_id, body->stage,
          body->overridden ? "goes on" : "is retried: ",
-         body->overridden ? "" : or_nothing(body->mode), body->automatic ? ", automatically" : "");
+         body->overridden ? "" : or_nothing(body->mode), body->automatic ? ", automatically" : "",
+         body->beside ? ", beside what was given up" : "");
 }
 
 static void tell_condition_started(struct story *self, const Pen__Fact *fact)
@@ -518,6 +522,27 @@ void tell_reasons(struct story *self)
     }
     if (reply->n_reasons == 0)
         tell(self, self->world.now_ms, "why: nothing waits");
+}
+
+void tell_work(struct story *self)
+{
+    tell_facts(self);
+    const Pen__Reply *reply = self->world.reply;
+    for (size_t i = 0; i < reply->n_agents; i++) {
+        const Pen__AgentView *view = reply->agents[i];
+        tell(self, self->world.now_ms, "agent %s: %u of %u slots are taken", view->row->name,
+             view->busy_slots, view->row->slots);
+        for (size_t k = 0; k < view->n_work; k++) {
+            const Pen__WorkView *work = view->work[k];
+            struct pen_buf since = {0};
+            put_time(&since, work->since_ms);
+            tell(self, self->world.now_ms, "    %s %s/%s %s%s: %s (since %s)", work->execution_id,
+                 work->stage, work->action,
+                 work->has_state ? WORD(attempt_words, work->state) : "OFFERED",
+                 work->abandoned ? ", given up" : "", work->sentence, pen_buf_text(&since));
+            pen_buf_release(&since);
+        }
+    }
 }
 
 /* ---- states */

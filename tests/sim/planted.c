@@ -37,6 +37,9 @@ const char *planted_name(int number)
         [PLANTED_WAY_BACK_FORGOTTEN] = "history goes that a rollback could take",
         [PLANTED_PURGE_FORGOTTEN] = "removed history is not purged after a restart",
         [PLANTED_REF_FORGOTTEN] = "what was seen of some refs is forgotten",
+        [PLANTED_BESIDE_ABANDONED] = "a once action begins beside abandoned work of its own",
+        [PLANTED_ABANDONED_FORGOTTEN] = "abandoned once work is taken as over when it is silent",
+        [PLANTED_TIMEOUT_UNKEPT] = "time-outs are left to the agents",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);

@@ -126,7 +126,7 @@ int pen_stop_pipeline_execution(struct pen_call *call, struct pen_error *err)
 }
 
 /* What cannot be retried is answered with the reason, also of an execution that is history. */
-int pen_retry_stage_execution(struct pen_call *call, struct pen_error *err)
+int pen_retry_stage(struct pen_call *call, bool beside, struct pen_error *err)
 {
     Pen__RetryStage *retry = NULL;
     PEN_CLEANUP(pen_message_destroy)
@@ -136,6 +136,8 @@ int pen_retry_stage_execution(struct pen_call *call, struct pen_error *err)
         !take(call, "stageName", &retry->stage) ||
         !take(call, "pipelineExecutionId", &retry->execution_id))
         return pen_fail(err, PEN_ENOMEM, "no memory for a retry");
+    retry->has_beside = true;
+    retry->beside = beside;
     retry->has_all_actions = true;
     retry->all_actions = pen_str_equal(pen_in_string(call->input, "retryMode"), "ALL_ACTIONS");
     int rc = pen_read_optional(call, PEN__ROW_KIND__ROW_EXECUTION, retry->execution_id,
@@ -144,6 +146,11 @@ int pen_retry_stage_execution(struct pen_call *call, struct pen_error *err)
                                                  &retry->stage_execution, err)) < 0)
         return rc;
     return pen_call_post(call, TAKE_PTR(input), execution_id, err);
+}
+
+int pen_retry_stage_execution(struct pen_call *call, struct pen_error *err)
+{
+    return pen_retry_stage(call, false, err);
 }
 
 static int approved_at(struct pen_call *call, const Pen__Reply *reply, struct pen_error *err)

@@ -23,6 +23,8 @@ pen_handler pen_list_action_executions;
 pen_handler pen_start_pipeline_execution;
 pen_handler pen_stop_pipeline_execution;
 pen_handler pen_retry_stage_execution;
+/* The same; beside: also beside abandoned work of the stage that may live. */
+int pen_retry_stage(struct pen_call *call, bool beside, struct pen_error *err);
 pen_handler pen_put_approval_result;
 pen_handler pen_enable_stage_transition;
 pen_handler pen_disable_stage_transition;

@@ -67,8 +67,10 @@ static void put_retries(struct pen_call *call, json_t *stage, const Pen__StageEx
     if (row->automatic_retries == 0 && row->manual_retries == 0)
         return;
     json_t *retries = pen_put_object(call, stage, "retryStageMetadata");
-    pen_put_integer(call, retries, "autoStageRetryAttempt", row->automatic_retries);
-    pen_put_integer(call, retries, "manualStageRetryAttempt", row->manual_retries);
+    if (row->automatic_retries > 0) /* the API counts from 1: none is no number */
+        pen_put_integer(call, retries, "autoStageRetryAttempt", row->automatic_retries);
+    if (row->manual_retries > 0)
+        pen_put_integer(call, retries, "manualStageRetryAttempt", row->manual_retries);
     /* Rows of an older controller do not say which was the latest. */
     bool automatic = row->has_retried_by_itself ? row->retried_by_itself : row->manual_retries == 0;
     pen_put_string(call, retries, "latestRetryTrigger",

@@ -129,6 +129,44 @@ static void put_host(struct pen_call *call, json_t *agent, const Pen__HostFacts 
     pen_put_string(call, host, "isolation", facts->isolation);
 }
 
+static const char *work_state(const Pen__WorkView *work)
+{
+    if (!work->has_state)
+        return "Offered";
+    switch ((int)work->state) {
+    case PEN__ATTEMPT_STATE__ATTEMPT_GRANTED:
+        return "Starting";
+    case PEN__ATTEMPT_STATE__ATTEMPT_RUNNING:
+        return "Running";
+    case PEN__ATTEMPT_STATE__ATTEMPT_CANCELING:
+        return "Ending";
+    case PEN__ATTEMPT_STATE__ATTEMPT_REVOKING:
+        return "Revoking";
+    case PEN__ATTEMPT_STATE__ATTEMPT_DRAINING:
+        return "HandingIn";
+    default:
+        return "Indeterminate";
+    }
+}
+
+static void put_work(struct pen_call *call, json_t *list, const Pen__WorkView *work)
+{
+    json_t *item = pen_add_object(call, list);
+    pen_put_integer(call, item, "fence", (int64_t)work->fence);
+    pen_put_string(call, item, "pipelineName", work->pipeline);
+    pen_put_string(call, item, "pipelineExecutionId", work->execution_id);
+    pen_put_string(call, item, "stageName", work->stage);
+    pen_put_string(call, item, "actionName", work->action);
+    pen_put_string(call, item, "actionExecutionId", work->action_execution_id);
+    pen_put_string(call, item, "state", work_state(work));
+    pen_put_string(call, item, "class",
+                   work->action_class == PEN__ACTION_CLASS__ONCE ? "once" : "repeatable");
+    pen_put_boolean(call, item, "abandoned", work->abandoned);
+    pen_put_boolean(call, item, "takesSlot", work->takes_slot);
+    pen_put_time(call, item, "since", work->since_ms);
+    pen_put_string(call, item, "sentence", work->sentence);
+}
+
 static void put_agent(struct pen_call *call, json_t *list, const Pen__AgentView *view)
 {
     const Pen__AgentRow *row = view->row;
@@ -144,6 +182,9 @@ static void put_agent(struct pen_call *call, json_t *list, const Pen__AgentView 
     pen_put_boolean(call, agent, "draining", row->draining);
     pen_put_integer(call, agent, "slots", row->slots);
     pen_put_integer(call, agent, "busySlots", view->busy_slots);
+    json_t *work = pen_put_list(call, agent, "work");
+    for (size_t i = 0; i < view->n_work; i++)
+        put_work(call, work, view->work[i]);
     json_t *labels = pen_put_object(call, agent, "labels");
     for (size_t i = 0; i < row->n_labels; i++)
         pen_put_string(call, labels, row->labels[i]->key, row->labels[i]->value);

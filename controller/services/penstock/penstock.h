@@ -38,6 +38,9 @@ void pen_put_reasons(struct pen_call *call, const Pen__Reply *reply);
 pen_handler pen_explain;
 pen_handler pen_resolve_action;
 pen_handler pen_validate_pipeline;
+/* stop.c */
+pen_handler pen_kill_execution;
+pen_handler pen_retry_beside_abandoned;
 /* watch.c */
 pen_handler pen_watch_execution;
 /* collections.c */

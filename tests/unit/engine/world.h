@@ -89,6 +89,7 @@ struct world {
     /* behaviour */
     const char *failing;  /* actions with these names exit with 3: "A" or "A,B" */
     const char *holding;  /* actions with these names run until world_finish */
+    const char *defying;  /* actions with these names do not end when they are told to */
     const char *revision; /* what the branch points to */
     bool sources_hold;    /* source runs are not answered */
     const char *source_error;

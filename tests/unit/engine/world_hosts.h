@@ -202,7 +202,7 @@ static void agent_cancel(struct world *w, struct fake_agent *a, uint64_t fence)
     struct job *job = agent_job(a, fence);
     if (job == NULL || job->tomb)
         agent_revoke(w, a, fence);
-    else
+    else if (!listed(w->defying, job->action))
         agent_end_job(w, a, fence, PEN__FINISH_KIND__KILLED, 0);
 }
 
