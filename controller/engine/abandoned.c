@@ -187,22 +187,30 @@ void abandoned_say(const struct attempt *self, struct pen_buf *text)
     }
 }
 
-/* Who or what ends it. The caller owns it. */
-static char *say_clears(const struct pen_engine *engine, const struct attempt *self)
+/* Who or what ends it. */
+static const char *say_clears(const struct pen_engine *engine, const struct attempt *self)
+{
+    switch ((int)self->row->state) {
+    case CANCELING:
+        return engine->now_ms < attempt_grace_until_ms(self)
+                   ? "its process ends"
+                   : "its process ends, or a person shuts the agent out and then has it ended";
+    case RUNNING:
+        return "it ends, or a person has it ended";
+    case INDETERMINATE:
+        return "the agent returns and says how it is, or a person has it ended";
+    default:
+        return "the agent answers";
+    }
+}
+
+static void advise(const struct pen_engine *engine, const struct attempt *self, Pen__Reason *reason)
 {
     const Pen__AttemptRow *row = self->row;
-    if (row->state == CANCELING)
-        return engine->now_ms < attempt_grace_until_ms(self)
-                   ? mem_text("its process ends")
-                   : mem_format("its process ends, or a person shuts the agent out (penstock agent "
-                                "revoke %s) and then has it ended: penstock stop %s %s --kill",
-                                self->agent->row->name, row->pipeline, row->execution_id);
-    if (row->state == RUNNING || row->state == INDETERMINATE)
-        return mem_format("%s, or a person has it ended: penstock stop %s %s --kill",
-                          row->state == RUNNING ? "it ends"
-                                                : "the agent returns and says how it is",
-                          row->pipeline, row->execution_id);
-    return mem_text("the agent answers");
+    if (row->state == CANCELING && engine->now_ms >= attempt_grace_until_ms(self))
+        reason_advise(reason, "agent revoke", NULL, self->agent->row->name, NULL);
+    else if (row->state == RUNNING || row->state == INDETERMINATE)
+        reason_advise(reason, "stop", "--kill", row->pipeline, row->execution_id, NULL);
 }
 
 void abandoned_explain_held(const struct pen_engine *engine, const struct action *action,
@@ -211,12 +219,11 @@ void abandoned_explain_held(const struct pen_engine *engine, const struct action
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     abandoned_say(before, &text);
     pen_buf_puts(&text, ": it is not begun beside that");
-    char *clears = say_clears(engine, before);
-    reason_add(
+    Pen__Reason *reason = reason_add(
         reply, action->run->execution->row,
         mem_format("%s/%s/%s", action->row->pipeline, action->row->stage, action->row->action),
-        "abandoned_runs", &text, action->row->phase_since_ms, clears, false);
-    free(clears);
+        "abandoned_runs", &text, action->row->phase_since_ms, say_clears(engine, before), false);
+    advise(engine, before, reason);
 }
 
 void abandoned_explain(const struct pen_engine *engine, const char *pipeline,
@@ -231,15 +238,14 @@ void abandoned_explain(const struct pen_engine *engine, const char *pipeline,
             continue;
         PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
         abandoned_say(attempt, &text);
-        char *clears = say_clears(engine, attempt);
-        Pen__Reason *reason =
-            reason_add(reply, NULL,
-                       mem_format("%s/%s/%s", row->pipeline, row->stage != NULL ? row->stage : "?",
-                                  row->action != NULL ? row->action : "?"),
-                       "work_abandoned", &text,
-                       row->started_ms != 0 ? row->started_ms : row->granted_ms, clears, false);
+        Pen__Reason *reason = reason_add(
+            reply, NULL,
+            mem_format("%s/%s/%s", row->pipeline, row->stage != NULL ? row->stage : "?",
+                       row->action != NULL ? row->action : "?"),
+            "work_abandoned", &text, row->started_ms != 0 ? row->started_ms : row->granted_ms,
+            say_clears(engine, attempt), false);
         reason->execution_id = mem_text(row->execution_id);
-        free(clears);
+        advise(engine, attempt, reason);
     }
     free(place);
 }

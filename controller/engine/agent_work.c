@@ -227,7 +227,7 @@ void agent_event(struct pen_engine *engine, struct agent *self, const Pen__Event
     struct attempt *attempt = find_attempt(engine, event->fence);
     if (PLANTED(FENCE_NOT_COMPARED) && attempt == NULL)
         attempt = successor(self, event);
-    if (attempt == NULL || attempt->agent != self) {
+    if (attempt == NULL || (attempt->agent != self && !PLANTED(WORD_OF_ANOTHER))) {
         agent_send_refused(engine, self->row->id, self->link, self->row->session_no,
                            PEN__REFUSED_CODE__FENCED, event->fence,
                            "this attempt is not yours, or is no longer current");
@@ -287,7 +287,7 @@ static void reconcile_present(struct pen_engine *engine, struct agent *self,
 void agent_revoked(struct pen_engine *engine, struct agent *self, const Pen__Revoked *revoked)
 {
     struct attempt *attempt = find_attempt(engine, revoked->fence);
-    if (attempt == NULL || attempt->agent != self) {
+    if (attempt == NULL || (attempt->agent != self && !PLANTED(WORD_OF_ANOTHER))) {
         agent_send_release(engine, self, revoked->fence);
         return;
     }

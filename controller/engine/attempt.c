@@ -438,6 +438,8 @@ static int64_t deadline_of(const struct pen_engine *engine, const struct attempt
 {
     int64_t begun_ms = self->row->started_ms != 0 ? self->row->started_ms
                                                   : self->row->granted_ms + PEN_LIMIT_SETUP_MS;
+    if (begun_ms < self->counted_from_ms)
+        begun_ms = self->counted_from_ms;
     int64_t grace_ms = attempt_grace_until_ms(self);
     switch ((int)self->row->state) {
     case GRANTED:

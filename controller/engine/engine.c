@@ -234,6 +234,8 @@ static void arm_timers(struct pen_engine *self)
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
          node = pen_map_next(node)) {
         struct attempt *attempt = pen_map_value(node);
+        if (self->unsure_until_ms > self->now_ms)
+            attempt->counted_from_ms = self->now_ms;
         attempt_arm(self, attempt);
     }
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;

@@ -35,6 +35,7 @@ enum pen_planted {
     PLANTED_BESIDE_ABANDONED,    /* a once action is begun beside abandoned work of its own */
     PLANTED_ABANDONED_FORGOTTEN, /* abandoned once work whose agent is silent is taken as over */
     PLANTED_TIMEOUT_UNKEPT,      /* the controller leaves time-outs to the agents */
+    PLANTED_WORD_OF_ANOTHER,     /* what an agent says of another's attempt counts */
     PLANTED_COUNT,
 };
 

@@ -18,6 +18,7 @@
  *     13 APPROVAL        auditor_approval.c: a person's, in time, single, for what was seen
  *     15 AUDIT           auditor_reloaded: earlier checkpoints of the log of facts stay true
  *     16 LIVENESS        auditor_check_quiet, auditor_check_end
+ *        BESIDE          auditor_abandoned.c: no second copy beside one that may live
  *     17 DETERMINISM     sim_main.c: --twice
  *        LOCK, QUEUE, GATE, SUPERSEDED: auditor_stage.c, auditor_execution.c; JOB: auditor_job.c
  *        HOOK: auditor_hook.c; HISTORY: auditor_history.c

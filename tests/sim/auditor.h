@@ -25,6 +25,8 @@ struct seen_attempt {
     bool finished;
     uint64_t last_seq;
     uint64_t log_stored;
+    bool beside;    /* a person has said that others of its action may run beside it */
+    bool by_person; /* its end */
     char *agent_id;
     char *action_id;
     Pen__ArtifactRef *stored; /* the last one that arrived; owned */
@@ -234,6 +236,12 @@ void on_job_queued(struct sim *sim, const Pen__Fact *fact);
 void on_job_moved(struct sim *sim, const Pen__Fact *fact);
 /* An action with a job has ended. */
 void auditor_check_job(struct sim *sim, const struct seen_action *action);
+
+/* ---- auditor_abandoned.c: work that outlives its action */
+/* A once action is granted this fence; a run of one begins. */
+void auditor_check_beside(struct sim *sim, const struct seen_action *action, uint64_t fence);
+void auditor_check_alone(struct sim *sim, const struct run *run, const struct seen_action *action);
+void auditor_let_beside(struct sim *sim, const struct seen_execution *execution, const char *stage);
 
 /* ---- auditor_attempt.c: attempts, and what truly ran */
 void on_granted(struct sim *sim, const Pen__Fact *fact);

@@ -102,6 +102,8 @@ void on_granted(struct sim *sim, const Pen__Fact *fact)
     attempt->once = body->action_class == PEN__ACTION_CLASS__ONCE;
     attempt->agent_id = mem_text(body->agent_id);
     attempt->action_id = mem_text(body->action_execution_id);
+    if (attempt->once)
+        auditor_check_beside(sim, action, body->fence);
     action->fence = body->fence;
     mem_put(&self->attempts, pen_key_number(attempt->fence), attempt);
     auditor_bound_attempts(sim, attempt);
@@ -225,6 +227,8 @@ void on_attempt_moved(struct sim *sim, const Pen__Fact *fact)
     if (body->reason != NULL && strstr(body->reason, "was not heard") != NULL)
         auditor_check_silence(sim, attempt->agent_id);
     attempt->state = body->state;
+    if (auditor_terminal(body->state) && auditor_by_person(fact))
+        attempt->by_person = true;
 }
 
 /* ---- what truly ran */
@@ -266,6 +270,7 @@ void auditor_began(struct sim *sim, const struct run *run)
                  run->fence);
     if (!run->once)
         return;
+    auditor_check_alone(sim, run, action);
     struct seen_once *once = auditor_once(self, action);
     if (++once->begun > once->granted)
         sim_fail(sim, "ONCE: %s begins for the %" PRIu64 ". time, people have granted %" PRIu64,

@@ -180,6 +180,8 @@ void on_stage_retried(struct sim *sim, const Pen__Fact *fact)
         sim_fail(sim, "LEGAL PATH: execution %s retries stage %d by itself from elsewhere",
                  execution->id, index);
     }
+    if (body->beside)
+        auditor_let_beside(sim, execution, body->stage);
     bool all = pen_str_equal(body->mode, "ALL_ACTIONS");
     for (size_t i = 0; i < SEEN_ACTIONS && !body->overridden; i++) {
         const struct seen_action *action = stage->actions[i];

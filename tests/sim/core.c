@@ -349,6 +349,7 @@ void core_start(struct sim *sim)
     /* With a bug planted into the engine, it is for the auditor to find it. */
     core->options.check_invariants = sim->options.plant < PLANT_COUNT;
     core->options.job_timeout_ms = 10 * 60 * 1000; /* within the quiet phase */
+    core->options.action_timeout_ms = SIM_TIMEOUT_MS;
     core->options.history_age_ms = 10 * 60 * 1000; /* within the busy one */
     core->options.history_count = 2;
     memset(core->options.seed, (int)core->life, sizeof core->options.seed);

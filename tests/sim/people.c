@@ -145,6 +145,7 @@ static void stop(struct sim *sim, int pipeline)
     request->pipeline = mem_text(pick.pipeline);
     request->execution_id = mem_text(pick.id);
     SET(request, abandon, sim_chance(sim, 500));
+    SET(request, kill, sim_chance(sim, 100));
     ask(sim, PEN__INPUT__WHAT_STOP_EXECUTION, request, pipeline, 0);
     pick_release(&pick);
 }
@@ -221,6 +222,7 @@ static void retry(struct sim *sim, int pipeline)
                               : mem_text(pipeline_some_stage(sim, pipeline));
     request->execution_id = mem_text(pick.id);
     SET(request, all_actions, sim_chance(sim, 500));
+    SET(request, beside, sim_chance(sim, 100));
     ask(sim, PEN__INPUT__WHAT_RETRY_STAGE, request, pipeline, 0);
     pick_release(&pick);
 }
@@ -497,6 +499,18 @@ static void act_resolve(struct sim *sim, int pipeline)
     resolve(sim, pipeline, 1 + (int)sim_below(sim, 3));
 }
 
+static void act_kill(struct sim *sim, int pipeline)
+{
+    (void)pipeline;
+    abandoned_kill_some(sim, false);
+}
+
+static void act_stray(struct sim *sim, int pipeline)
+{
+    (void)pipeline;
+    stray_word(sim);
+}
+
 static void act_close(struct sim *sim, int pipeline)
 {
     transition(sim, pipeline, pipeline_some_stage(sim, pipeline), true);
@@ -535,7 +549,7 @@ static const struct {
     {30, act_close},    {70, act_open},   {30, edit},           {6, delete},
     {40, act_drain},    {4, act_revoke},  {60, explain},        {30, hooks_put},
     {4, hooks_delete},  {90, hooks_call}, {40, hooks_announce}, {80, hooks_pull},
-    {60, refs_push},
+    {60, refs_push},    {20, act_kill},   {15, act_stray},
 };
 
 static void act(struct sim *sim)
@@ -619,5 +633,6 @@ void people_decide_all(struct sim *sim, bool unproven_too)
             if (pipeline_has_stage(i, stages[k]) && sim_chance(sim, 200))
                 transition(sim, i, stages[k], false);
     }
+    abandoned_kill_some(sim, true);
     core_each(sim, PEN__ROW_KIND__ROW_AGENT, &pen__agent_row__descriptor, replace_if_out, NULL);
 }

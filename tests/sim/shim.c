@@ -113,8 +113,12 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
     if (failpoint_run(sim, host, run, PLACE_BEGAN) && run->state != RUN_BEGAN)
         return;
     report_soon(sim, host, run->fence, PEN_IN_BEGAN, 1);
+    if (sim->story == NULL && sim_below(sim, 300) == 0) {
+        sim->counts[COUNT_HANGS]++;
+        return; /* it hangs, and nothing on its host minds: whoever tells it to ends it */
+    }
     int64_t runs_ms =
-        sim_chance(sim, 850) ? sim_around(sim, 15000) : (int64_t)sim_below(sim, 500 * 1000);
+        sim_chance(sim, 850) ? sim_around(sim, 15000) : (int64_t)sim_below(sim, SIM_RUN_MS);
     struct sim_event *end = sim_at(sim, sim->story != NULL ? STORY_RUNS_MS : 5 + runs_ms, fire_end);
     end->host = host->index;
     end->number = run->fence;

@@ -30,18 +30,20 @@
 #include "tests/sim/disk.h"
 
 enum {
-    SIM_HOSTS = 8,        /* hosts of the installation, at most */
-    SIM_HOSTS_MAX = 10,   /* with the copies of hosts */
-    SIM_PIPELINES = 9,    /* at most */
-    SIM_PULLS = 4,        /* pull requests */
-    SIM_REFS = 320,       /* branches and tags of the repository behind the connection */
-    SIM_REFS_WANTED = 24, /* tags that a trigger asks for; the first ones */
-    SIM_SLOTS = 3,        /* of each agent */
-    SIM_STAGES = 8,       /* of a pipeline, at most */
-    SIM_ACTIONS = 8,      /* of a stage, at most */
-    SIM_LINKS_MAX = 4096, /* remembered links; older ones are dead */
-    SIM_REQUESTS = 8192,  /* remembered: an answer may wait for as long as a disk is full */
-    SIM_FAILED = 3,       /* exit status of a violation */
+    SIM_HOSTS = 8,           /* hosts of the installation, at most */
+    SIM_HOSTS_MAX = 10,      /* with the copies of hosts */
+    SIM_PIPELINES = 9,       /* at most */
+    SIM_PULLS = 4,           /* pull requests */
+    SIM_REFS = 320,          /* branches and tags of the repository behind the connection */
+    SIM_REFS_WANTED = 24,    /* tags that a trigger asks for; the first ones */
+    SIM_SLOTS = 3,           /* of each agent */
+    SIM_STAGES = 8,          /* of a pipeline, at most */
+    SIM_ACTIONS = 8,         /* of a stage, at most */
+    SIM_LINKS_MAX = 4096,    /* remembered links; older ones are dead */
+    SIM_REQUESTS = 8192,     /* remembered: an answer may wait for as long as a disk is full */
+    SIM_FAILED = 3,          /* exit status of a violation */
+    SIM_RUN_MS = 500 * 1000, /* the longest run that ends by itself */
+    SIM_TIMEOUT_MS = 12 * 60 * 1000, /* of actions: longer, and within the quiet phase */
 };
 
 /* The named time zone of the simulation. */
@@ -297,6 +299,7 @@ enum sim_count {
     COUNT_PULLS,
     COUNT_REFS,
     COUNT_UNPROVEN,
+    COUNT_HANGS,
     COUNT_FOLDS,
     COUNT_REMOVED,
     COUNT_LOGS_DROPPED,
@@ -528,6 +531,14 @@ void people_decide_all(struct sim *sim, bool unproven_too);
 /* A person or a worker asks; takes body. What was asked, to be looked at when the answer comes. */
 struct request *people_ask(struct sim *sim, Pen__Input__WhatCase what, void *body, int pipeline,
                            uint64_t number);
+
+/* ---- abandoned.c */
+/* A person has work ended that was given up and may live: some, or some of which nobody knows. */
+void abandoned_kill_some(struct sim *sim, bool unknown_only);
+
+/* ---- stray.c */
+/* An agent says something of work that is another's. */
+void stray_word(struct sim *sim);
 
 /* ---- workers.c */
 void workers_begin(struct sim *sim);

@@ -164,6 +164,7 @@ const char *sim_count_name(enum sim_count count)
         [COUNT_REFS] = "refs pushed",
         [COUNT_REVISIONS] = "announced revisions",
         [COUNT_UNPROVEN] = "unproven attempts",
+        [COUNT_HANGS] = "runs that hang",
         [COUNT_FOLDS] = "folds compared",
         [COUNT_REMOVED] = "executions removed from history",
         [COUNT_LOGS_DROPPED] = "logs dropped",

@@ -277,9 +277,70 @@ static void test_steps_share_one_commit(void **state)
     world_end(&w); /* and that memory and the fold agree with it */
 }
 
+/* The last step tells where it began: what has succeeded is complete, what has failed stays there.
+ */
+static void test_success_is_complete(void **state)
+{
+    (void)state;
+    for (int code = 0; code < 2; code++) {
+        struct world w;
+        world_begin(&w);
+        struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
+        w.holding = "B";
+        char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:B=run"));
+        struct job *job = agent_job(a, 1);
+        Pen__Step *step = MAKE(Pen__Step, pen__step__init);
+        SET(step, command_index, 1);
+        SET(step, percent_complete, 50);
+        job_event(a, job, PEN__EVENT__WHAT_STEP, step);
+        agent_send_event(&w, a, job, job->last_seq);
+        world_perform(&w);
+        Pen__ActionExecutionRow *row = world_action(&w, id, "B");
+        assert_int_equal(row->percent_complete, 50);
+        mem_free_message(row);
+        world_finish(&w, "B", code);
+        row = world_action(&w, id, "B");
+        assert_int_equal(row->percent_complete, code == 0 ? 100 : 50);
+        mem_free_message(row);
+        free(id);
+        world_end(&w);
+    }
+}
+
+/* A second stop without a reason keeps the first one's; one with a reason replaces it. */
+static void test_reason_of_a_stop(void **state)
+{
+    (void)state;
+    static const char *const later[] = {NULL, "", "at once"};
+    for (size_t i = 0; i < 3; i++) {
+        struct world w;
+        world_begin(&w);
+        world_add_agent(&w, "a", 1, NULL, NULL);
+        w.holding = "B";
+        char *id = world_create(&w, declare("p", NULL, "Source:S=source|Build:B=run"));
+        for (int turn = 0; turn < 2; turn++) {
+            Pen__StopExecution *request = MAKE(Pen__StopExecution, pen__stop_execution__init);
+            request->pipeline = mem_text("p");
+            request->execution_id = mem_text(id);
+            SET(request, abandon, turn == 1);
+            request->reason = mem_text(turn == 0 ? "wrong branch" : later[i]);
+            world_post(&w, PEN__INPUT__WHAT_STOP_EXECUTION, request);
+            assert_null(w.reply->error);
+        }
+        Pen__ExecutionRow *row =
+            world_row(&w, PEN__ROW_KIND__ROW_EXECUTION, id, &pen__execution_row__descriptor);
+        assert_string_equal(row->stop_reason, i == 2 ? "at once" : "wrong branch");
+        mem_free_message(row);
+        free(id);
+        world_end(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_success_is_complete),
+        cmocka_unit_test(test_reason_of_a_stop),
         cmocka_unit_test(test_main_path),
         cmocka_unit_test(test_parallel_group_spreads),
         cmocka_unit_test(test_failure_stops_the_stage),

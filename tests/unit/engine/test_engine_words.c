@@ -78,8 +78,7 @@ static char *offered(struct world *w, struct fake_agent **ret_a, struct fake_age
     *ret_b = world_add_agent(w, "b", 1, NULL, NULL);
     w->holding = w->counted = "D";
     (*ret_a)->deaf = true;
-    Pen__PipelineDeclaration *declaration =
-        declare("p", NULL, "Source:S=source|Deploy:D=once");
+    Pen__PipelineDeclaration *declaration = declare("p", NULL, "Source:S=source|Deploy:D=once");
     action_configure(find_declared(declaration, "D"), "RunsOn", "pool=prod");
     char *id = world_create(w, declaration);
     (*ret_a)->deaf = false;
@@ -257,8 +256,7 @@ static void test_only_the_unknown_is_resolved(void **state)
     world_begin(&w);
     struct fake_agent *a = world_add_agent(&w, "a", 1, NULL, NULL);
     w.holding = w.counted = "D";
-    Pen__PipelineDeclaration *declaration =
-        declare("p", NULL, "Source:S=source|Deploy:D=made");
+    Pen__PipelineDeclaration *declaration = declare("p", NULL, "Source:S=source|Deploy:D=made");
     action_configure(find_declared(declaration, "D"), "Class", "once");
     char *id = world_create(&w, declaration);
     static const Pen__AttemptResolution all[] = {PEN__ATTEMPT_RESOLUTION__RESOLVE_FAILED,
@@ -335,8 +333,8 @@ static void test_token_with_other_names(void **state)
     char *q = world_create(&w, declare("q", NULL, stages));
     char *token = token_of(&w, p);
     static const char *const wrong[][3] = {
-        {"q", "Gate", "Ok"},  /* of another pipeline, whose approval waits, too */
-        {"p", "Next", "Ok"},  /* of a later stage */
+        {"q", "Gate", "Ok"}, /* of another pipeline, whose approval waits, too */
+        {"p", "Next", "Ok"}, /* of a later stage */
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         world_approve(&w, wrong[i][0], wrong[i][1], wrong[i][2], token, true);
@@ -411,8 +409,8 @@ static void test_rollback_to_a_retried_execution(void **state)
         APPEND(request, target_actions, i == 0 ? mem_copy(last) : former);
         world_post(&w, PEN__INPUT__WHAT_ROLLBACK, request);
         assert_null(w.reply->error);
-        Pen__ExecutionRow *row = world_row(&w, PEN__ROW_KIND__ROW_EXECUTION,
-                                           w.reply->execution_id, &pen__execution_row__descriptor);
+        Pen__ExecutionRow *row = world_row(&w, PEN__ROW_KIND__ROW_EXECUTION, w.reply->execution_id,
+                                           &pen__execution_row__descriptor);
         size_t found = 0;
         for (size_t k = 0; k < row->n_inherited; k++) {
             if (!same(row->inherited[k]->namespace_, "V"))

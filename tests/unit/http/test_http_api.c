@@ -594,6 +594,36 @@ static void test_own_operations(void **state)
     response_release(&response);
 }
 
+/* Answers of requests that are gone come first, then the one. */
+static bool late(struct fixture *f, const Pen__Input *input, Pen__Reply *reply)
+{
+    static const uint64_t others[] = {0, 1, UINT64_MAX};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        Pen__Reply other = PEN__REPLY__INIT;
+        other.has_correlation = true;
+        other.correlation = others[i] == 1 ? input->correlation - 1 : others[i];
+        other.execution_id = (char *)(uintptr_t) "99999999-0000-4000-8000-000000000000";
+        Pen__Effect effect = PEN__EFFECT__INIT;
+        effect.what_case = PEN__EFFECT__WHAT_REPLY;
+        effect.reply = &other;
+        post_effect(f, &effect);
+    }
+    return answer(f, input, reply);
+}
+
+static void test_late_reply_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    f->answer = late;
+    struct response response;
+    call(f, PIPELINE_OP("StartPipelineExecution"), "{\"name\":\"web\"}", &response);
+    assert_int_equal(response.status, 200);
+    assert_string_equal(pen_buf_text(&response.body),
+                        "{\"pipelineExecutionId\":\"" EXECUTION "\"}");
+    response_release(&response);
+    f->answer = answer;
+}
+
 static bool silent(struct fixture *f, const Pen__Input *input, Pen__Reply *reply)
 {
     (void)f;
@@ -624,11 +654,17 @@ static void test_stop_answers_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create_and_get), cmocka_unit_test(test_faults_stop_before_the_core),
-        cmocka_unit_test(test_writes),         cmocka_unit_test(test_state),
-        cmocka_unit_test(test_pages),          cmocka_unit_test(test_action_executions),
-        cmocka_unit_test(test_logs),           cmocka_unit_test(test_watch),
-        cmocka_unit_test(test_own_operations), cmocka_unit_test(test_stop_answers_all),
+        cmocka_unit_test(test_create_and_get),
+        cmocka_unit_test(test_faults_stop_before_the_core),
+        cmocka_unit_test(test_writes),
+        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_action_executions),
+        cmocka_unit_test(test_logs),
+        cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_own_operations),
+        cmocka_unit_test(test_late_reply_is_dropped),
+        cmocka_unit_test(test_stop_answers_all),
     };
     return cmocka_run_group_tests(tests, setup, fixture_stop);
 }
