@@ -351,15 +351,6 @@ static void do_why(struct story *self, const struct command *command)
     tell_reasons(self);
 }
 
-/* work: what the agents have, as ListAgents says it */
-static void do_work(struct story *self, const struct command *command)
-{
-    (void)command;
-    world_post(&self->world, PEN__INPUT__WHAT_LIST_AGENTS,
-               MAKE(Pen__ListAgents, pen__list_agents__init));
-    tell_work(self);
-}
-
 static void do_state(struct story *self, const struct command *command)
 {
     tell_state(self, pipeline_of(self, command));
@@ -449,12 +440,6 @@ static void do_hold(struct story *self, const struct command *command)
 static void do_fail(struct story *self, const struct command *command)
 {
     mem_set_text((char **)&self->world.failing, command->count > 1 ? command->words[1] : NULL);
-}
-
-/* defy A,B: whoever is told to end these goes on. No names: none. */
-static void do_defy(struct story *self, const struct command *command)
-{
-    mem_set_text((char **)&self->world.defying, command->count > 1 ? command->words[1] : NULL);
 }
 
 /* finish ACTION [status, or a signal as -9] */
@@ -650,8 +635,7 @@ static const struct {
     {"silence", do_silence},   {"hear", do_hear},           {"wipe", do_wipe},
     {"drain", do_drain},       {"undrain", do_undrain},     {"revoke", do_revoke},
     {"options", do_options},   {"wait", do_wait},           {"restart", do_restart},
-    {"trace", do_trace},       {"repeat", do_repeat},       {"defy", do_defy},
-    {"work", do_work},
+    {"trace", do_trace},       {"repeat", do_repeat},
 };
 
 void story_perform(struct story *self, const struct command *command)

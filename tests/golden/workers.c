@@ -1,4 +1,5 @@
-/* tests/golden/workers.c - job workers and custom action types in a scenario */
+/* tests/golden/workers.c - job workers and custom action types, and what agents have, in a scenario
+ */
 #include "tests/golden/golden.h"
 
 #include "controller/model/validate.h"
@@ -190,14 +191,31 @@ static void do_report(struct story *self, const struct command *command)
     tell_reply(self);
 }
 
+/* ---- what agents have, and what they do not end */
+
+/* defy A,B: whoever is told to end these goes on. No names: none. */
+static void do_defy(struct story *self, const struct command *command)
+{
+    mem_set_text((char **)&self->world.defying, command->count > 1 ? command->words[1] : NULL);
+}
+
+/* work: what the agents have, as ListAgents says it */
+static void do_work(struct story *self, const struct command *command)
+{
+    (void)command;
+    world_post(&self->world, PEN__INPUT__WHAT_LIST_AGENTS,
+               MAKE(Pen__ListAgents, pen__list_agents__init));
+    tell_work(self);
+}
+
+/* ---- the verbs of this file */
+
 static const struct {
     const char *name;
     void (*perform)(struct story *self, const struct command *command);
 } verbs[] = {
-    {"worktype", do_worktype},
-    {"poll", do_poll},
-    {"acknowledge", do_acknowledge},
-    {"report", do_report},
+    {"worktype", do_worktype}, {"poll", do_poll}, {"acknowledge", do_acknowledge},
+    {"report", do_report},     {"defy", do_defy}, {"work", do_work},
 };
 
 bool worker_perform(struct story *self, const struct command *command)

@@ -50,6 +50,21 @@ const struct story_plan story_plans[] = {
         .ends = {STOPPED},
     },
     {
+        .name = "given-up",
+        .mode = "SUPERSEDED",
+        .stages = "Source:S=source|Deploy:D=once",
+        .steps = {{.when = WHEN_RUNS, .action = "D", .deed = DEED_ABANDON},
+                  {.when = WHEN_STATUS, .status = STOPPED, .deed = DEED_START}},
+        .ends = {STOPPED, SUCCEEDED},
+    },
+    {
+        .name = "killed",
+        .mode = "SUPERSEDED",
+        .stages = "Source:S=source|Deploy:D=once",
+        .steps = {{.when = WHEN_RUNS, .action = "D", .deed = DEED_KILL}},
+        .ends = {STOPPED},
+    },
+    {
         .name = "retry",
         .mode = "SUPERSEDED",
         .stages = "Source:S=source|Build:A=run,F=run|Deploy:D=once",

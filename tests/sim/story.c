@@ -196,12 +196,13 @@ static void ask_start(struct sim *sim)
     ask(sim, PEN__INPUT__WHAT_START_EXECUTION, request);
 }
 
-static void ask_stop(struct sim *sim, const char *id, bool abandon)
+static void ask_stop(struct sim *sim, const char *id, enum deed deed)
 {
     Pen__StopExecution *request = MAKE(Pen__StopExecution, pen__stop_execution__init);
     request->pipeline = mem_text(sim->pipelines[0].name);
     request->execution_id = mem_text(id);
-    SET(request, abandon, abandon);
+    SET(request, abandon, deed == DEED_ABANDON);
+    SET(request, kill, deed == DEED_KILL);
     ask(sim, PEN__INPUT__WHAT_STOP_EXECUTION, request);
 }
 
@@ -288,7 +289,8 @@ static void act(struct sim *sim, const struct story_step *step, const struct loo
         return;
     case DEED_STOP:
     case DEED_ABANDON:
-        ask_stop(sim, id, step->deed == DEED_ABANDON);
+    case DEED_KILL:
+        ask_stop(sim, id, step->deed);
         return;
     case DEED_RETRY:
         ask_retry(sim, id, step->where);

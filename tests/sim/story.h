@@ -30,6 +30,7 @@ enum deed {
     DEED_APPROVE,
     DEED_STOP,
     DEED_ABANDON,
+    DEED_KILL,
     DEED_RETRY,     /* stage `where` */
     DEED_ROLL_BACK, /* stage `where`, to execution 0 */
     DEED_FREEZE,    /* the transition into `where` */
