@@ -77,8 +77,11 @@ int handle_update_pipeline(struct pen_engine *engine, const Pen__Input *input, P
     if (rc < 0)
         return rc;
     struct pipeline *pipeline = find_pipeline(engine, declaration->name);
-    if (pipeline == NULL)
-        return fail_no_pipeline(engine, declaration->name, err);
+    if (pipeline == NULL) /* the API declares no PipelineNotFoundException for it */
+        return pen_fail_api(err, PEN_ENOTFOUND, "ResourceNotFoundException",
+                            "The account with id '%s' does not include a pipeline with the name "
+                            "'%s'",
+                            engine->account, declaration->name);
     if ((rc = check_polling(engine, declaration, err)) < 0)
         return rc;
     Pen__PipelineDeclaration *settled = mem_copy(declaration);

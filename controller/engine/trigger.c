@@ -366,7 +366,7 @@ static int check_revision(const struct pipeline *pipeline, const Pen__PutActionR
                     strspn(request->revision_id, "0123456789abcdef") != 40))
         return pen_fail_api(err, PEN_EINVAL, "ValidationException",
                             "actionRevision.revisionId: source action '%s' takes the full id of a "
-                            "commit, 40 hexadecimal digits in small letters",
+                            "commit, 40 hexadecimal digits in lower case",
                             request->action);
     *ret_source = source;
     return 0;

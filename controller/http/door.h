@@ -75,6 +75,7 @@ struct exchange {
     bool close; /* the connection ends with this answer */
     unsigned status;
     const char *allow;   /* header Allow; NULL: none */
+    bool xml;            /* the answer is not JSON */
     char error_name[96]; /* "": none */
     struct pen_buf answer;
 };
@@ -112,11 +113,19 @@ int64_t http_links_sweep(struct pen_http *door, int64_t now_ms);
 
 void exchange_answer_output(struct exchange *self, const json_t *output);
 void exchange_answer_error(struct exchange *self, const char *error_name, const char *message);
+/* "There is no such service", in the XML of REST services (501) or of the Query protocol (400). The
+ * message needs no escapes. */
+void exchange_answer_xml(struct exchange *self, bool rest, const char *message);
 /* By the code and name of err; faults of ours are logged and not shown. */
 void exchange_answer_failure(struct exchange *self, const struct pen_error *err);
 /* Give the answer to the library, with its headers. */
 enum MHD_Result exchange_send(struct exchange *self);
 void exchange_destroy(struct exchange **self_p);
+
+/* ---- foreign.c */
+
+/* Answer a client of a service that is not here and speaks XML; false when it is none. */
+bool http_foreign(struct exchange *self, const struct pen_http_head *head);
 
 /* ---- route.c */
 

@@ -32,6 +32,23 @@ void exchange_answer_error(struct exchange *self, const char *error_name, const 
     self->answered = true;
 }
 
+void exchange_answer_xml(struct exchange *self, bool rest, const char *message)
+{
+    CHECK(!self->answered);
+    pen_buf_clear(&self->answer);
+    pen_buf_puts(&self->answer, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    pen_buf_printf(&self->answer,
+                   rest
+                       ? "<Error><Code>NotImplemented</Code><Message>%s</Message>"
+                         "<RequestId>%s</RequestId></Error>\n"
+                       : "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidAction</Code>"
+                         "<Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n",
+                   message, self->request_id);
+    self->status = rest ? MHD_HTTP_NOT_IMPLEMENTED : MHD_HTTP_BAD_REQUEST;
+    self->xml = true;
+    self->answered = true;
+}
+
 void exchange_answer_failure(struct exchange *self, const struct pen_error *err)
 {
     const char *name = pen_aws_json_error_name(err);
@@ -52,7 +69,8 @@ void exchange_answer_failure(struct exchange *self, const struct pen_error *err)
 static void put_headers(const struct exchange *self, struct MHD_Response *response)
 {
     /* A header that cannot be added for lack of memory is left out; the answer is still true. */
-    (void)MHD_add_response_header(response, "Content-Type", PEN_AWS_JSON_TYPE);
+    (void)MHD_add_response_header(response, "Content-Type",
+                                  self->xml ? "application/xml" : PEN_AWS_JSON_TYPE);
     (void)MHD_add_response_header(response, "x-amzn-RequestId", self->request_id);
     (void)MHD_add_response_header(response, "Cache-Control", "no-store");
     if (self->error_name[0] != '\0')

@@ -29,7 +29,8 @@ struct pen_http_options {
     struct pen_inbox *core;                   /* borrowed */
 };
 
-/* Listens at once; until PEN_POST_SERVE every request but for health is told to come again (503). */
+/* Listens at once; until PEN_POST_SERVE every request but for health is told to come again (503).
+ */
 int pen_http_start(const struct pen_http_options *options, struct pen_http **ret_http,
                    struct pen_error *err);
 /* "http://127.0.0.1:7480", with the real port. */

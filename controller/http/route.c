@@ -82,6 +82,8 @@ void http_route(struct exchange *self)
         exchange_answer_error(self, "ValidationException", self->err.message);
         return;
     }
+    if (http_foreign(self, &head))
+        return;
     size_t path_size = strcspn(self->target, "?");
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!covers(routes[i].path, self->target, path_size))

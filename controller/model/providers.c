@@ -30,7 +30,10 @@ static const struct pen_provider_key codecommit_keys[] = {
 };
 
 static const struct pen_provider_key connection_keys[] = {
-    {.name = "ConnectionArn", .required = true, .description = "ARN of the connection."},
+    {.name = "ConnectionArn",
+     .required = true,
+     .arn = true,
+     .description = "ARN of the connection."},
     {.name = "FullRepositoryId",
      .required = true,
      .description = "Repository below the connection's base URL: owner/name."},
@@ -190,6 +193,15 @@ static int check_count(const Pen__ActionDeclaration *action, const char *what, s
     return 0;
 }
 
+/* "arn:" and five more parts, the last of which may have colons of its own. */
+static bool is_arn(const char *text)
+{
+    size_t parts = 1;
+    for (const char *at = text; parts < 6 && (at = strchr(at, ':')) != NULL; at++)
+        parts++;
+    return parts == 6 && strncmp(text, "arn:", strlen("arn:")) == 0;
+}
+
 static int check_value(const Pen__ActionDeclaration *action, const struct pen_provider_key *key,
                        const char *value, struct pen_error *err)
 {
@@ -207,6 +219,11 @@ static int check_value(const Pen__ActionDeclaration *action, const struct pen_pr
         if (strcmp(key->values[i], value) == 0)
             break;
     }
+    if (key->arn && !is_arn(value))
+        return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                            "Action configuration for action '%s' has '%.60s' for '%s': this is no "
+                            "ARN (arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE)",
+                            action->name, value, key->name);
     if (!custom && strcmp(key->name, "RunsOn") == 0) {
         struct pen_labels labels;
         struct pen_error fault = {0};
@@ -293,6 +310,31 @@ static int check_output_variables(const Pen__ActionDeclaration *action, struct p
     return 0;
 }
 
+static int check_environment(const Pen__ActionDeclaration *action, struct pen_error *err)
+{
+    for (size_t i = 0; i < action->n_environment_variables; i++) {
+        const char *name = action->environment_variables[i]->name;
+        if (!shell_name_valid(name))
+            return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                                "Action %s: the environment variable '%.128s' is not a name of a "
+                                "shell's variable: letters, digits and _, no digit first",
+                                action->name, name == NULL ? "" : name);
+        if (strncmp(name, "PENSTOCK_", strlen("PENSTOCK_")) == 0)
+            return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                                "Action %s: the environment variable '%.128s' begins with "
+                                "PENSTOCK_, which is reserved",
+                                action->name, name);
+        for (size_t j = 0; j < i; j++) {
+            if (same(action->environment_variables[j]->name, name))
+                return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                                    "Action %s declares the environment variable '%s' more than "
+                                    "once",
+                                    action->name, name);
+        }
+    }
+    return 0;
+}
+
 static int check_commands(const Pen__ActionDeclaration *action, struct pen_error *err)
 {
     if (action->n_commands == 0)
@@ -305,19 +347,7 @@ static int check_commands(const Pen__ActionDeclaration *action, struct pen_error
                             "needs 'bash' for 'Shell': /bin/sh may not know it",
                             action->name);
     int code = check_output_variables(action, err);
-    if (code < 0)
-        return code;
-    for (size_t i = 0; i < action->n_environment_variables; i++) {
-        const char *name = action->environment_variables[i]->name;
-        for (size_t j = 0; j < i; j++) {
-            if (same(action->environment_variables[j]->name, name))
-                return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
-                                    "Action %s declares the environment variable '%s' more than "
-                                    "once",
-                                    action->name, name);
-        }
-    }
-    return 0;
+    return code < 0 ? code : check_environment(action, err);
 }
 
 static int check_against(const Pen__ActionDeclaration *action, const struct pen_provider *provider,

@@ -22,6 +22,7 @@ struct pen_provider_key {
     const char *name;
     bool required;
     bool secret;               /* never shown again once stored */
+    bool arn;                  /* arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE */
     const char *const *values; /* NULL-terminated, the only values; NULL: any */
     const char *description;   /* one sentence, for ListActionTypes and for people */
 };

@@ -72,6 +72,12 @@ void pen_put_string(struct pen_call *call, json_t *object, const char *name, con
         pen_put_json(call, object, name, string_of(value));
 }
 
+void pen_put_text(struct pen_call *call, json_t *object, const char *name, const char *value)
+{
+    if (value != NULL && value[0] != '\0')
+        pen_put_json(call, object, name, string_of(value));
+}
+
 void pen_put_integer(struct pen_call *call, json_t *object, const char *name, int64_t value)
 {
     pen_put_json(call, object, name, json_integer(value));

@@ -18,6 +18,8 @@
 json_t *pen_output(struct pen_call *call);
 
 void pen_put_string(struct pen_call *call, json_t *object, const char *name, const char *value);
+/* For members that are at least one character long: an empty value is left out. */
+void pen_put_text(struct pen_call *call, json_t *object, const char *name, const char *value);
 void pen_put_integer(struct pen_call *call, json_t *object, const char *name, int64_t value);
 void pen_put_boolean(struct pen_call *call, json_t *object, const char *name, bool value);
 

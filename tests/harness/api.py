@@ -8,11 +8,63 @@ import hashlib
 import hmac
 import http.client
 import json
+import pathlib
+import re
 import time
 import urllib.parse
 
 CODEPIPELINE = "CodePipeline_20150709"
 REUSE_S = 10  # an older connection may meet the controller's idle time-out, 30 s, on its way
+
+
+CATALOGS = {
+    prefix: json.loads((pathlib.Path(__file__).resolve().parents[2] / "controller/services" / name /
+                        "catalog.json").read_text())
+    for prefix, name in ((CODEPIPELINE, "codepipeline"),)}
+
+
+def flaws(catalog, shape_name, value, where):
+    """What of an answer is not as the model says: missing and unknown members, types, lengths."""
+    shape = catalog["shapes"][shape_name]
+    kind = shape["type"]
+    kinds = {"structure": dict, "map": dict, "list": list, "string": str, "integer": int,
+             "long": int, "boolean": bool, "timestamp": (int, float)}
+    if not isinstance(value, kinds.get(kind, object)) or (kind == "integer" and value is True):
+        return [f"{where}: {value!r} is no {kind}"]
+    found = []
+    if kind == "structure":
+        found += [f"{where}.{name}: missing" for name in shape.get("required", ())
+                  if name not in value]
+        for name, member in value.items():
+            if name not in shape["members"]:
+                found.append(f"{where}.{name}: not in the model")
+            else:
+                found += flaws(catalog, shape["members"][name]["shape"], member, f"{where}.{name}")
+    elif kind == "list":
+        for index, member in enumerate(value):
+            found += flaws(catalog, shape["member"]["shape"], member, f"{where}[{index}]")
+    elif kind == "map":
+        for key, member in value.items():
+            found += flaws(catalog, shape["key"]["shape"], key, f"{where}.{key} (key)")
+            found += flaws(catalog, shape["value"]["shape"], member, f"{where}.{key}")
+    size = value if kind in ("integer", "long") else len(value) if kind in ("string", "list", "map") \
+        else None
+    if size is not None and not shape.get("min", size) <= size <= shape.get("max", size):
+        found.append(f"{where}: {value!r} is not between {shape.get('min')} and {shape.get('max')}")
+    if "enum" in shape and value not in shape["enum"]:
+        found.append(f"{where}: {value!r} is none of {shape['enum']}")
+    if "pattern" in shape and not re.search(rf"\A(?:{shape['pattern']})\Z", value):
+        found.append(f"{where}: {value!r} does not match {shape['pattern']}")
+    return found
+
+
+def check_answer(prefix, operation, answer):
+    """Every answer of ours, in every test, is held against the model."""
+    catalog = CATALOGS.get(prefix)
+    output = catalog and catalog["operations"].get(operation, {}).get("output")
+    if output:
+        found = flaws(catalog, output, answer, operation)
+        assert not found, "answers that are not as the model says:\n" + "\n".join(found)
 
 
 class ApiError(Exception):
@@ -84,7 +136,9 @@ class Api:
         body = json.dumps(arguments or {}).encode()
         status, _, answer = self.post(self.headers(f"{prefix}.{operation}", body, service), body)
         if status == 200:
-            return json.loads(answer) if answer else {}
+            output = json.loads(answer) if answer else {}
+            check_answer(prefix, operation, output)
+            return output
         try:
             error = json.loads(answer)
         except ValueError:

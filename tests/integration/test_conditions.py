@@ -86,6 +86,8 @@ def test_window_is_shown_explained_and_overridden(system_with_agent):
     assert [(r["ruleName"], r["status"]) for r in rows] == [("Same", "Succeeded"),
                                                             ("Hours", "Abandoned")]
     assert rows[0]["input"]["resolvedConfiguration"]["Variable"] == identity
+    assert rows[0]["input"]["configuration"]["Variable"] == "#{codepipeline.PipelineExecutionId}"
+    assert rows[0]["input"]["region"] == "us-east-1" and rows[0]["input"]["inputArtifacts"] == []
     with pytest.raises(ApiError) as caught:
         api.call("OverrideStageCondition", {
             "pipelineName": "mill", "stageName": "Build", "pipelineExecutionId": identity,

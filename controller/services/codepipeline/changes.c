@@ -96,8 +96,35 @@ static bool put_overrides(const struct pen_call *call, Pen__StartExecution *star
     return true;
 }
 
+/* Whether a commit's id, in full, as git prints it. */
+static bool is_commit_id(const char *text)
+{
+    size_t size = text == NULL ? 0 : strlen(text);
+    return (size == 40 || size == 64) && strspn(text, "0123456789abcdef") == size;
+}
+
+/* An execution of a commit that nobody can find would start, and fail. */
+static int check_overrides(const struct pen_call *call, struct pen_error *err)
+{
+    size_t index;
+    const json_t *item;
+    json_array_foreach(json_object_get(call->input, "sourceRevisions"), index, item)
+    {
+        if (pen_str_equal(pen_in_string(item, "revisionType"), "COMMIT_ID") &&
+            !is_commit_id(pen_in_string(item, "revisionValue")))
+            return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                                "sourceRevisions[%zu].revisionValue: source action '%s' takes the "
+                                "full id of a commit: 40 hexadecimal digits in lower case",
+                                index, pen_in_string(item, "actionName"));
+    }
+    return 0;
+}
+
 int pen_start_pipeline_execution(struct pen_call *call, struct pen_error *err)
 {
+    int rc = check_overrides(call, err);
+    if (rc < 0)
+        return rc;
     Pen__StartExecution *start = NULL;
     Pen__Input *input =
         pen_input_new(PEN__INPUT__WHAT_START_EXECUTION, &pen__start_execution__descriptor, &start);

@@ -53,7 +53,7 @@ static int put_rule_state(struct pen_call *call, json_t *list, const char *id,
     json_t *latest = pen_put_object(call, state, "latestExecution");
     pen_put_string(call, latest, "ruleExecutionId", row->id);
     pen_put_string(call, latest, "status", pen_action_status_name(row->status));
-    pen_put_string(call, latest, "summary", work != NULL ? work->summary : row->summary);
+    pen_put_text(call, latest, "summary", work != NULL ? work->summary : row->summary);
     pen_put_time(call, latest, "lastStatusChange", row->updated_ms);
     pen_put_string(call, latest, "lastUpdatedBy", row->updated_by);
     put_error(call, latest, row);
@@ -76,11 +76,11 @@ int pen_put_condition_states(struct pen_call *call, json_t *stage,
         json_t *state = pen_put_object(call, stage, members[condition->kind]);
         json_t *latest = pen_put_object(call, state, "latestExecution");
         pen_put_string(call, latest, "status", status);
-        pen_put_string(call, latest, "summary", condition->summary);
+        pen_put_text(call, latest, "summary", condition->summary);
         json_t *only = pen_add_object(call, pen_put_list(call, state, "conditionStates"));
         latest = pen_put_object(call, only, "latestExecution");
         pen_put_string(call, latest, "status", status);
-        pen_put_string(call, latest, "summary", condition->summary);
+        pen_put_text(call, latest, "summary", condition->summary);
         pen_put_time(call, latest, "lastStatusChange", condition->changed_ms);
         json_t *rules = pen_put_list(call, only, "ruleStates");
         for (size_t k = 0; k < condition->n_rule_execution_ids; k++) {
@@ -94,12 +94,87 @@ int pen_put_condition_states(struct pen_call *call, json_t *stage,
 
 /* ---- ListRuleExecutions */
 
-static int put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecutionRow *row,
-                      struct pen_error *err)
+static const Pen__RuleDeclaration *rule_in(Pen__Condition *const *conditions, size_t count,
+                                           const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < conditions[i]->n_rules; k++)
+            if (pen_str_equal(conditions[i]->rules[k]->name, name))
+                return conditions[i]->rules[k];
+    return NULL;
+}
+
+/* As it was declared in the version that ran; NULL when that is not known any more. */
+static const Pen__RuleDeclaration *declared(const Pen__PipelineVersionRow *version,
+                                            const Pen__RuleExecutionRow *row)
+{
+    for (size_t i = 0; version != NULL && i < version->declaration->n_stages; i++) {
+        const Pen__StageDeclaration *stage = version->declaration->stages[i];
+        if (!pen_str_equal(stage->name, row->stage))
+            continue;
+        switch ((int)row->kind) {
+        case PEN__CONDITION_KIND__CONDITION_BEFORE_ENTRY:
+            return stage->before_entry == NULL
+                       ? NULL
+                       : rule_in(stage->before_entry->conditions, stage->before_entry->n_conditions,
+                                 row->rule);
+        case PEN__CONDITION_KIND__CONDITION_ON_SUCCESS:
+            return stage->on_success == NULL ? NULL
+                                             : rule_in(stage->on_success->conditions,
+                                                       stage->on_success->n_conditions, row->rule);
+        default:
+            return stage->on_failure == NULL ? NULL
+                                             : rule_in(stage->on_failure->conditions,
+                                                       stage->on_failure->n_conditions, row->rule);
+        }
+    }
+    return NULL;
+}
+
+/* Rows come in order, so that neighbours mostly ran by the same version. */
+static int read_version(struct pen_call *call, const Pen__RuleExecutionRow *row,
+                        Pen__PipelineVersionRow **version, struct pen_error *err)
+{
+    if (*version != NULL && (*version)->declaration->version == row->pipeline_version)
+        return 0;
+    pen_message_destroy(version);
+    int rc = pen_read_version(call, row->pipeline, row->pipeline_version, version, err);
+    return rc == PEN_ENOTFOUND ? 0 : rc;
+}
+
+static void put_input(struct pen_call *call, json_t *detail, const Pen__PipelineVersionRow *version,
+                      const Pen__RuleExecutionRow *row)
+{
+    const Pen__RuleDeclaration *rule = declared(version, row);
+    json_t *input = pen_put_object(call, detail, "input");
+    json_t *type = pen_put_object(call, input, "ruleTypeId");
+    pen_put_string(call, type, "category", row->type->category);
+    pen_put_string(call, type, "owner", row->type->owner);
+    pen_put_string(call, type, "provider", row->type->provider);
+    pen_put_string(call, type, "version", row->type->version);
+    json_t *configuration = pen_put_object(call, input, "configuration");
+    for (size_t i = 0; rule != NULL && i < rule->n_configuration; i++)
+        pen_put_string(call, configuration, rule->configuration[i]->key,
+                       rule->configuration[i]->value);
+    json_t *resolved = pen_put_object(call, input, "resolvedConfiguration");
+    for (size_t i = 0; i < row->n_resolved_configuration; i++)
+        pen_put_string(call, resolved, row->resolved_configuration[i]->key,
+                       row->resolved_configuration[i]->value);
+    pen_put_string(call, input, "roleArn", rule == NULL ? NULL : rule->role_arn);
+    pen_put_string(call, input, "region",
+                   rule != NULL && rule->region != NULL ? rule->region : call->services->region);
+    json_t *artifacts = pen_put_list(call, input, "inputArtifacts");
+    for (size_t i = 0; rule != NULL && i < rule->n_input_artifacts; i++)
+        pen_put_string(call, pen_add_object(call, artifacts), "name",
+                       rule->input_artifacts[i]->name);
+}
+
+static int put_detail(struct pen_call *call, json_t *list, Pen__PipelineVersionRow **version,
+                      const Pen__RuleExecutionRow *row, struct pen_error *err)
 {
     PEN_CLEANUP(pen_message_destroy) Pen__ActionExecutionRow *work = NULL;
     int rc = read_work(call, row, &work, err);
-    if (rc < 0)
+    if (rc < 0 || (rc = read_version(call, row, version, err)) < 0)
         return rc;
     json_t *detail = pen_add_object(call, list);
     pen_put_string(call, detail, "pipelineExecutionId", row->execution_id);
@@ -111,16 +186,7 @@ static int put_detail(struct pen_call *call, json_t *list, const Pen__RuleExecut
     pen_put_time(call, detail, "lastUpdateTime", row->updated_ms);
     pen_put_string(call, detail, "updatedBy", row->updated_by);
     pen_put_string(call, detail, "status", pen_action_status_name(row->status));
-    json_t *input = pen_put_object(call, detail, "input");
-    json_t *type = pen_put_object(call, input, "ruleTypeId");
-    pen_put_string(call, type, "category", row->type->category);
-    pen_put_string(call, type, "owner", row->type->owner);
-    pen_put_string(call, type, "provider", row->type->provider);
-    pen_put_string(call, type, "version", row->type->version);
-    json_t *resolved = pen_put_object(call, input, "resolvedConfiguration");
-    for (size_t i = 0; i < row->n_resolved_configuration; i++)
-        pen_put_string(call, resolved, row->resolved_configuration[i]->key,
-                       row->resolved_configuration[i]->value);
+    put_input(call, detail, *version, row);
     json_t *result =
         pen_put_object(call, pen_put_object(call, detail, "output"), "executionResult");
     pen_put_string(call, result, "externalExecutionSummary",
@@ -199,8 +265,10 @@ static int list_rules(struct pen_call *call, struct pen_buf *scope, struct pen_e
         return rc;
     bool more = pen_rows_keep_page(&rows, size);
     json_t *list = pen_put_list(call, pen_output(call), "ruleExecutionDetails");
+    PEN_CLEANUP(pen_message_destroy) Pen__PipelineVersionRow *version = NULL;
     for (size_t i = 0; i < rows.count; i++)
-        if ((rc = put_detail(call, list, (const Pen__RuleExecutionRow *)rows.rows[i], err)) < 0)
+        if ((rc = put_detail(call, list, &version, (const Pen__RuleExecutionRow *)rows.rows[i],
+                             err)) < 0)
             return rc;
     if (more) {
         char place[24];

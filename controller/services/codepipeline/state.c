@@ -110,7 +110,7 @@ static void put_action_execution(struct pen_call *call, json_t *action,
     json_t *latest = pen_put_object(call, action, "latestExecution");
     pen_put_string(call, latest, "actionExecutionId", row->id);
     pen_put_string(call, latest, "status", pen_action_status_name(row->status));
-    pen_put_string(call, latest, "summary", row->summary);
+    pen_put_text(call, latest, "summary", row->summary);
     pen_put_time(call, latest, "lastStatusChange",
                  row->has_updated_ms ? row->updated_ms : row->started_ms);
     if (in_progress && row->phase == PEN__ACTION_PHASE__ACTION_APPROVAL)
@@ -245,9 +245,9 @@ static int explained(struct pen_call *call, const Pen__Reply *reply, struct pen_
         json_array_foreach(json_object_get(stage, "actionStates"), k, action)
         {
             if (is_silent(action))
-                pen_put_string(call, json_object_get(action, "latestExecution"), "summary",
-                               sentence_about(reply, pipeline, pen_in_string(stage, "stageName"),
-                                              pen_in_string(action, "actionName")));
+                pen_put_text(call, json_object_get(action, "latestExecution"), "summary",
+                             sentence_about(reply, pipeline, pen_in_string(stage, "stageName"),
+                                            pen_in_string(action, "actionName")));
         }
     }
     return 0;

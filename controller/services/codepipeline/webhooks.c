@@ -248,8 +248,8 @@ int pen_list_webhooks(struct pen_call *call, struct pen_error *err)
     return 0;
 }
 
-/* Both change settings of github.com by an OAuth token that only the old GitHub source had. */
-static int no_third_party(struct pen_call *call, struct pen_error *err)
+/* Whether there is a webhook of the name that the call may give. */
+static int check_named(struct pen_call *call, struct pen_error *err)
 {
     const char *name = pen_in_string(call->input, "webhookName");
     PEN_CLEANUP(pen_message_destroy) Pen__WebhookRow *row = NULL;
@@ -260,17 +260,24 @@ static int no_third_party(struct pen_call *call, struct pen_error *err)
     if (row == NULL)
         return pen_fail_api(err, PEN_ENOTFOUND, "WebhookNotFoundException", "no webhook '%s'",
                             name == NULL ? "" : name);
-    return pen_fail_api(err, PEN_EUNSUPPORTED, "ValidationException",
-                        "Penstock changes no settings of a git server: enter the webhook's URL and "
-                        "secret there by hand. ListWebhooks shows the URL.");
+    return 0;
 }
 
+/* It would change settings of github.com by an OAuth token that only the old GitHub source had. */
 int pen_register_webhook(struct pen_call *call, struct pen_error *err)
 {
-    return no_third_party(call, err);
+    int rc = check_named(call, err);
+    return rc < 0 ? rc
+                  : pen_fail_api(err, PEN_EUNSUPPORTED, "ValidationException",
+                                 "Penstock changes no settings of a git server: enter the "
+                                 "webhook's URL and secret there by hand. ListWebhooks shows the "
+                                 "URL.");
 }
 
+/* No webhook is ever registered by us, so none is left to take back: who deletes a webhook calls
+ * this first, as the API asks for. */
 int pen_deregister_webhook(struct pen_call *call, struct pen_error *err)
 {
-    return no_third_party(call, err);
+    (void)pen_output(call);
+    return check_named(call, err);
 }

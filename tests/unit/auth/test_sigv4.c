@@ -145,8 +145,8 @@ static void sign(struct sample *sample, const char *signed_list, const char *sec
     pen_hex_encode(digest, 32, hash);
     char text[TEXT_MAX];
     snprintf(text, sizeof text,
-             "AWS4-HMAC-SHA256\n20261122T193719Z\n20261122/us-east-1/codepipeline/aws4_request\n%s",
-             hash);
+             "AWS4-HMAC-SHA256\n%s\n20261122/us-east-1/codepipeline/aws4_request\n%s",
+             sample->values[2], hash);
     char first[TEXT_MAX];
     snprintf(first, sizeof first, "AWS4%s", secret);
     uint8_t key[32];
@@ -365,6 +365,12 @@ static void test_scope_and_skew(void **state)
         sample.now_ms += sign_of * 300000;
         assert_int_equal(verify(state, &sample, &err), 0);
     }
+    captured(&sample); /* a minute after midnight, with the key of the day before */
+    sample.now_ms += ((4 * 60 + 23) * 60 + 41) * 1000;
+    snprintf(sample.values[2], TEXT_MAX, "20261123T000100Z");
+    sign(&sample, FOUR, SECRET);
+    assert_true(verify(state, &sample, &err) < 0);
+    assert_non_null(strstr(err.message, "The date in Credential"));
     captured(&sample);
     sample.region = "eu-west-1";
     refused(state, &sample, "InvalidSignatureException");

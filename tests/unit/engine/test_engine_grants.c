@@ -157,30 +157,9 @@ static void test_release_acknowledges(void **state)
     world_end(&w);
 }
 
-/* An agent that does not say how many slots it has gets what its token says, and is told so. */
-static void test_slots_by_the_token(void **state)
-{
-    (void)state;
-    struct world w;
-    world_begin(&w);
-    struct fake_agent *a = world_add_agent(&w, "a", 3, NULL, NULL);
-    a->slots = 0;
-    agent_hello(&w, a);
-    const Pen__Welcome *welcome = w.effects[w.effects_count - 1]->agent_send->message->welcome;
-    assert_int_equal(welcome->slots, 3);
-    world_perform(&w);
-    a->slots = 2;
-    agent_hello(&w, a);
-    welcome = w.effects[w.effects_count - 1]->agent_send->message->welcome;
-    assert_int_equal(welcome->slots, 2);
-    world_perform(&w);
-    world_end(&w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slots_by_the_token),
         cmocka_unit_test(test_ready_agent_is_not_asked),
         cmocka_unit_test(test_other_agents_are_asked),
         cmocka_unit_test(test_once_is_always_offered),

@@ -187,7 +187,7 @@ static void test_writes(void **state)
     call(f, PIPELINE_OP("StartPipelineExecution"),
          "{\"name\":\"web\",\"clientRequestToken\":\"t-1\",\"variables\":[{\"name\":\"a\","
          "\"value\":\"b\"}],\"sourceRevisions\":[{\"actionName\":\"Pull\",\"revisionType\":"
-         "\"COMMIT_ID\",\"revisionValue\":\"c0ffee\"}]}",
+         "\"COMMIT_ID\",\"revisionValue\":\"c0ffee0000000000000000000000000000c0ffee\"}]}",
          &response);
     assert_string_equal(pen_buf_text(&response.body),
                         "{\"pipelineExecutionId\":\"" EXECUTION "\"}");
@@ -196,12 +196,14 @@ static void test_writes(void **state)
     assert_string_equal(start->pipeline, "web");
     assert_string_equal(start->client_request_token, "t-1");
     assert_string_equal(start->variables[0]->value, "b");
-    assert_string_equal(start->overrides[0]->revision_value, "c0ffee");
+    assert_string_equal(start->overrides[0]->revision_value,
+                        "c0ffee0000000000000000000000000000c0ffee");
     uint8_t digest[32];
     memcpy(digest, start->body_sha256.data, 32);
     call(f, PIPELINE_OP("StartPipelineExecution"),
          "{\"clientRequestToken\":\"t-2\",\"sourceRevisions\":[{\"actionName\":\"Pull\","
-         "\"revisionType\":\"COMMIT_ID\",\"revisionValue\":\"c0ffee\"}],\"variables\":[{\"value\":"
+         "\"revisionType\":\"COMMIT_ID\",\"revisionValue\":"
+         "\"c0ffee0000000000000000000000000000c0ffee\"}],\"variables\":[{\"value\":"
          "\"b\",\"name\":\"a\"}],\"name\":\"web\"}",
          &response);
     response_release(&response);

@@ -326,6 +326,49 @@ static void test_expect_continue(void **state)
     close(fd);
 }
 
+/* Clients of other services read XML only: they are told in it. */
+static void test_clients_of_other_services(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+         "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+         "Authorization: AWS4-HMAC-SHA256 "
+         "Credential=AKIA/20261130/us-east-1/sts/aws4_request, SignedHeaders=host, Signature=0\r\n"
+         "\r\n",
+         400, "<Code>InvalidAction</Code><Message>There is no service 'sts'"},
+        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n"
+         "Content-Type: application/x-www-form-urlencoded\r\n\r\nAction=ListUsers",
+         400, "<Code>InvalidAction</Code>"},
+        {"GET /bucket/key?x=1 HTTP/1.1\r\nHost: x\r\n"
+         "Authorization: AWS4-HMAC-SHA256 "
+         "Credential=AKIA/20261130/eu-west-1/s3/aws4_request\r\n\r\n",
+         501, "<Error><Code>NotImplemented</Code><Message>There is no service 's3'"},
+        {"PUT /b/k?X-Amz-Credential=AKIA%2F20261130%2Fus-east-1%2Fs3%2Faws4_request HTTP/1.1\r\n"
+         "Host: x\r\nContent-Length: 0\r\n\r\n",
+         501, "'s3'"},
+        /* Names that are none, and our own, are nobody else's. */
+        {"GET /b HTTP/1.1\r\nHost: x\r\nAuthorization: Credential=A/1/r/<s3>/aws4_request\r\n\r\n",
+         404, "NotFoundException"},
+        {"GET /b HTTP/1.1\r\nHost: x\r\nAuthorization: Credential=A/1/r/s3\r\n\r\n", 404,
+         "NotFoundException"},
+        {"GET /b HTTP/1.1\r\nHost: x\r\nAuthorization: Credential=A/1/r/codepipeline/x\r\n\r\n",
+         404, "NotFoundException"},
+    };
+    const struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct response response;
+        exchange_text(f, cases[i].request, &response);
+        if (response.status != cases[i].status ||
+            strstr(pen_buf_text(&response.body), cases[i].body) == NULL)
+            fail_msg("case %zu: %d %s", i, response.status, pen_buf_text(&response.body));
+        response_release(&response);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,7 +376,7 @@ int main(void)
         cmocka_unit_test(test_odd_heads),         cmocka_unit_test(test_body_limit),
         cmocka_unit_test(test_bad_json),          cmocka_unit_test(test_targets),
         cmocka_unit_test(test_signatures),        cmocka_unit_test(test_keep_alive_and_pieces),
-        cmocka_unit_test(test_expect_continue),
+        cmocka_unit_test(test_expect_continue),   cmocka_unit_test(test_clients_of_other_services),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
 }

@@ -45,7 +45,8 @@ static const char base_text[] =
 #define CONNECTION                                                                                 \
     "{'name':'Code','actionTypeId':{'category':'Source','owner':'AWS',"                            \
     "'provider':'CodeStarSourceConnection','version':'1'},"                                        \
-    "'configuration':{'ConnectionArn':'a','FullRepositoryId':'o/r','BranchName':'main'},"          \
+    "'configuration':{'ConnectionArn':'arn:aws:codestar-connections:us-east-1:000000000000:"       \
+    "connection/a','FullRepositoryId':'o/r','BranchName':'main'},"                                 \
     "'outputArtifacts':[{'name':'src'}],'namespace':'Src'}"
 #define HUNDRED                                                                                    \
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"  \
@@ -279,6 +280,19 @@ static const struct fault faults[] = {
      "environment variable 'x' more than once",
      {{"stages.1.actions.0.environmentVariables",
        "[{'name':'x','value':'y'},{'name':'x','value':'z'}]"}}},
+    {ACTION,
+     "the environment variable '1A' is not a name",
+     {{"stages.1.actions.0.environmentVariables", "[{'name':'1A','value':'y'}]"}}},
+    {ACTION,
+     "the environment variable 'A=B' is not a name",
+     {{"stages.1.actions.0.environmentVariables", "[{'name':'A=B','value':'y'}]"}}},
+    {ACTION,
+     "'PENSTOCK_FENCE' begins with PENSTOCK_",
+     {{"stages.1.actions.0.environmentVariables", "[{'name':'PENSTOCK_FENCE','value':'y'}]"}}},
+    {ACTION,
+     "has 'xyz' for 'ConnectionArn': this is no ARN",
+     {{"stages.0.actions.0", CONNECTION},
+      {"stages.0.actions.0.configuration.ConnectionArn", "'xyz'"}}},
     {ACTION,
      "output variable 'a-b' is no name of a shell's variable",
      {{"stages.1.actions.0.outputVariables", "['a','a-b']"}}},
