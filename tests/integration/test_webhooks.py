@@ -220,7 +220,7 @@ def test_filters_and_what_they_start(site):
     api.close()
     assert call(hook["url"], MAIN)[1]["outcome"] == "started"  # by hand, as often as one likes
     # Without its pipeline it says so, wherever one looks.
-    site.penstock("pipeline", "delete", NAME)
+    site.penstock("pipeline", "delete", NAME, "--yes")
     status, answer = call(hook["url"], MAIN)
     assert (status, answer["__type"]) == (400, "PipelineNotFoundException")
     assert site.aws("list-webhooks")["webhooks"][0]["errorCode"] == "PipelineNotFoundException"
