@@ -24,6 +24,12 @@ enum {
      * kilobytes of configuration, and real ones stay below 200 KB. */
     PEN_LIMIT_HTTP_BODY_BYTES = 1024 * 1024,
 
+    /* Body of a git server's call: GitHub sends up to 25 MB, and 2,048 commits are 1.2 MB. Values
+     * in it (2,048 commits have some 100,000): each is some 100 bytes of memory while it is read.
+     */
+    PEN_LIMIT_HOOK_BODY_BYTES = 25 * 1024 * 1024,
+    PEN_LIMIT_HOOK_VALUES = 1000 * 1000,
+
     /* Body of an API answer that a client takes: a page of history, or 4 MiB of log in base64. */
     PEN_LIMIT_HTTP_ANSWER_BYTES = 8 * 1024 * 1024,
 
@@ -228,6 +234,9 @@ enum {
      * are remembered against repeats. A server repeats within hours; two for each delivery. */
     PEN_LIMIT_DELIVERY_DIGEST_BYTES = 16,
     PEN_LIMIT_DELIVERIES_REMEMBERED = 128,
+
+    /* Branches that are named when a source's own is not there: enough to see what was meant. */
+    PEN_LIMIT_BRANCHES_TOLD = 20,
 
     /* Pull requests of one pipeline that are noticed and not yet looked at: each is one fetch. */
     PEN_LIMIT_PULL_REQUESTS_NOTICED = 100,

@@ -53,5 +53,10 @@ int pen_wire_from_json(const ProtobufCMessageDescriptor *type, json_t *json, con
  * Errors: PEN_ELIMIT, PEN_EINVAL (with line and column). */
 int pen_json_parse(const void *bytes, size_t size, size_t size_max, json_t **ret_json,
                    struct pen_error *err);
+/* Parse any JSON text that RFC 8259 allows, as git servers send it: at most
+ * PEN_LIMIT_HOOK_BODY_BYTES with PEN_LIMIT_HOOK_VALUES values, depth 512. What our texts cannot
+ * hold is kept readable: NUL and half a surrogate become U+FFFD, and a number out of range becomes
+ * the string of its digits. Of a member that comes twice the last one counts. Errors: as above. */
+int pen_json_parse_any(const void *bytes, size_t size, json_t **ret_json, struct pen_error *err);
 
 #endif

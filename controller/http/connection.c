@@ -126,10 +126,24 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     set_deadline(connection, pen_clock_monotonic_ms() + HTTP_REQUEST_MS);
 }
 
+/* Git servers send what was pushed, clients what a person has written. */
+static size_t body_limit(const struct exchange *self)
+{
+    return self->of_hook ? PEN_LIMIT_HOOK_BODY_BYTES : PEN_LIMIT_HTTP_BODY_BYTES;
+}
+
+/* Bodies in memory: calls that have not proven themselves yet leave the API its room. */
+static size_t *bodies_of(struct exchange *self)
+{
+    return self->of_hook ? &self->door->hook_bodies_size : &self->door->bodies_size;
+}
+
 static void refuse_too_large(struct exchange *self)
 {
-    exchange_answer_error(self, "RequestEntityTooLargeException",
-                          "The body of a request has at most 1048576 bytes.");
+    char message[80];
+    (void)snprintf(message, sizeof message, "The body of %s has at most %zu bytes.",
+                   self->of_hook ? "a hook's call" : "a request", body_limit(self));
+    exchange_answer_error(self, "RequestEntityTooLargeException", message);
     self->close = true;
 }
 
@@ -138,6 +152,7 @@ static void refuse_too_large(struct exchange *self)
 static enum MHD_Result on_head(struct exchange *self, const char *method, const char *version)
 {
     self->head_seen = true;
+    self->of_hook = pen_str_starts_with(self->target, "/hooks/");
     (void)pen_str_copy(self->method, sizeof self->method, method);
     struct pen_http_head head;
     uint64_t length = 0;
@@ -149,7 +164,7 @@ static enum MHD_Result on_head(struct exchange *self, const char *method, const 
         self->close = true;
         return exchange_send(self);
     }
-    if (length > PEN_LIMIT_HTTP_BODY_BYTES) {
+    if (length > body_limit(self)) {
         refuse_too_large(self);
         return exchange_send(self);
     }
@@ -158,10 +173,10 @@ static enum MHD_Result on_head(struct exchange *self, const char *method, const 
 
 static enum MHD_Result on_body(struct exchange *self, const char *bytes, size_t *size)
 {
-    size_t room = PEN_LIMIT_HTTP_BODY_BYTES - self->body.size;
+    size_t room = body_limit(self) - self->body.size;
     if (*size > room)
         self->too_large = true;
-    if (self->door->bodies_size + *size > HTTP_BODIES_MAX)
+    if (*bodies_of(self) + *size > HTTP_BODIES_MAX)
         self->too_busy = true;
     if (self->too_large || self->too_busy) {
         self->discarded += *size;
@@ -171,7 +186,7 @@ static enum MHD_Result on_body(struct exchange *self, const char *bytes, size_t 
     pen_buf_append(&self->body, bytes, *size);
     if (pen_buf_ok(&self->body, NULL) < 0)
         return MHD_NO;
-    self->door->bodies_size += *size;
+    *bodies_of(self) += *size;
     *size = 0;
     return MHD_YES;
 }

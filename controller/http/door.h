@@ -30,7 +30,8 @@ enum {
     HTTP_REQUEST_MS = 60 * 1000,        /* from the first byte of a head to the last of the body */
     HTTP_ANSWER_MS = 120 * 1000,        /* to take an answer */
     HTTP_CORE_MS = 30 * 1000,           /* to wait for the core's Reply */
-    HTTP_BODIES_MAX = 64 * 1024 * 1024, /* bodies in memory, all connections together */
+    HTTP_BODIES_MAX =
+        64 * 1024 * 1024, /* bodies in memory, all connections together; of hooks as much again */
     HTTP_DISCARD_MAX = 8 * 1024 * 1024, /* of a body that is too large, to deliver the refusal */
     HTTP_STOP_MS = 2000,                /* to deliver the last answers */
 };
@@ -56,6 +57,7 @@ struct exchange {
     bool handled;
     struct pen_buf body;
     uint64_t discarded; /* bytes of a body that is refused */
+    bool of_hook;
     bool too_large;
     bool too_busy;
 
@@ -97,6 +99,7 @@ struct pen_http {
     struct exchange *suspended_last;
     uint64_t last_correlation;
     size_t bodies_size;
+    size_t hook_bodies_size;
     bool serving; /* all is loaded (PEN_POST_SERVE) */
     bool resumed; /* in this turn: the library has something to do at once */
 };

@@ -107,7 +107,10 @@ void exchange_destroy(struct exchange **self_p)
     if (self == NULL)
         return;
     http_forget(self);
-    self->door->bodies_size -= self->body.size;
+    if (self->of_hook)
+        self->door->hook_bodies_size -= self->body.size;
+    else
+        self->door->bodies_size -= self->body.size;
     pen_call_release(&self->call);
     json_decref(self->input);
     pen_buf_release(&self->body);

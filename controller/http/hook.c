@@ -102,8 +102,7 @@ static int pull_request(struct exchange *self, const struct pen_http_head *head,
                                       &pen__pull_request_notified__descriptor, &body);
     if (input == NULL || !pen_str_set(&body->connection_id, id))
         return pen_fail(err, PEN_ENOMEM, "no memory for a pull request");
-    int rc = pen_json_parse(self->body.data, self->body.size, PEN_LIMIT_HTTP_BODY_BYTES,
-                            &self->input, err);
+    int rc = pen_json_parse_any(self->body.data, self->body.size, &self->input, err);
     if (rc == PEN_EINVAL || rc == PEN_ELIMIT)
         err->api_name = "ValidationException";
     if (rc == 0)

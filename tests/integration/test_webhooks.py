@@ -305,3 +305,39 @@ def test_the_documentation(site):
     (site.folder / "hook-secret").write_text(SECRET + "\n")
     done = site.run("/bin/bash", "-eu", "-o", "pipefail", "-c", script)
     assert '"outcome":"started"' in done.stdout
+
+
+def test_bodies_as_large_as_servers_send_them(site):
+    url = put(site, hmac_definition(filters=[
+        {"jsonPath": "$.ref", "matchEquals": "refs/heads/main"}]))["url"]
+    commits = [{"id": f"{number:040x}", "message": "Change\n" + "x" * 400,
+                "added": [f"folder/{number}.c"], "author": {"name": "Ada", "email": "a@b.c"}}
+               for number in range(2048)]
+    body = json.dumps({"ref": "refs/heads/main", "commits": commits}).encode()
+    assert len(body) > 1024 * 1024
+    before = count(site)
+    status, answer = call(url, body, headers=signed(body))
+    assert (status, answer["outcome"]) == (200, "started")
+    wait_for(lambda: count(site) == before + 1, "the start")
+    largest = json.dumps({"ref": "refs/heads/other", "x": ""}).encode()
+    largest = largest[:-2] + b"x" * (25 * 1024 * 1024 - len(largest)) + largest[-2:]
+    status, answer = call(url, largest, headers=signed(largest))
+    assert (status, answer["outcome"]) == (200, "filtered")
+    status, answer = call(url, b"", headers={"Content-Length": str(25 * 1024 * 1024 + 1)})
+    assert status == 413 and "26214400" in answer["message"]
+    # An API request is still one that a person has written.
+    status, _ = call(site.endpoints["http"] + "/", b"", headers={"Content-Length": "1048577"})
+    assert status == 413
+
+
+def test_every_json_starts_what_it_says(site):
+    url = put(site, definition(filters=[
+        {"jsonPath": "$.ref", "matchEquals": "refs/heads/main"}]))["url"]
+    before = count(site)
+    for number, more in enumerate([rb'"msg":"a\u0000b"', rb'"msg":"\ud800"', b'"id":18446744073709551616',
+                                   b'"n":1e999', b'"msg":1,"msg":2']):
+        status, answer = call(url, b'{"ref":"refs/heads/main",' + more + b"}",
+                              headers={"X-GitHub-Delivery": str(number)})
+        assert (status, answer.get("outcome")) == (200, "started"), more
+    wait_for(lambda: count(site) == before + 5, "five starts")
+    assert call(url, b'{"ref":"refs/heads/main",}')[0] == 400

@@ -61,7 +61,7 @@ int pen_webhook_filter(struct pen_call *call, const Pen__WebhookRow *row, const 
     json_t *body = NULL;
     if (row->n_filters == 0)
         return 0;
-    int rc = pen_json_parse(bytes, size, PEN_LIMIT_HTTP_BODY_BYTES, &body, err);
+    int rc = pen_json_parse_any(bytes, size, &body, err);
     if (rc == PEN_EINVAL || rc == PEN_ELIMIT)
         err->api_name = "ValidationException";
     if (rc == 0)
