@@ -108,6 +108,25 @@ static bool check_endpoint(struct doctor *self)
     return true;
 }
 
+/* What is pushed to these starts nothing. */
+static void check_sources(struct doctor *self, const json_t *health)
+{
+    size_t index;
+    json_t *trouble;
+    const json_t *troubles = pen_json_list(health, "sourceTroubles");
+    json_array_foreach(troubles, index, trouble)
+    {
+        char since[PEN_DURATION_TEXT_SIZE];
+        int64_t since_ms = pen_clock_wall_ms() - pen_json_time_ms(trouble, "since");
+        pen_duration_format_brief(since_ms > 0 ? since_ms : 0, since);
+        find(self, "WARN", "source", "%s/%s/%s cannot be looked at for changes, for %s: %s",
+             pen_json_text(trouble, "pipelineName"), pen_json_text(trouble, "stageName"),
+             pen_json_text(trouble, "actionName"), since, pen_json_text(trouble, "trouble"));
+    }
+    if (json_array_size(troubles) == 0)
+        find(self, "ok", "sources", "all that are watched can be looked at");
+}
+
 static void show_health(struct doctor *self, const json_t *health)
 {
     char uptime[PEN_DURATION_TEXT_SIZE];
@@ -123,6 +142,7 @@ static void show_health(struct doctor *self, const json_t *health)
     else
         find(self, "WARN", "version", "the controller is %s, this program " PEN_VERSION, version);
     find(self, "ok", "database", "%s", size);
+    check_sources(self, health);
 }
 
 /* True if a signed request is let in. */

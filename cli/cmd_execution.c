@@ -285,6 +285,32 @@ static void status_print(const struct pen_cli *cli, const json_t *state)
         (void)printf("an approval is wanted: penstock approve %s\n", pen_buf_text(&name));
 }
 
+/* Below the table: sources of the pipeline (NULL: of all) whose pushes start nothing. */
+static int troubles_print(struct pen_cli *cli, const char *pipeline, struct pen_error *err)
+{
+    json_t *health = NULL;
+    int rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "GetHealth", json_object(), &health, err);
+    if (rc < 0)
+        return rc;
+    size_t index;
+    json_t *trouble;
+    json_array_foreach(pen_json_list(health, "sourceTroubles"), index, trouble)
+    {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf raw = {0};
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        const char *name = pen_json_text(trouble, "pipelineName");
+        if (pipeline != NULL && strcmp(pipeline, name) != 0)
+            continue;
+        pen_buf_printf(&raw, "%s/%s/%s cannot be looked at for changes: %s", name,
+                       pen_json_text(trouble, "stageName"), pen_json_text(trouble, "actionName"),
+                       pen_json_text(trouble, "trouble"));
+        pen_text_clean(pen_buf_text(&raw), &text);
+        (void)printf("%s\n", pen_buf_text(&text));
+    }
+    json_decref(health);
+    return 0;
+}
+
 /* One row for a pipeline: its latest execution. */
 static int overview_row(struct pen_cli *cli, const char *name, struct pen_table *table,
                         json_t *ret_all, struct pen_error *err)
@@ -333,6 +359,8 @@ static int overview(struct pen_cli *cli, struct pen_error *err)
         pen_print_json(all);
     else if (rc == 0)
         pen_table_print(&table);
+    if (rc == 0 && !cli->json)
+        rc = troubles_print(cli, NULL, err);
     json_decref(all);
     json_decref(output);
     return rc;
@@ -352,7 +380,7 @@ int pen_cmd_status(struct pen_cli *cli, struct pen_error *err)
     else
         status_print(cli, state);
     json_decref(state);
-    return 0;
+    return cli->json ? 0 : troubles_print(cli, name, err);
 }
 
 /* ---- history */

@@ -9,6 +9,7 @@ static apply_f *const table[] = {
     [PEN__FACT__WHAT_TRANSITION_CHANGED] = apply_transition_changed,
     [PEN__FACT__WHAT_REVISION_SEEN] = apply_revision_seen,
     [PEN__FACT__WHAT_REFS_READ] = apply_refs_read,
+    [PEN__FACT__WHAT_SOURCE_TROUBLED] = apply_source_troubled,
     [PEN__FACT__WHAT_EXECUTION_STARTED] = apply_execution_started,
     [PEN__FACT__WHAT_EXECUTION_WAITING] = apply_execution_waiting,
     [PEN__FACT__WHAT_EXECUTION_STOPPING] = apply_execution_stopping,

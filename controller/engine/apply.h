@@ -15,7 +15,7 @@ int apply(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *er
 typedef int apply_f(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err);
 
 apply_f apply_pipeline_created, apply_pipeline_updated, apply_pipeline_deleted,
-    apply_transition_changed, apply_revision_seen, apply_refs_read;
+    apply_transition_changed, apply_revision_seen, apply_refs_read, apply_source_troubled;
 apply_f apply_execution_started, apply_execution_waiting, apply_execution_stopping,
     apply_execution_ended, apply_stage_started, apply_stage_group_started, apply_stage_ended,
     apply_stage_retried;

@@ -191,19 +191,49 @@ int apply_revision_seen(struct pen_engine *engine, const Pen__Fact *fact, struct
     return 0;
 }
 
+static Pen__WatchedSource *watched_make(struct pipeline *pipeline, const char *stage,
+                                        const char *action)
+{
+    Pen__WatchedSource *watched = find_watched(pipeline, stage, action);
+    if (watched != NULL)
+        return watched;
+    watched = MAKE(Pen__WatchedSource, pen__watched_source__init);
+    watched->stage = mem_text(stage);
+    watched->action = mem_text(action);
+    APPEND(pipeline->row, watched, watched);
+    return watched;
+}
+
+int apply_source_troubled(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
+{
+    const Pen__SourceTroubled *body = fact->source_troubled;
+    struct pipeline *pipeline = find_pipeline(engine, fact->pipeline);
+    if (pipeline == NULL || body->stage == NULL || body->action == NULL)
+        return pen_fail(err, PEN_ECORRUPT, "no pipeline '%s' has this source", fact->pipeline);
+    Pen__WatchedSource *watched = watched_make(pipeline, body->stage, body->action);
+    bool before = watched->trouble != NULL;
+    mem_set_text(&watched->trouble, body->trouble);
+    for (size_t i = 0; i < watched->n_branches; i++)
+        free(watched->branches[i]);
+    free(watched->branches);
+    watched->branches = NULL;
+    watched->n_branches = 0;
+    for (size_t i = 0; i < body->n_branches; i++)
+        APPEND(watched, branches, mem_text(body->branches[i]));
+    SET(watched, branches_more, body->branches_more);
+    if (!before)
+        SET(watched, trouble_since_ms, fact->at_ms);
+    entity_touch(engine, &pipeline->entity);
+    return 0;
+}
+
 int apply_refs_read(struct pen_engine *engine, const Pen__Fact *fact, struct pen_error *err)
 {
     const Pen__RefsRead *body = fact->refs_read;
     struct pipeline *pipeline = find_pipeline(engine, fact->pipeline);
     if (pipeline == NULL || body->stage == NULL || body->action == NULL)
         return pen_fail(err, PEN_ECORRUPT, "no pipeline '%s' has this source", fact->pipeline);
-    Pen__WatchedSource *watched = find_watched(pipeline, body->stage, body->action);
-    if (watched == NULL) {
-        watched = MAKE(Pen__WatchedSource, pen__watched_source__init);
-        watched->stage = mem_text(body->stage);
-        watched->action = mem_text(body->action);
-        APPEND(pipeline->row, watched, watched);
-    }
+    Pen__WatchedSource *watched = watched_make(pipeline, body->stage, body->action);
     mem_set_text(&watched->connection_arn, body->connection_arn);
     mem_set_text(&watched->repository_id, body->repository_id);
     SET(watched, refs_known, body->complete);

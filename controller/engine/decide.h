@@ -25,7 +25,8 @@ handler_f handle_put_webhook, handle_delete_webhook, handle_webhook_called,
     handle_pull_request_notified, handle_pull_request_found, handle_put_action_revision;
 handler_f handle_agent_message, handle_agent_gone, handle_log_stored, handle_artifact_arrived;
 handler_f handle_zone_loaded, handle_clock_set;
-handler_f handle_refs_looked, handle_revision_found, handle_source_done, handle_push_notified;
+handler_f handle_refs_looked, handle_source_looked, handle_revision_found, handle_source_done,
+    handle_push_notified;
 
 handler_f handle_create_action_type, handle_delete_action_type;
 handler_f handle_poll_jobs, handle_acknowledge_job, handle_put_job_result;

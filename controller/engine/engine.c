@@ -344,6 +344,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_ARTIFACT_ARRIVED] = handle_artifact_arrived,
     [PEN__INPUT__WHAT_REVISION_FOUND] = handle_revision_found,
     [PEN__INPUT__WHAT_REFS_LOOKED] = handle_refs_looked,
+    [PEN__INPUT__WHAT_SOURCE_LOOKED] = handle_source_looked,
     [PEN__INPUT__WHAT_SOURCE_DONE] = handle_source_done,
     [PEN__INPUT__WHAT_PUSH_NOTIFIED] = handle_push_notified,
     [PEN__INPUT__WHAT_ZONE_LOADED] = handle_zone_loaded,

@@ -180,6 +180,31 @@ static void explain_polling(const struct pipeline *pipeline, Pen__Reply *reply)
     advise_start(pipeline, reason);
 }
 
+/* Sources that cannot be looked at: what is pushed there starts nothing. */
+static void explain_troubles(const struct pipeline *pipeline, Pen__Reply *reply)
+{
+    for (size_t i = 0; i < pipeline->row->n_watched; i++) {
+        const Pen__WatchedSource *watched = pipeline->row->watched[i];
+        if (watched->trouble == NULL)
+            continue;
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        pen_buf_printf(&text, "It cannot be looked at for changes: %s", watched->trouble);
+        for (size_t k = 0; k < watched->n_branches; k++)
+            pen_buf_printf(&text, "%s%s", k == 0 ? "; the branches there are: " : ", ",
+                           watched->branches[k]);
+        if (watched->branches_more > 0)
+            pen_buf_printf(&text, " and %u more", watched->branches_more);
+        const char *clears = watched->n_branches > 0
+                                 ? "the branch is pushed, or an edit names one that is there"
+                                 : "the cause is removed: it is looked at again by itself";
+        Pen__Reason *reason =
+            reason_add(reply, NULL,
+                       mem_format("%s/%s/%s", pipeline->row->name, watched->stage, watched->action),
+                       "source_troubled", &text, watched->trouble_since_ms, clears, false);
+        reason_acts(reason, "who looks after the pipeline");
+    }
+}
+
 /* Whether a webhook starts the pipeline through this source action. */
 static bool has_webhook(const struct pen_engine *engine, const struct pipeline *pipeline,
                         const char *action)
@@ -245,6 +270,7 @@ static void explain_start(const struct pen_engine *engine, const struct pipeline
 {
     explain_variable(pipeline, reply);
     explain_polling(pipeline, reply);
+    explain_troubles(pipeline, reply);
     explain_detection(engine, pipeline, reply);
     explain_room(engine, pipeline, reply);
 }

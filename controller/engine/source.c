@@ -158,6 +158,56 @@ static char *source_summary(const Pen__SourceDone *done)
                                   : mem_format("%s [%s]", subject, done->left_out);
 }
 
+/* Whether it is the same trouble: git's words may count milliseconds or name another port. */
+static bool same_words(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789";
+    if (a == NULL || b == NULL)
+        return a == b;
+    for (;; a++, b++) {
+        a += strspn(a, digits);
+        b += strspn(b, digits);
+        if (*a != *b || *a == '\0')
+            return *a == *b;
+    }
+}
+
+static bool same_branches(const Pen__WatchedSource *watched, const Pen__SourceLooked *looked)
+{
+    bool same = watched->n_branches == looked->n_branches &&
+                watched->branches_more == looked->branches_more;
+    for (size_t i = 0; same && i < looked->n_branches; i++)
+        same = pen_str_equal(watched->branches[i], looked->branches[i]);
+    return same;
+}
+
+int handle_source_looked(struct pen_engine *engine, const Pen__Input *input, Pen__Reply *reply,
+                         struct pen_error *err)
+{
+    (void)reply;
+    (void)err;
+    const Pen__SourceLooked *looked = input->source_looked;
+    const struct pipeline *pipeline = find_pipeline(engine, looked->pipeline);
+    const char *stage =
+        pipeline == NULL ? NULL : pipeline->current->row->declaration->stages[0]->name;
+    if (pipeline == NULL ||
+        watched_source(pipeline, stage, looked->action, looked->has_watch, looked->watch) == NULL)
+        return 0; /* the pipeline is gone, or was changed */
+    const Pen__WatchedSource *watched = find_watched(pipeline, stage, looked->action);
+    const char *before = watched == NULL ? NULL : watched->trouble;
+    if (same_words(before, looked->trouble) && (before == NULL || same_branches(watched, looked)))
+        return 0;
+    Pen__SourceTroubled *body = MAKE(Pen__SourceTroubled, pen__source_troubled__init);
+    body->stage = mem_text(stage);
+    body->action = mem_text(looked->action);
+    body->trouble = mem_text(looked->trouble);
+    for (size_t i = 0; looked->trouble != NULL && i < looked->n_branches; i++)
+        APPEND(body, branches, mem_text(looked->branches[i]));
+    SET(body, branches_more, looked->trouble != NULL ? looked->branches_more : 0);
+    emit(engine, pipeline->row->name, NULL, PEN__FACT__WHAT_SOURCE_TROUBLED, body);
+    return 0;
+}
+
 static void source_succeeded(struct pen_engine *engine, struct action *action,
                              const Pen__SourceDone *done)
 {
@@ -278,6 +328,8 @@ static void plan_watch(struct pen_engine *engine, const struct pipeline *self,
     SET(body, branch_gone, seen != NULL && *seen == '\0');
     SET(body, poll, hosted || !self->row->has_polling_disabled_ms);
     SET(body, watch, self->watch);
+    const Pen__WatchedSource *watched = find_watched(self, stage, action->name);
+    body->trouble = mem_text(watched == NULL ? NULL : watched->trouble);
     if (trigger != NULL)
         tell_refs(self, stage, action->name, body);
     effect(engine, PEN__EFFECT__WHAT_SOURCE_WATCH, body);

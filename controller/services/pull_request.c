@@ -6,6 +6,8 @@
 #include "common/base/limits.h"
 #include "common/base/str.h"
 
+enum { COMMIT_ID_SIZE = 40 };
+
 /* ---- members */
 
 static const json_t *member(const json_t *object, const char *first, const char *second)
@@ -73,6 +75,15 @@ static int take_number(const json_t *value, const char *what, Pen__PullRequest *
     return 0;
 }
 
+/* The server's word for the head, when it is one: nothing depends on it but when to look again. */
+static int take_head(const json_t *value, char **ret_text, struct pen_error *err)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    if (strlen(text) != COMMIT_ID_SIZE || strspn(text, "0123456789abcdef") != COMMIT_ID_SIZE)
+        return 0;
+    return pen_str_set(ret_text, text) ? 0 : pen_fail(err, PEN_ENOMEM, "no memory for a head");
+}
+
 /* ---- what has happened */
 
 static int change_of(const json_t *action, const json_t *commits_before, bool gitlab)
@@ -130,7 +141,8 @@ static int read_github(const json_t *body, Pen__PullRequestNotified *notified,
         return 0;
     if ((rc = take_branch(json_object_get(head, "ref"), "pull_request.head.ref",
                           &pull_request->source_branch, err)) < 0 ||
-        (rc = take_title(json_object_get(about, "title"), &pull_request->title, err)) < 0)
+        (rc = take_title(json_object_get(about, "title"), &pull_request->title, err)) < 0 ||
+        (rc = take_head(json_object_get(head, "sha"), &pull_request->told_head, err)) < 0)
         return rc;
     return 1;
 }
@@ -165,7 +177,8 @@ static int read_gitlab(const json_t *body, Pen__PullRequestNotified *notified,
     if ((rc = take_branch(json_object_get(about, "source_branch"),
                           "object_attributes.source_branch", &pull_request->source_branch, err)) <
             0 ||
-        (rc = take_title(json_object_get(about, "title"), &pull_request->title, err)) < 0)
+        (rc = take_title(json_object_get(about, "title"), &pull_request->title, err)) < 0 ||
+        (rc = take_head(member(about, "last_commit", "id"), &pull_request->told_head, err)) < 0)
         return rc;
     return 1;
 }

@@ -1,11 +1,13 @@
 /* Pull requests: their heads are fetched when a hook has told of them, and compared with where they
- * want to go. Nothing but numbers and branch names comes from the hook. */
+ * want to go. Nothing but numbers and branch names comes from the hook; and the head that it tells,
+ * which says no more than that git does not show it yet: then there is another look soon. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
+#include "common/io/clock.h"
 #include "common/log/log.h"
 #include "common/wire/wire.h"
 #include "controller/sources/state.h"
@@ -100,15 +102,36 @@ void pen_refspecs_release(struct pen_refspecs *self)
 
 /* ---- asked for, fetched, reported */
 
+enum {
+    LOOK_TRIES_MAX =
+        6, /* together a minute: a server that takes longer tells again, or never will */
+    LOOK_PAUSE_MS = 1000, /* after the first; each one is twice as long */
+};
+
+static bool is_due(const struct pen_look *look, int64_t now_ms)
+{
+    return look->fetch == 0 && now_ms >= look->again_ms;
+}
+
+int64_t pen_looks_deadline_ms(const struct pen_sources_state *self)
+{
+    int64_t deadline_ms = INT64_MAX;
+    for (const struct pen_look *at = self->looks; at; at = at->next)
+        if (at->fetch == 0 && at->tries > 0 && at->again_ms < deadline_ms)
+            deadline_ms = at->again_ms;
+    return deadline_ms;
+}
+
 int pen_looks_ask(struct pen_sources_state *self, struct pen_error *err)
 {
     static const struct pen_git_files none = {.count = 0};
+    int64_t now_ms = pen_clock_monotonic_ms();
     int rc = 0;
     for (struct pen_look *at = self->looks, *next; rc == 0 && at; at = next) {
         next = at->next;
         struct pen_mirror *mirror = NULL;
         struct pen_error reason = {0};
-        if (at->fetch != 0)
+        if (!is_due(at, now_ms))
             continue;
         rc = mirror_of(self, at, &mirror, &reason);
         if (rc == PEN_ENOMEM)
@@ -136,7 +159,26 @@ void pen_looks_join(struct pen_sources_state *self, struct pen_mirror *mirror,
     }
 }
 
-static int report(struct pen_sources_state *self, const struct pen_look *look, const char *path,
+/* Whether git does not show yet what the event has told: neither as the head nor below it. */
+static bool is_early(const struct pen_look *look, const char *path, const char *head)
+{
+    const char *told = look->order->event->pull_request->told_head;
+    return look->tries < LOOK_TRIES_MAX && !pen_str_empty(told) && !pen_str_equal(told, head) &&
+           (!head || !pen_git_is_below(path, told, head));
+}
+
+static void look_later(struct pen_look *look)
+{
+    int64_t now_ms = pen_clock_monotonic_ms();
+    look->fetch = 0;
+    if (now_ms < look->again_ms)
+        return; /* a fetch for others has brought it: that was none of its tries */
+    look->again_ms = now_ms + ((int64_t)LOOK_PAUSE_MS << look->tries);
+    look->tries++;
+}
+
+/* Report what a fetch has brought, or look again. */
+static int report(struct pen_sources_state *self, struct pen_look *look, const char *path,
                   struct pen_error *err)
 {
     const Pen__PullRequest *pull_request = look->order->event->pull_request;
@@ -147,6 +189,10 @@ static int report(struct pen_sources_state *self, const struct pen_look *look, c
     if (!name)
         return pen_fail(err, PEN_ENOMEM, "no memory for a pull request");
     int rc = pen_git_ref_id(path, name, head, &reason);
+    if ((rc == 0 || rc == PEN_ENOTFOUND) && is_early(look, path, rc == 0 ? head : NULL)) {
+        look_later(look);
+        return 0;
+    }
     if (rc == 0)
         rc = pen_git_pull_request_files(path, head, pull_request->destination_branch, &files,
                                         &reason);
@@ -154,11 +200,25 @@ static int report(struct pen_sources_state *self, const struct pen_look *look, c
         pen_log(PEN_LOG_WARNING, "a pull request cannot be looked at",
                 "pipeline=%s number=%" PRIu64 " reason=%s", look->order->pipeline,
                 pull_request->number, reason.message);
-    return pen_report_pull_request(self, look->order, rc == 0 ? head : NULL, &files, err);
+    rc = pen_report_pull_request(self, look->order, rc == 0 ? head : NULL, &files, err);
+    look_remove(self, look);
+    return rc;
+}
+
+/* A source that pull requests alone start has no watch that tells how it does. */
+static int tell_looked(struct pen_sources_state *self, const struct pen_look *look,
+                       const char *trouble, struct pen_error *err)
+{
+    const char *action = look->order->event->action;
+    for (const struct pen_watch *at = self->watches; at; at = at->next)
+        if (pen_str_equal(at->order->pipeline, look->order->pipeline) &&
+            pen_str_equal(at->order->action, action))
+            return 0;
+    return pen_report_looked(self, look->order->pipeline, action, NULL, trouble, NULL, err);
 }
 
 int pen_looks_mirror(struct pen_sources_state *self, struct pen_mirror *mirror, bool fetched,
-                     struct pen_error *err)
+                     const char *why, struct pen_error *err)
 {
     int rc = 0;
     for (struct pen_look *at = self->looks, *next; rc == 0 && at; at = next) {
@@ -167,12 +227,15 @@ int pen_looks_mirror(struct pen_sources_state *self, struct pen_mirror *mirror, 
         if (mirror_of(self, at, &its, NULL) < 0 || its != mirror)
             continue;
         if (at->fetch == 0 && fetched) {
-            (void)pen_mirror_want(mirror); /* it came while this one ran */
+            if (is_due(at, pen_clock_monotonic_ms()))
+                (void)pen_mirror_want(mirror); /* it came while this one ran */
         } else if (!fetched) {
             at->fetch = 0; /* the next poll asks again */
+            rc = why ? tell_looked(self, at, why, err) : 0;
         } else {
-            rc = report(self, at, mirror->path, err);
-            look_remove(self, at);
+            rc = tell_looked(self, at, NULL, err);
+            if (rc == 0)
+                rc = report(self, at, mirror->path, err);
         }
     }
     return rc;

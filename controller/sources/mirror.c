@@ -180,7 +180,7 @@ static int tell(struct pen_sources_state *self, struct pen_mirror *mirror, const
     mirror->failing = error_code != NULL;
     int rc = pen_watch_mirror(self, mirror, error_code ? sentence : NULL, err);
     if (rc == 0)
-        rc = pen_looks_mirror(self, mirror, error_code == NULL, err);
+        rc = pen_looks_mirror(self, mirror, error_code == NULL, error_code ? sentence : NULL, err);
     if (rc == 0)
         rc = pen_runs_mirror(self, mirror, mirror->started, error_code, sentence, err);
     return rc;
@@ -317,7 +317,8 @@ int pen_mirror_fetched(struct pen_sources_state *self, struct pen_mirror *mirror
     if (rc < 0)
         return rc;
     if (again || mirror->unwanted)
-        return pen_looks_mirror(self, mirror, false, err); /* all others wait for the next fetch */
+        return pen_looks_mirror(self, mirror, false, NULL,
+                                err); /* all others wait for the next fetch */
     if (!error_code)
         pen_upkeep_consider(mirror);
     return tell(self, mirror, error_code, pen_buf_text(&reason), err);

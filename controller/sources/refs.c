@@ -233,6 +233,16 @@ int pen_git_pull_request_files(const char *path, const char *head_id, const char
     return compare_trees(repository, left, head, path, ret_files, err);
 }
 
+bool pen_git_is_below(const char *path, const char *ancestor_id, const char *id)
+{
+    PEN_CLEANUP(pen_git_repository_release) git_repository *repository = NULL;
+    git_oid ancestor;
+    git_oid commit;
+    return pen_git_open(path, &repository, NULL) == 0 &&
+           git_oid_fromstr(&ancestor, ancestor_id) == 0 && git_oid_fromstr(&commit, id) == 0 &&
+           git_graph_descendant_of(repository, &commit, &ancestor) == 1;
+}
+
 int pen_git_changed_files(const char *path, const char *old_id, const char *new_id,
                           struct pen_git_files *ret_files, struct pen_error *err)
 {

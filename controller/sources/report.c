@@ -117,6 +117,36 @@ int pen_report_gone(struct pen_sources_state *self, const Pen__SourceWatch *watc
     return report_found(self, watch, &found, PEN_NEWS_POLL, "", err);
 }
 
+int pen_report_looked(struct pen_sources_state *self, const char *pipeline, const char *action,
+                      const Pen__SourceWatch *watch, const char *trouble,
+                      const struct pen_git_refs *branches, struct pen_error *err)
+{
+    static const char prefix[] = "refs/heads/";
+    char *names[PEN_LIMIT_BRANCHES_TOLD];
+    Pen__SourceLooked looked = PEN__SOURCE_LOOKED__INIT;
+    looked.pipeline = (char *)(uintptr_t)pipeline;
+    looked.action = (char *)(uintptr_t)action;
+    looked.has_watch = watch != NULL;
+    looked.watch = watch ? watch->watch : 0;
+    looked.trouble = (char *)(uintptr_t)trouble;
+    looked.branches = names;
+    looked.has_branches_more = 1;
+    for (size_t i = 0; branches && i < branches->count; i++) {
+        if (!pen_str_starts_with(branches->refs[i].name, prefix))
+            continue;
+        if (looked.n_branches == PEN_LIMIT_BRANCHES_TOLD)
+            looked.branches_more++;
+        else
+            names[looked.n_branches++] = branches->refs[i].name + strlen(prefix);
+    }
+    Pen__Input input = PEN__INPUT__INIT;
+    input.what_case = PEN__INPUT__WHAT_SOURCE_LOOKED;
+    input.source_looked = &looked;
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *copy = NULL;
+    int rc = pen_wire_copy(&input, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : queue(self, &copy, err);
+}
+
 /* Queue refs[from] to refs[to - 1]. */
 static int report_part(struct pen_sources_state *self, const Pen__SourceWatch *watch,
                        const struct pen_git_refs *refs, size_t from, size_t to,

@@ -32,6 +32,9 @@ int pen_git_head(const char *path, const char *branch, char ret_id[PEN_GIT_ID_SI
 int pen_git_ref_id(const char *path, const char *name, char ret_id[PEN_GIT_ID_SIZE],
                    struct pen_error *err);
 
+/* Whether a commit is another one's ancestor; false also when either is not there. */
+bool pen_git_is_below(const char *path, const char *ancestor_id, const char *id);
+
 struct pen_git_commit {
     char id[PEN_GIT_ID_SIZE];
     char *message; /* all texts are UTF-8, whatever the commit holds */

@@ -258,6 +258,8 @@ static int timeout_of(const struct pen_sources_state *self, int64_t now_ms)
     if (self->upkeep.mirror && self->upkeep.deadline_ms < deadline_ms)
         deadline_ms = self->upkeep.deadline_ms;
     next_ms = deadline_ms < next_ms ? deadline_ms : next_ms;
+    int64_t look_ms = pen_looks_deadline_ms(self);
+    next_ms = look_ms < next_ms ? look_ms : next_ms;
     if (!self->outgoing && pen_watch_refs_wait(self))
         return 0;
     if (self->outgoing && now_ms + OUTGOING_RETRY_MS < next_ms)
@@ -283,6 +285,8 @@ static int turn(void *context, struct pen_error *err)
         if ((rc = pen_watch_poll(state, err)) < 0 || (rc = pen_looks_ask(state, err)) < 0)
             return rc;
     }
+    if (now_ms >= pen_looks_deadline_ms(state) && (rc = pen_looks_ask(state, err)) < 0)
+        return rc;
     pen_mirrors_check(state, now_ms);
     pen_upkeep_check(&state->upkeep, now_ms);
     if ((rc = pen_watch_refs_go_on(state, err)) < 0 ||

@@ -94,7 +94,9 @@ struct pen_watch {
 struct pen_look {
     struct pen_look *next;
     Pen__PullRequestLook *order;
-    uint64_t fetch; /* number of the fetch that brings it; 0: none yet */
+    uint64_t fetch;   /* number of the fetch that brings it; 0: none yet */
+    unsigned tries;   /* looks that have found git behind what the event told */
+    int64_t again_ms; /* not asked for again before; monotonic */
 };
 
 /* What a fetch brings besides branches and tags. */
@@ -164,6 +166,10 @@ int pen_report_ref(struct pen_sources_state *self, const Pen__SourceWatch *watch
 /* A branch or tag is there no more; NULL: the watch's own branch. */
 int pen_report_gone(struct pen_sources_state *self, const Pen__SourceWatch *watch, const char *ref,
                     struct pen_error *err);
+/* Whether a source action could be looked at (trouble NULL). watch NULL: for a pull request. */
+int pen_report_looked(struct pen_sources_state *self, const char *pipeline, const char *action,
+                      const Pen__SourceWatch *watch, const char *trouble,
+                      const struct pen_git_refs *branches, struct pen_error *err);
 /* What a first look has found. */
 int pen_report_refs(struct pen_sources_state *self, const Pen__SourceWatch *watch,
                     const struct pen_git_refs *refs, struct pen_error *err);
@@ -271,8 +277,10 @@ int pen_watch_connection(struct pen_sources_state *self, const Pen__ConnectionRo
 /* A run has read the head of a branch. */
 void pen_watch_learn(struct pen_sources_state *self, const Pen__SourceRun *run, const char *id);
 
-/* Log a problem once, and with NULL that it is over. */
-void pen_watch_note(struct pen_watch *self, const char *problem);
+/* Tell the core, and the log, once why a source cannot be looked at, and with NULL that it can
+ * again. branches: those that there are, when its own is not there; else NULL. */
+int pen_watch_note(struct pen_sources_state *self, struct pen_watch *watch, const char *problem,
+                   const struct pen_git_refs *branches, struct pen_error *err);
 
 /* ---- watch_refs.c */
 
@@ -290,8 +298,9 @@ bool pen_watch_refs_wait(const struct pen_sources_state *self);
 /* ---- look.c: pull requests
  *
  *     PullRequestLook --> asked for --> in a fetch --> PullRequestFound
- *                            ^             | it failed
- *                            +-- next poll-+
+ *                            ^             | it failed: the next poll
+ *                            |             | the ref does not show yet what the event told: soon,
+ *                            +-------------+ LOOK_TRIES_MAX times
  */
 
 /* Takes order. One that is there already is not added again. */
@@ -299,14 +308,16 @@ int pen_look_add(struct pen_sources_state *self, Pen__PullRequestLook *order,
                  struct pen_error *err);
 void pen_looks_drop(struct pen_sources_state *self, const char *pipeline);
 void pen_look_destroy(struct pen_look **look_p);
+/* When pen_looks_ask is to be called next; INT64_MAX: when something else happens. */
+int64_t pen_looks_deadline_ms(const struct pen_sources_state *self);
 /* Ask for fetches of those that are in none; answer those whose connection is gone. */
 int pen_looks_ask(struct pen_sources_state *self, struct pen_error *err);
 /* A fetch begins: what it has to bring, as far as there is room. */
 void pen_looks_join(struct pen_sources_state *self, struct pen_mirror *mirror,
                     struct pen_refspecs *refspecs);
-/* It has ended. */
+/* It has ended. why: git's words when it failed for good; else NULL. */
 int pen_looks_mirror(struct pen_sources_state *self, struct pen_mirror *mirror, bool fetched,
-                     struct pen_error *err);
+                     const char *why, struct pen_error *err);
 /* Add what brings the head of a pull request, when there is room; false: there is none. */
 bool pen_refspecs_add(struct pen_refspecs *self, const Pen__PullRequest *pull_request);
 void pen_refspecs_release(struct pen_refspecs *self);

@@ -33,18 +33,42 @@ void pen_watch_destroy(struct pen_watch **watch_p)
     free(self);
 }
 
-void pen_watch_note(struct pen_watch *self, const char *problem)
+int pen_watch_note(struct pen_sources_state *self, struct pen_watch *watch, const char *problem,
+                   const struct pen_git_refs *branches, struct pen_error *err)
 {
-    if (pen_str_equal(self->problem, problem) || (!self->problem && !problem))
-        return;
-    if (problem)
+    const Pen__SourceWatch *order = watch->order;
+    if (!problem && !watch->problem)
+        return 0;
+    bool same = pen_str_equal(watch->problem, problem);
+    if (problem && !same)
         pen_log(PEN_LOG_WARNING, "source cannot be watched",
-                "pipeline=%s stage=%s action=%s reason=%s", self->order->pipeline,
-                self->order->stage, self->order->action, problem);
-    else
+                "pipeline=%s stage=%s action=%s reason=%s", order->pipeline, order->stage,
+                order->action, problem);
+    else if (!problem)
         pen_log(PEN_LOG_INFO, "source is watched again", "pipeline=%s stage=%s action=%s",
-                self->order->pipeline, self->order->stage, self->order->action);
-    (void)pen_str_set(&self->problem, problem);
+                order->pipeline, order->stage, order->action);
+    if (same && !branches)
+        return 0;
+    (void)pen_str_set(&watch->problem, problem); /* without memory: told once more, no harm */
+    return pen_report_looked(self, order->pipeline, order->action, order, problem, branches, err);
+}
+
+/* The branch is not in the repository: say which are. */
+static int note_missing(struct pen_sources_state *self, struct pen_watch *watch, const char *path,
+                        const char *branch, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_git_refs_release) struct pen_git_refs there = {0};
+    const char *name =
+        setting(watch->order, is_hosted(watch) ? "RepositoryName" : "FullRepositoryId");
+    PEN_CLEANUP(pen_free) char *text = NULL;
+    if (pen_git_refs_read(path, &there, NULL) == 0 && there.count == 0)
+        text = pen_strdup_printf("repository '%s' is empty: nothing was pushed to it",
+                                 name ? name : "");
+    else
+        text = pen_strdup_printf("repository '%s' has no branch '%s'", name ? name : "", branch);
+    if (!text)
+        return pen_fail(err, PEN_ENOMEM, "no memory for a report to the core");
+    return pen_watch_note(self, watch, text, &there, err);
 }
 
 /* When it comes back, that is news, even at the commit that it had. */
@@ -66,11 +90,13 @@ static int check(struct pen_sources_state *self, struct pen_watch *watch, const 
     struct pen_error reason = {0};
     const char *branch = setting(watch->order, "BranchName");
     int rc = pen_git_head(path, branch ? branch : "", id, &reason);
-    if (rc < 0 && (rc != PEN_ENOTFOUND || !pen_file_exists(path))) {
-        pen_watch_note(watch, reason.message);
-        return 0;
-    }
-    pen_watch_note(watch, NULL);
+    bool missing = rc == PEN_ENOTFOUND && pen_file_exists(path);
+    if (rc < 0 && !missing)
+        return pen_watch_note(self, watch, reason.message, NULL, err);
+    int noted = missing ? note_missing(self, watch, path, branch ? branch : "", err)
+                        : pen_watch_note(self, watch, NULL, NULL, err);
+    if (noted < 0)
+        return noted;
     bool report = watch->settled || news != PEN_NEWS_POLL;
     watch->settled = true;
     if (rc < 0)
@@ -88,8 +114,7 @@ static int check_hosted(struct pen_sources_state *self, struct pen_watch *watch,
     const char *name = setting(watch->order, "RepositoryName");
     PEN_CLEANUP(pen_free) char *path = pen_hosted_path(self, name);
     if (!path) {
-        pen_watch_note(watch, "the name cannot be that of a repository");
-        return 0;
+        return pen_watch_note(self, watch, "the name cannot be that of a repository", NULL, err);
     }
     return check(self, watch, path, news, err);
 }
@@ -112,9 +137,8 @@ static int ask(struct pen_sources_state *self, struct pen_watch *watch, struct p
     if (rc == PEN_ENOMEM)
         return pen_fail(err, rc, "%s", reason.message);
     if (rc < 0)
-        pen_watch_note(watch, reason.message);
-    else
-        (void)pen_mirror_want(mirror);
+        return pen_watch_note(self, watch, reason.message, NULL, err);
+    (void)pen_mirror_want(mirror);
     return 0;
 }
 
@@ -153,6 +177,7 @@ int pen_watch_add(struct pen_sources_state *self, Pen__SourceWatch *order, struc
     int rc = pen_watch_refs_begin(self, watch, err);
     if (rc < 0)
         return rc;
+    (void)pen_str_set(&watch->problem, order->trouble); /* so that its end is told */
     for (struct pen_watch **at = &self->watches; *at; at = &(*at)->next) {
         struct pen_watch *old = *at;
         if (!same_place(old, order->pipeline, order->stage, order->action))
@@ -209,10 +234,10 @@ int pen_watch_poke(struct pen_sources_state *self, const char *connection_id, st
         int rc = pen_watch_mirror_of(self, at, &mirror, &reason);
         if (rc == PEN_ENOMEM)
             return pen_fail(err, rc, "%s", reason.message);
-        if (rc < 0)
-            pen_watch_note(at, reason.message);
-        else
+        if (rc == 0)
             at->poked = pen_mirror_want(mirror);
+        else if ((rc = pen_watch_note(self, at, reason.message, NULL, err)) < 0)
+            return rc;
     }
     return 0;
 }
@@ -239,7 +264,7 @@ int pen_watch_mirror(struct pen_sources_state *self, const struct pen_mirror *mi
         if (mirror->started >= at->poked)
             at->poked = 0;
         if (why)
-            pen_watch_note(at, why);
+            rc = pen_watch_note(self, at, why, NULL, err);
         else if (at->order->all_refs)
             rc = pen_watch_check_refs(self, at, mirror->path, news, err);
         else

@@ -127,9 +127,11 @@ int pen_watch_check_refs(struct pen_sources_state *self, struct pen_watch *watch
     PEN_CLEANUP(pen_git_refs_release) struct pen_git_refs now = {0};
     struct pen_error reason = {0};
     int rc = pen_git_refs_read(path, &now, &reason);
-    pen_watch_note(watch, rc < 0 ? reason.message : NULL);
-    if (rc < 0)
-        return rc == PEN_ENOMEM ? pen_fail(err, rc, "%s", reason.message) : 0;
+    if (rc == PEN_ENOMEM)
+        return pen_fail(err, rc, "%s", reason.message);
+    int noted = pen_watch_note(self, watch, rc < 0 ? reason.message : NULL, NULL, err);
+    if (rc < 0 || noted < 0)
+        return noted;
     watch->news = news;
     bool taken = false;
     if (!watch->refs_known && (rc = begin(self, watch, &now, &taken, err)) < 0)

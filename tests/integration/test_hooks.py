@@ -289,3 +289,32 @@ def test_a_tag_that_is_deleted_and_pushed_again_starts_again(upstream):
     push_refs("v1")
     wait_for(lambda: running(system) == 4, "the tag to start again")
     assert newest_tag(system) == "v1"
+
+
+def test_a_source_that_cannot_be_looked_at_says_why(upstream):
+    system = upstream.system
+    whole = upstream.declaration()
+    whole["stages"][0]["actions"][0]["configuration"]["BranchName"] = "trunk"
+    system.create_pipeline(whole)
+    words = ["has no branch 'trunk'", "the branches there are: main"]
+
+    def said(*texts):
+        why = system.penstock("why", NAME).stdout
+        return all(text in why for text in texts)
+    wait_for(lambda: said(*words), "why to name the branches")
+    line = f"{NAME}/Source/Source cannot be looked at for changes"
+    assert line in system.penstock("status", NAME).stdout
+    assert line in system.penstock("status").stdout
+    assert line in system.penstock("doctor", check=False).stdout
+    system.git("push", "-q", "origin", "HEAD:trunk", cwd=upstream.clone)
+    announce(upstream)
+    wait_for(lambda: not said("cannot be looked at"), "the branch to be seen")
+    assert line not in system.penstock("doctor", check=False).stdout
+    away = upstream.bare.with_name("away.git")
+    upstream.bare.rename(away)  # git's own words, after a restart too
+    announce(upstream)
+    wait_for(lambda: said("cannot be looked at", "app"), "the failing fetch to be told")
+    system.controller.kill()
+    away.rename(upstream.bare)
+    system.start_controller("--poll-interval", "1h")
+    wait_for(lambda: not said("cannot be looked at"), "its end to be told")

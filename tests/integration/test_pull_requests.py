@@ -5,6 +5,7 @@ an hour apart, so whatever starts was started by a hook."""
 import hashlib
 import hmac
 import json
+import time
 
 import pytest
 
@@ -24,7 +25,10 @@ TO_MAIN = {"branches": {"includes": ["main"]}}
 class Forge(Upstream):
     """An upstream whose pull requests are refs, and what its hooks say of them."""
 
+    heads = {}  # number -> commit that was offered last
+
     def begin(self, triggers):
+        self.heads = {}
         self.system.create_pipeline(self.declaration(executionMode="PARALLEL", triggers=triggers))
         settled(self.system)
 
@@ -48,14 +52,15 @@ class Forge(Upstream):
     def offer(self, number, commit, space="pull"):
         self.system.git("push", "-q", "-f", "origin", f"{commit}:refs/{space}/{number}/head",
                         cwd=self.clone)
+        self.heads[number] = commit
 
     def github(self, number, action, source="topic", target="main", fork=False, delivery=None,
-               title="Add a thing", server="GitHub", **more):
+               title="Add a thing", server="GitHub", sha=None, **more):
         repository = {"full_name": "team/app"}
         body = json.dumps({"action": action, "number": number, "repository": repository,
                            "pull_request": {
                                "number": number, "title": title, "base": {"ref": target},
-                               "head": {"ref": source, "sha": "f" * 40,
+                               "head": {"ref": source, "sha": sha or self.heads.get(number, ""),
                                         "repo": {"full_name": "evil/app"} if fork else repository},
                            }} | more).encode()
         mac = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
@@ -244,3 +249,38 @@ def test_a_noticed_pull_request_outlives_the_controller(forge):
     forge.system.controller.kill()
     forge.system.start_controller("--poll-interval", "1h")
     assert forge.started() == [first]
+
+
+def test_an_event_ahead_of_its_ref_is_looked_at_again(forge):
+    """A server tells of a commit that its ref shows a moment later; a restart changes nothing."""
+    forge.begin(trigger(TO_MAIN))
+    first = forge.branch("topic", {"a.txt": "1\n"})
+    second = forge.commit({"a.txt": "2\n"})
+    third = forge.commit({"a.txt": "3\n"})
+    assert forge.github(7, "opened", sha=first) == NOTICED  # the ref is not even there
+    time.sleep(1.5)
+    forge.offer(7, first)
+    forge.expect([first])
+    assert forge.github(7, "synchronize", sha=second) == NOTICED
+    time.sleep(1.5)
+    forge.offer(7, second)
+    forge.expect([first, second])
+    assert forge.github(7, "synchronize", sha=third) == NOTICED
+    forge.system.controller.kill()
+    forge.system.start_controller("--poll-interval", "1h")
+    time.sleep(1.5)
+    forge.offer(7, third)
+    forge.expect([first, second, third])
+    # Told late: the ref has passed it. There is nothing to wait for, and nothing new.
+    assert forge.github(7, "synchronize", sha=second) == NOTICED
+    forge.offer(8, second)
+    assert forge.github(8, "opened", sha=first) == NOTICED  # an older one of the same branch
+    forge.expect([first, second, third, second])
+
+
+def test_a_head_that_never_comes_is_not_waited_for_without_end(forge):
+    forge.begin(trigger(TO_MAIN))
+    first = forge.branch("topic", {"a.txt": "1\n"})
+    forge.offer(7, first)
+    assert forge.github(7, "opened", sha="e" * 40) == NOTICED
+    wait_for(lambda: forge.started() == [first], "what is there, after a minute", 110)

@@ -216,6 +216,14 @@ static void put_seen(const Pen__RevisionSeen *seen, struct pen_buf *out)
         pen_buf_printf(out, " at %s", seen->ref_name);
 }
 
+static void put_trouble(const Pen__SourceTroubled *troubled, struct pen_buf *out)
+{
+    if (troubled->trouble != NULL)
+        pen_buf_printf(out, "cannot be looked at: %s", troubled->trouble);
+    else
+        pen_buf_puts(out, "can be looked at again");
+}
+
 static void put_job(const Pen__Fact *fact, struct pen_buf *out)
 {
     if (fact->what_case == PEN__FACT__WHAT_JOB_QUEUED) {
@@ -260,6 +268,8 @@ void pen_fact_text(const Pen__Fact *fact, struct pen_buf *ret_text)
         put_job(fact, ret_text);
     else if (number == PEN__FACT__WHAT_REVISION_SEEN)
         put_seen(fact->revision_seen, ret_text);
+    else if (number == PEN__FACT__WHAT_SOURCE_TROUBLED)
+        put_trouble(fact->source_troubled, ret_text);
     else if (number == PEN__FACT__WHAT_REFS_READ)
         pen_buf_printf(ret_text, "%zu branches and tags of %s are there", fact->refs_read->n_refs,
                        or_nothing(fact->refs_read->repository_id));
@@ -345,6 +355,10 @@ void pen_fact_subject(const Pen__Fact *fact, struct pen_fact_subject *ret_subjec
         break;
     case PEN__FACT__WHAT_TRANSITION_CHANGED:
         ret_subject->stage = fact->transition_changed->stage;
+        break;
+    case PEN__FACT__WHAT_SOURCE_TROUBLED:
+        ret_subject->stage = fact->source_troubled->stage;
+        ret_subject->action = fact->source_troubled->action;
         break;
     case PEN__FACT__WHAT_REFS_READ:
         ret_subject->stage = fact->refs_read->stage;

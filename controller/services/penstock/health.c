@@ -5,6 +5,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/io/clock.h"
+#include "common/wire/wire.h"
 #include "controller/artifacts/layout.h"
 #include "controller/services/output.h"
 #include "controller/services/penstock/penstock.h"
@@ -41,10 +42,71 @@ static int is_alive(struct pen_call *call, const Pen__Reply *reply, struct pen_e
     return 0;
 }
 
+/* ---- sources that cannot be looked at */
+
+enum {
+    ROWS_AT_ONCE = 1000,
+    TROUBLES_MAX = 100, /* in one answer: more have one cause, or want `penstock why` */
+};
+
+struct troubles {
+    struct pen_call *call;
+    json_t *list;
+    struct pen_buf last; /* key of the last row */
+    size_t rows;
+};
+
+static int take_row(void *context, const char *key, const ProtobufCMessage *row,
+                    struct pen_error *err)
+{
+    struct troubles *self = context;
+    const Pen__PipelineRow *pipeline = (const Pen__PipelineRow *)row;
+    self->rows++;
+    pen_buf_clear(&self->last);
+    pen_buf_puts(&self->last, key);
+    for (size_t i = 0; i < pipeline->n_watched; i++) {
+        const Pen__WatchedSource *watched = pipeline->watched[i];
+        if (watched->trouble == NULL || json_array_size(self->list) == TROUBLES_MAX)
+            continue;
+        json_t *one = pen_add_object(self->call, self->list);
+        pen_put_string(self->call, one, "pipelineName", pipeline->name);
+        pen_put_string(self->call, one, "stageName", watched->stage);
+        pen_put_string(self->call, one, "actionName", watched->action);
+        pen_put_time(self->call, one, "since", watched->trouble_since_ms);
+        pen_put_string(self->call, one, "trouble", watched->trouble);
+    }
+    return pen_buf_ok(&self->last, err);
+}
+
+static int put_troubles(struct pen_call *call, struct pen_error *err)
+{
+    struct troubles troubles = {.call = call,
+                                .list = pen_put_list(call, pen_output(call), "sourceTroubles")};
+    int rc = 0;
+    do {
+        troubles.rows = 0;
+        PEN_CLEANUP(pen_buf_release) struct pen_buf after = troubles.last;
+        troubles.last = (struct pen_buf){0};
+        const struct pen_list_query query = {
+            .kind = PEN__ROW_KIND__ROW_PIPELINE,
+            .after_key = after.size > 0 ? pen_buf_text(&after) : NULL,
+            .limit = ROWS_AT_ONCE,
+        };
+        rc = pen_reader_list(call->services->reader, &query, take_row, &troubles, err);
+    } while (rc == 0 && troubles.rows == ROWS_AT_ONCE);
+    pen_buf_release(&troubles.last);
+    return rc;
+}
+
 int pen_get_health(struct pen_call *call, struct pen_error *err)
 {
     Pen__ListAgents *list = NULL;
     Pen__Input *input =
         pen_input_new(PEN__INPUT__WHAT_LIST_AGENTS, &pen__list_agents__descriptor, &list);
+    int rc = input == NULL ? 0 : put_troubles(call, err);
+    if (rc < 0) {
+        pen_message_destroy(&input);
+        return rc;
+    }
     return pen_call_post(call, input, is_alive, err);
 }

@@ -190,6 +190,89 @@ static void test_what_no_filter_wants_is_seen(void **state)
     world_end(&w);
 }
 
+/* trouble NULL: it can be looked at. */
+static void looked(struct world *w, const char *trouble, const char *branch)
+{
+    Pen__SourceLooked *body = MAKE(Pen__SourceLooked, pen__source_looked__init);
+    body->pipeline = mem_text("p");
+    body->action = mem_text("S");
+    body->trouble = mem_text(trouble);
+    if (branch != NULL)
+        APPEND(body, branches, mem_text(branch));
+    world_post(w, PEN__INPUT__WHAT_SOURCE_LOOKED, body);
+    assert_null(w->reply->error);
+}
+
+static void explain(struct world *w)
+{
+    Pen__ExplainRequest *request = MAKE(Pen__ExplainRequest, pen__explain_request__init);
+    request->pipeline = mem_text("p");
+    world_post(w, PEN__INPUT__WHAT_EXPLAIN, request);
+    assert_null(w->reply->error);
+}
+
+static const Pen__Reason *trouble_of(const struct world *w)
+{
+    for (size_t i = 0; i < w->reply->n_reasons; i++)
+        if (strcmp(w->reply->reasons[i]->predicate, "source_troubled") == 0)
+            return w->reply->reasons[i];
+    return NULL;
+}
+
+static void expect_trouble(struct world *w, const char *sentence, int64_t since_ms)
+{
+    explain(w);
+    const Pen__Reason *reason = trouble_of(w);
+    if ((reason == NULL) != (sentence == NULL))
+        fail_msg("%s", reason == NULL ? "nothing is said" : reason->sentence);
+    if (sentence == NULL)
+        return;
+    assert_string_equal(reason->sentence, sentence);
+    assert_int_equal(reason->since_ms, since_ms);
+    assert_string_equal(reason->subject, "p/Source/S");
+}
+
+static void test_a_source_that_cannot_be_looked_at(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    free(world_create(&w, declare("p", "QUEUED", "Source:S=source|Ok:Approve=approve")));
+    expect_trouble(&w, NULL, 0);
+    looked(&w, NULL, NULL); /* as ever */
+    int64_t since_ms = w.now_ms += 1000;
+    looked(&w, "cannot connect after 12 ms", NULL);
+    expect_trouble(&w, "It cannot be looked at for changes: cannot connect after 12 ms", since_ms);
+    w.now_ms += 60000;
+    looked(&w, "cannot connect after 7 ms", NULL); /* the same */
+    expect_trouble(&w, "It cannot be looked at for changes: cannot connect after 12 ms", since_ms);
+    looked(&w, "no branch 'trunk'", "main"); /* another one, without a moment in between */
+    world_restart(&w);
+    world_perform(&w);
+    expect_trouble(&w,
+                   "It cannot be looked at for changes: no branch 'trunk'; the branches there are: "
+                   "main",
+                   since_ms);
+    looked(&w, "no branch 'trunk'", "dev");
+    expect_trouble(&w,
+                   "It cannot be looked at for changes: no branch 'trunk'; the branches there are: "
+                   "dev",
+                   since_ms);
+    looked(&w, NULL, NULL);
+    expect_trouble(&w, NULL, 0);
+    looked(&w, "no branch 'trunk'", "main");
+    expect_trouble(&w,
+                   "It cannot be looked at for changes: no branch 'trunk'; the branches there are: "
+                   "main",
+                   w.now_ms);
+    /* An edit may have removed the cause: it is told anew, or not any more. */
+    Pen__UpdatePipeline *update = MAKE(Pen__UpdatePipeline, pen__update_pipeline__init);
+    update->declaration = declare("p", "QUEUED", "Source:S=source|Ok:Approve=approve");
+    world_post(&w, PEN__INPUT__WHAT_UPDATE_PIPELINE, update);
+    expect_trouble(&w, NULL, 0);
+    world_end(&w);
+}
+
 static int pokes(const struct world *w)
 {
     int count = 0;
@@ -254,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_exactly_the_pushed_revision_once),
         cmocka_unit_test(test_any_number_of_refs_starts_once),
         cmocka_unit_test(test_what_no_filter_wants_is_seen),
+        cmocka_unit_test(test_a_source_that_cannot_be_looked_at),
         cmocka_unit_test(test_a_hook_makes_sources_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

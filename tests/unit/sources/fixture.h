@@ -158,8 +158,9 @@ __attribute__((format(printf, 1, 2))) static inline void post(const char *format
     assert_int_equal(pen_inbox_post(pen_sources_inbox(it.sources), &message, NULL), 0);
 }
 
-/* The next input that comes to the core; NULL when none comes in time. */
-static inline Pen__Input *next_input(int timeout_ms)
+/* The next input that comes to the core; NULL when none comes in time. Whether sources can be
+ * looked at is told beside all else: only who asks for that sees it. */
+static inline Pen__Input *next_of(int timeout_ms, bool looked)
 {
     struct pollfd watch = {.fd = pen_inbox_fd(it.core), .events = POLLIN};
     int64_t deadline_ms = pen_clock_monotonic_ms() + timeout_ms;
@@ -167,13 +168,39 @@ static inline Pen__Input *next_input(int timeout_ms)
         struct pen_post message;
         if (pen_inbox_take(it.core, &message, 1) == 1) {
             assert_int_equal(message.kind, PEN_POST_INPUT);
-            return message.body;
+            Pen__Input *input = message.body;
+            if ((input->what_case == PEN__INPUT__WHAT_SOURCE_LOOKED) == looked)
+                return input;
+            pen_message_destroy(&input);
+            continue;
         }
         int64_t left_ms = deadline_ms - pen_clock_monotonic_ms();
         if (left_ms <= 0)
             return NULL;
         (void)poll(&watch, 1, (int)left_ms);
     }
+}
+
+static inline Pen__Input *next_input(int timeout_ms)
+{
+    return next_of(timeout_ms, false);
+}
+
+/* The next word on whether source "a" of pipeline "p" can be looked at. words NULL: it can.
+ * branches: "a b ". */
+static inline void expect_looked_at(const char *words, const char *branches)
+{
+    PEN_CLEANUP(pen_message_destroy) Pen__Input *input = next_of(WAIT_MS, true);
+    assert_non_null(input);
+    const Pen__SourceLooked *looked = input->source_looked;
+    char text[1024] = "";
+    for (size_t i = 0; i < looked->n_branches; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s ", looked->branches[i]);
+    if (!words != !looked->trouble || (words && !strstr(looked->trouble, words)))
+        fail_msg("%s", looked->trouble ? looked->trouble : "it can be looked at");
+    assert_string_equal(looked->pipeline, "p");
+    assert_string_equal(looked->action, "a");
+    assert_string_equal(text, branches);
 }
 
 static inline Pen__Input *next_done(void)

@@ -406,6 +406,40 @@ static void test_a_branch_that_is_deleted_and_comes_back_is_news(void **state)
     }
 }
 
+static void test_a_branch_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    start(NEVER_MS, 60000);
+    host();
+    watch_hosted("", true);
+    expect_looked_at("repository 'app' is empty", "");
+    work_make();
+    git("-C", at("work"), "push", "-q", at("data/repos/app.git"), "main:dev", NULL);
+    expect_looked_at("repository 'app' has no branch 'main'", "dev ");
+    git("-C", at("work"), "push", "-q", at("data/repos/app.git"), "main:next", NULL);
+    expect_looked_at("has no branch 'main'", "dev next ");
+    push();
+    expect_looked_at(NULL, "");
+    push(); /* no news: nothing is told */
+    post("{\"repositoryDrop\":{\"name\":\"app\"}}");
+    watch_hosted(head_of("work/.git", "main"), true);
+    expect_looked_at("repository", "");
+}
+
+/* The core knows of a trouble that is over when this life begins. */
+static void test_a_trouble_of_an_earlier_life_ends(void **state)
+{
+    (void)state;
+    start(NEVER_MS, 60000);
+    host();
+    work_make();
+    push();
+    post("{\"sourceWatch\":{\"pipeline\":\"p\",\"stage\":\"s\",\"action\":\"a\",\"provider\":"
+         "\"CodeCommit\",\"configuration\":{\"RepositoryName\":\"app\",\"BranchName\":\"main\"},"
+         "\"seenRevisionId\":\"\",\"poll\":true,\"trouble\":\"the server is down\"}}");
+    expect_looked_at(NULL, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +455,8 @@ int main(void)
         TEST(test_a_long_text_is_cut_between_characters),
         TEST(test_any_time_of_a_commit),
         TEST(test_a_branch_that_is_deleted_and_comes_back_is_news),
+        TEST(test_a_branch_that_is_not_there_is_told),
+        TEST(test_a_trouble_of_an_earlier_life_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
