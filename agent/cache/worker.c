@@ -155,6 +155,14 @@ static int unpack(struct pen_lane *self, struct pen_job *job, struct pen_error *
                                        err);
 }
 
+/* A folder that could not be removed: it is tried again at the next start. */
+static void log_left(const struct pen_job *job, const struct pen_error *err)
+{
+    if (err->code < 0)
+        pen_log(PEN_LOG_WARNING, "a used workspace stays until the agent starts again",
+                "folder=%s why=%s", job->folder, err->message);
+}
+
 static void run(struct pen_lane *self, struct pen_job *job)
 {
     struct pen_error *err = &job->error;
@@ -174,11 +182,14 @@ static void run(struct pen_lane *self, struct pen_job *job)
         rc = pack_all(self, job, err);
         break;
     case PEN_JOB_CLEAN:
-        if (!job->clean(job->folder))
+        if (!job->clean(job->folder, err)) {
+            log_left(job, err);
             free(TAKE_PTR(job->folder));
+        }
         break;
     case PEN_JOB_REMOVE:
-        (void)pen_dir_remove_tree(job->folder, NULL); /* what stays is found at the next start */
+        (void)pen_dir_remove_tree(job->folder, err);
+        log_left(job, err);
         break;
     }
     job->error.code = rc;

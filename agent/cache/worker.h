@@ -39,7 +39,7 @@ struct pen_job {
     struct pen_buf bytes;
     size_t plain_size_max;
     char *folder;
-    bool (*clean)(const char *folder);
+    bool (*clean)(const char *folder, struct pen_error *err);
     Pen__ArtifactWish **wishes; /* copies */
     size_t wishes_count;
     char **mounts; /* below folder, relative: what was on them is gone */

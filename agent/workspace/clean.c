@@ -132,11 +132,11 @@ void pen_workspaces_spread(const char *path)
     (void)ioctl(dirfd(folder), FS_IOC_SETFLAGS, &flags);
 }
 
-bool pen_workspace_clean(const char *path)
+bool pen_workspace_clean(const char *path, struct pen_error *err)
 {
     PEN_CLEANUP(dir_close) DIR *folder = open_folder(path);
     if (folder != NULL && empty_all(path, folder) && is_new(path, flags_above(path)))
         return true;
-    (void)pen_dir_remove_tree(path, NULL); /* what stays is found at the next start */
+    (void)pen_dir_remove_tree(path, err);
     return false;
 }

@@ -106,11 +106,15 @@ static void add_trash(struct pen_workspaces *self, char *path)
 static void retire(struct pen_workspaces *self, const char *folder)
 {
     char *name = pen_strdup_printf("%s/trash-%" PRIu64, self->folder, self->next_name++);
-    if (name == NULL || rename(folder, name) < 0) {
-        free(name);
+    if (name != NULL && rename(folder, name) == 0) {
+        add_trash(self, name);
         return;
     }
-    add_trash(self, name);
+    bool missing = name != NULL && errno == ENOENT;
+    free(name);
+    char *as_it_is = missing ? NULL : strdup(folder); /* chattr +i forbids to move it, too */
+    if (as_it_is != NULL)
+        add_trash(self, as_it_is);
 }
 
 void pen_workspace_done(struct pen_workspaces *self, uint64_t fence)

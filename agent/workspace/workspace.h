@@ -48,9 +48,9 @@ void pen_workspace_done(struct pen_workspaces *self, uint64_t fence);
 char *pen_workspaces_next_trash(struct pen_workspaces *self, bool *ret_recycle);
 
 /* Make a folder like new: empty, of our own, with no rights, attributes or size that an attempt has
- * left on it. False: that was not possible, and it was removed. From any thread; it knows nothing
- * but the path. */
-bool pen_workspace_clean(const char *path);
+ * left on it. False: that was not possible, and it was removed; with an error, it could not even
+ * be removed. From any thread; it knows nothing but the path. */
+bool pen_workspace_clean(const char *path, struct pen_error *err);
 
 /* A folder that was given out to be cleaned is back: path is a spare now, and taken; NULL: it is
  * gone. */

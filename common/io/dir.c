@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,17 +162,45 @@ static const char *next_name(DIR *dir, int *ret_rc, struct pen_error *err)
     }
 }
 
+/* Take what chattr +i and +a forbid off a file or folder; true when there was something. */
+static bool clear_flags(int fd)
+{
+    int flags = 0;
+    if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ||
+        (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) == 0)
+        return false;
+    flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+}
+
+/* A file whose removal is not permitted, or that of all in its folder. */
+static bool make_removable(int parent_fd, const char *name)
+{
+    struct stat info;
+    PEN_CLEANUP(pen_fd_close) int fd = -1;
+    if (fstatat(parent_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))) /* to open others may do something */
+        fd = openat(parent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool file = clear_flags(fd);
+    bool folder = clear_flags(parent_fd);
+    return file || folder;
+}
+
 /* Remove a file or an empty folder. 1: it is a folder with something in it. */
 static int remove_simple(int parent_fd, const char *name, struct pen_error *err)
 {
     if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT)
         return 0;
-    if (errno == EISDIR || errno == EPERM) {
+    int number = errno;
+    if (number == EISDIR || number == EPERM) {
         if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
             return 0;
         if (errno == ENOTEMPTY || errno == EEXIST)
             return 1;
+        if ((number == EPERM || errno == EPERM) && make_removable(parent_fd, name))
+            return remove_simple(parent_fd, name, err); /* the next time nothing is cleared */
     }
+    errno = number == EISDIR ? errno : number;
     return pen_fail_errno(err, "cannot remove '%s'", name);
 }
 
@@ -191,7 +221,10 @@ static int flatten(int root_fd, const char *name, uint64_t *number, struct pen_e
         /* Moving a folder needs the right to write to it, for its "..". */
         if (fchmodat(dirfd(dir), child, S_IRWXU, AT_SYMLINK_NOFOLLOW) < 0)
             errno = 0; /* the rename tells whether that mattered */
-        if (renameat2(dirfd(dir), child, root_fd, moved, RENAME_NOREPLACE) == 0)
+        int moving = renameat2(dirfd(dir), child, root_fd, moved, RENAME_NOREPLACE);
+        if (moving < 0 && errno == EPERM && make_removable(dirfd(dir), child))
+            moving = renameat2(dirfd(dir), child, root_fd, moved, RENAME_NOREPLACE);
+        if (moving == 0)
             rc = 0;
         else if (errno == EEXIST || errno == ENOENT)
             rc = 0; /* the name is taken: the next pass tries the next number */
@@ -242,7 +275,10 @@ int pen_dir_remove_tree(const char *path, struct pen_error *err)
     int rc = pen_dir_empty(path, err);
     if (rc < 0)
         return rc;
-    if (rmdir(path) < 0 && errno != ENOENT)
+    if (rmdir(path) == 0 || errno == ENOENT ||
+        (errno == EPERM && make_removable(AT_FDCWD, path) && rmdir(path) == 0))
+        return 0;
+    if (errno != ENOENT)
         return pen_fail_errno(err, "cannot remove folder '%s'", path);
     return 0;
 }

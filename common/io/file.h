@@ -45,7 +45,8 @@ int pen_dir_make(const char *path, mode_t mode, struct pen_error *err);
 int pen_dir_claim(const char *path, mode_t mode, const char *mark, const char *const *known,
                   struct pen_error *err);
 
-/* Remove a folder and everything in it without following symbolic links; fine when missing. */
+/* Remove a folder and everything in it without following symbolic links; fine when missing. What
+ * modes and chattr forbid is lifted where our rights allow it. */
 int pen_dir_remove_tree(const char *path, struct pen_error *err);
 
 /* The same, but the folder itself stays. Errors: PEN_ENOTFOUND, PEN_EIO. */

@@ -115,4 +115,6 @@ def test_closed_descriptors_are_nobodys(system, name, words):
                                      system.programs / name, *words])
     system.running.append(program)
     wait_for(lambda: takes_sigterm(program.pid), "the program")
+    if name == "penstock-agent":
+        system.wait_agents(1, program)
     assert [os.readlink(f"/proc/{program.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3

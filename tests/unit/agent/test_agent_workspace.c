@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <linux/fs.h>
 #include "agent/workspace/workspace.h"
 #include "common/base/cleanup.h"
 #include "common/io/file.h"
@@ -67,7 +70,7 @@ static bool cleaned(void)
     assert_non_null(path);
     assert_true(recycle);
     assert_null(pen_workspaces_next_trash(workspaces, &recycle));
-    bool clean = pen_workspace_clean(path);
+    bool clean = pen_workspace_clean(path, NULL);
     assert_int_equal(pen_file_exists(path), clean);
     if (!clean)
         free(TAKE_PTR(path));
@@ -163,6 +166,45 @@ static void test_a_folder_that_has_grown(void **state)
         assert_false(clean);
 }
 
+/* As chattr does. */
+static bool flag(const char *name, int flags)
+{
+    int fd = -1;
+    int known = 0;
+    assert_int_equal(pen_file_open(in(name), O_RDONLY, 0, &fd, NULL), 0);
+    bool done = ioctl(fd, FS_IOC_GETFLAGS, &known) == 0;
+    known |= flags;
+    done = done && ioctl(fd, FS_IOC_SETFLAGS, &known) == 0;
+    pen_fd_close(&fd);
+    return done;
+}
+
+/* What chattr forbids does not keep a workspace: files, folders with something in them, the whole.
+ */
+static void test_immutable(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "1/src/file", "1/src/deep/er/file", "1/src/deep/er", "1/src/deep", "1/in", "1/tmp", "1"};
+    for (int with = 0; with < 2; with++) {
+        assert_int_equal(pen_workspace_make(workspaces, 1, NULL), 0);
+        assert_int_equal(pen_dir_make(in("1/src/deep/er"), 0700, NULL), 0);
+        assert_int_equal(pen_dir_make(in("1/in"), 0700, NULL), 0);
+        put("1/src/file");
+        put("1/src/deep/er/file");
+        put("1/tmp/file");
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+            if (!flag(names[i], with == 0 ? FS_IMMUTABLE_FL : FS_APPEND_FL)) {
+                assert_int_equal(i, 0);
+                skip(); /* not our right, nor that of a job with our rights */
+            }
+        (void)cleaned();
+        assert_int_equal(pen_workspace_make(workspaces, 2, NULL), 0);
+        check_new("2");
+        assert_false(pen_file_exists(in("1")));
+    }
+}
+
 static void test_no_recycling(void **state)
 {
     (void)state;
@@ -185,6 +227,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_rights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_folder_that_has_grown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_immutable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_recycling, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
