@@ -271,7 +271,8 @@ static int open_store(struct pen_data *self, struct pen_error *err)
     int rc = pen_buf_ok(&blobs, err);
     if (rc < 0 || (rc = pen_buf_ok(&logs, err)) < 0 ||
         (rc = pen_dir_make(pen_buf_text(&blobs), 0700, err)) < 0 ||
-        (rc = pen_dir_make(pen_buf_text(&logs), 0700, err)) < 0)
+        (rc = pen_dir_make(pen_buf_text(&logs), 0700, err)) < 0 ||
+        (rc = pen_dir_sync(self->dir, err)) < 0) /* what is synced below needs their names, too */
         return rc;
     return pen_blob_store_open(pen_buf_text(&blobs), &self->store, err);
 }
