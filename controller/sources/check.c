@@ -62,6 +62,13 @@ static int sort(const struct pen_buf *bytes, const char ***ret_sorted, size_t *r
     return 0;
 }
 
+/* Of another space than branches and tags: heads of pull requests, which are fetched when somebody
+ * asks for them. */
+static bool is_other(const char *shorter)
+{
+    return pen_str_starts_with(shorter, "refs/penstock/");
+}
+
 /* As git shortens it for people. A branch and a tag may have the same short name. */
 static const char *short_name(const char *name)
 {
@@ -69,7 +76,7 @@ static const char *short_name(const char *name)
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
         if (pen_str_starts_with(name, spaces[i]))
             return name + strlen(spaces[i]);
-    return NULL;
+    return is_other(name) ? name : NULL;
 }
 
 static int read_names(const char *path, struct names *ret_names, struct pen_error *err)
@@ -94,12 +101,6 @@ static int read_names(const char *path, struct names *ret_names, struct pen_erro
     return sort(&ret_names->bytes, &ret_names->sorted, &ret_names->count, err);
 }
 
-/* Of another space than branches and tags: pull requests. */
-static bool is_other(const char *shorter)
-{
-    return pen_str_starts_with(shorter, "refs/");
-}
-
 int pen_git_check_told(const char *path, const struct pen_buf *told, struct pen_error *err)
 {
     PEN_CLEANUP(names_release) struct names there = {.count = 0};
@@ -109,17 +110,16 @@ int pen_git_check_told(const char *path, const struct pen_buf *told, struct pen_
     if (rc < 0 || (rc = sort(told, &reported, &count, err)) < 0)
         return rc;
     size_t at = 0;
-    for (size_t i = 0; i < there.count; i++) {
-        for (; at < count && strcmp(reported[at], there.sorted[i]) < 0; at++)
-            if (!is_other(reported[at]))
-                return pen_fail(err, PEN_ECORRUPT, "the ref '%.300s' cannot be read", reported[at]);
-        if (at == count || strcmp(reported[at], there.sorted[i]) != 0)
-            return pen_fail(err, PEN_ECORRUPT, "git has passed over '%.300s'", there.sorted[i]);
-        at++;
-    }
-    for (; at < count; at++)
-        if (!is_other(reported[at]))
+    size_t i = 0;
+    while (i < there.count || at < count) {
+        int order = i == there.count ? 1 : at == count ? -1 : strcmp(there.sorted[i], reported[at]);
+        if (order > 0)
             return pen_fail(err, PEN_ECORRUPT, "the ref '%.300s' cannot be read", reported[at]);
+        if (order < 0 && !is_other(there.sorted[i]))
+            return pen_fail(err, PEN_ECORRUPT, "git has passed over '%.300s'", there.sorted[i]);
+        i++;
+        at += order == 0;
+    }
     return 0;
 }
 

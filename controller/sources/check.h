@@ -12,8 +12,8 @@
 
 /* Whether the branches and tags of a mirror are those that the fetch which has just ended has
  * reported: told has their short names, each with its \0. One that was not reported is older than
- * what the other side has; one that is not there cannot be read.
- * Errors: PEN_ECORRUPT (names the ref), PEN_EIO (unreadable), PEN_ENOMEM. */
+ * what the other side has; one that is not there cannot be read. Heads of pull requests may be
+ * there from before. Errors: PEN_ECORRUPT (names the ref), PEN_EIO (unreadable), PEN_ENOMEM. */
 int pen_git_check_told(const char *path, const struct pen_buf *told, struct pen_error *err);
 
 /* Whether its files are such as git writes them, as far as that can be told without reading all: a

@@ -6,7 +6,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
-#include "common/blob/archive.h"
 #include "common/base/units.h"
 #include "common/blob/archive.h"
 #include "common/io/clock.h"

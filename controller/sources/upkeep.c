@@ -29,7 +29,8 @@ enum {
     LEFTOVER_S = 24 * 3600,   /* no child of ours runs that long: nobody writes to this file */
 };
 
-#define UNREACHABLE_KEPT "2.weeks.ago" /* as long as git itself keeps what no ref leads to */
+/* As long as git itself keeps what no ref leads to. */
+static const char unreachable_kept[] = "--cruft-expiration=2.weeks.ago";
 
 static bool is_pack(const char *name)
 {
@@ -100,9 +101,8 @@ static int start(struct pen_sources_state *self, struct pen_mirror *mirror, stru
     pen_git_environment_configure(&environment, "repack.writeBitmaps", "false");
     pen_git_environment_configure(&environment, "pack.writeReverseIndex", "false");
     const char *const few[] = {"git", git_dir, "repack", "-q", "-d", "--geometric=2", NULL};
-    const char *const whole[] = {
-        "git", git_dir, "repack", "-q", "-d", "--cruft", "--cruft-expiration=" UNREACHABLE_KEPT,
-        NULL};
+    const char *const whole[] = {"git", git_dir,   "repack",         "-q",
+                                 "-d",  "--cruft", unreachable_kept, NULL};
     self->upkeep.whole = is_whole_due(mark);
     return pen_git_child_spawn(self->upkeep.whole ? whole : few, &environment, self->mirrors_path,
                                &self->upkeep.child, err);

@@ -8,15 +8,19 @@
 
 /* ---- sources that became shallow */
 
-/* Replace the upstream by a copy of the work; depth "0": with all of its history. */
+/* Replace the upstream by a copy of the work; depth "0": with all of its history. At one moment
+ * each: a poll may come at any time, and the old one stays for a fetch that is under way. */
 static void upstream_replace(const char *depth)
 {
+    static unsigned number;
     PEN_CLEANUP(pen_free) char *url = pen_strdup_printf("file://%s", at("work"));
-    assert_int_equal(pen_dir_remove_tree(at("upstream"), NULL), 0);
     if (pen_str_equal(depth, "0"))
-        git("clone", "-q", "--bare", url, at("upstream/app.git"), NULL);
+        git("clone", "-q", "--bare", url, at("fresh.git"), NULL);
     else
-        git("clone", "-q", "--bare", "--depth", depth, url, at("upstream/app.git"), NULL);
+        git("clone", "-q", "--bare", "--depth", depth, url, at("fresh.git"), NULL);
+    shell("cd %s && mkdir -p upstream && { ! test -e upstream/app.git || "
+          "mv upstream/app.git old-%u.git; } && mv fresh.git upstream/app.git",
+          it.root, number++);
 }
 
 static void watch_connection(const char *seen)
@@ -142,6 +146,17 @@ static void test_every_ref_has_to_be_reported(void **state)
     assert_int_equal(check_told(other, sizeof other, &err), PEN_ECORRUPT);
     assert_non_null(strstr(err.message, "passed over 'a/b'"));
     assert_int_equal(check_told("", 0, &err), PEN_ECORRUPT);
+    /* a head of a pull request that was not asked for stays from before */
+    static const char without[] = "main\0a/b\0main";
+    assert_int_equal(check_told(without, sizeof without, &err), 0);
+    /* what was reported and cannot be read: libgit2 leaves such refs out in silence */
+    shell(": >%s && : >%s", at("work/.git/refs/penstock/pull/1/head"),
+          at("work/.git/refs/heads/a/b"));
+    assert_int_equal(check_told(all, sizeof all, &err), PEN_ECORRUPT);
+    assert_non_null(strstr(err.message, "'a/b' cannot be read"));
+    shell("git -C %s rev-parse HEAD >%s", at("work"), at("work/.git/refs/heads/a/b"));
+    assert_int_equal(check_told(all, sizeof all, &err), PEN_ECORRUPT);
+    assert_non_null(strstr(err.message, "'refs/penstock/pull/1/head' cannot be read"));
     pen_git_library_stop();
 }
 
