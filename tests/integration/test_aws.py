@@ -141,6 +141,26 @@ def test_update_and_delete(client):
     refused(client, "PipelineNotFoundException", "get-pipeline-state", "--name", NAME)
 
 
+def test_an_older_client_drops_no_gate(client):
+    """This client's model has no conditions: what it reads and writes back would lose them."""
+    whole = declaration()
+    whole |= {"pipelineType": "V2", "executionMode": "QUEUED"}
+    whole["stages"][1]["beforeEntry"] = {"conditions": [{"result": "FAIL", "rules": [{
+        "name": "never", "ruleTypeId": {"category": "Rule", "owner": "AWS", "version": "1",
+                                        "provider": "VariableCheck"},
+        "configuration": {"Variable": "a", "Operator": "EQ", "Value": "b"}}]}]}
+    api = client.api()
+    api.call("UpdatePipeline", {"pipeline": whole})
+    seen = client.aws("get-pipeline", "--name", NAME)["pipeline"]
+    with pytest.raises(SystemFault, match="Name V1 to drop what only V2 has"):
+        client.aws("update-pipeline", "--pipeline", json.dumps(seen))
+    kept = api.call("GetPipeline", {"name": NAME})["pipeline"]
+    assert kept["executionMode"] == "QUEUED" and "beforeEntry" in kept["stages"][1]
+    api.call("UpdatePipeline", {"pipeline": seen | {"pipelineType": "V1"}})  # as a person means it
+    assert api.call("GetPipeline", {"name": NAME})["pipeline"]["executionMode"] == "SUPERSEDED"
+    api.close()
+
+
 def test_structure_faults_name_the_rule(client):
     one_stage = declaration()
     one_stage["name"] = "short"

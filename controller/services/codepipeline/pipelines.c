@@ -5,6 +5,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/wire/wire.h"
+#include "controller/model/validate.h"
 #include "controller/services/codepipeline/codepipeline.h"
 #include "controller/services/codepipeline/declaration.h"
 #include "controller/services/output.h"
@@ -51,11 +52,35 @@ int pen_create_pipeline(struct pen_call *call, struct pen_error *err)
     return pen_call_post(call, input, declaration_made, err);
 }
 
+/* A client that is older than pipelineType reads a pipeline of type V2 without it, and without the
+ * triggers, variables and conditions that it does not know either. What it writes back would take
+ * them away, without anybody having said so. */
+static int check_type_is_meant(struct pen_call *call, const Pen__PipelineDeclaration *declaration,
+                               struct pen_error *err)
+{
+    if (json_object_get(json_object_get(call->input, "pipeline"), "pipelineType") != NULL ||
+        !pen_str_equal(declaration->pipeline_type, "V1"))
+        return 0;
+    PEN_CLEANUP(pen_message_destroy) Pen__PipelineVersionRow *row = NULL;
+    int rc = current_version(call, declaration->name, &row, err);
+    if (rc < 0)
+        return rc == PEN_ENOTFOUND ? 0 : rc; /* the engine says so */
+    const char *member = pen_model_v2_member(row->declaration);
+    if (member == NULL)
+        return 0;
+    return pen_fail_api(err, PEN_EINVAL, "ValidationException",
+                        "pipeline.pipelineType: pipeline '%s' is of type V2 and has %s, which this "
+                        "update leaves out without naming a type, as clients do that are older "
+                        "than these members. Name V1 to drop what only V2 has, or V2 to keep the "
+                        "type.",
+                        declaration->name, member);
+}
+
 int pen_update_pipeline(struct pen_call *call, struct pen_error *err)
 {
     PEN_CLEANUP(pen_message_destroy) Pen__PipelineDeclaration *declaration = NULL;
     int rc = pen_declaration_take(call, &declaration, err);
-    if (rc < 0)
+    if (rc < 0 || (rc = check_type_is_meant(call, declaration, err)) < 0)
         return rc;
     Pen__UpdatePipeline *update = NULL;
     Pen__Input *input =
