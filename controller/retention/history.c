@@ -77,10 +77,11 @@ static int see_pipeline(void *context, const char *key, const ProtobufCMessage *
 {
     struct scan *scan = context;
     const Pen__PipelineRow *pipeline = (const Pen__PipelineRow *)row;
-    struct tally *tally;
+    struct tally *tally = NULL;
     int rc = tally_of(scan, pipeline->name, &tally, err);
     if (rc < 0)
         return rc;
+    CHECK(tally != NULL);
     tally->exists = true;
     tally->created_order = pipeline->created_order;
     tally->created_ms = pipeline->created_ms;
@@ -133,10 +134,11 @@ static int see_execution(void *context, const char *key, const ProtobufCMessage 
     const Pen__CollectionRun *order = scan->self->order;
     scan->before = row->order;
     scan->rows++;
-    struct tally *tally;
+    struct tally *tally = NULL;
     int rc = tally_of(scan, row->pipeline == NULL ? "" : row->pipeline, &tally, err);
     if (rc < 0)
         return rc;
+    CHECK(tally != NULL);
     bool former =
         !tally->exists || row->order <= tally->created_order || row->started_ms < tally->created_ms;
     if (former)

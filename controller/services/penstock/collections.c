@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/wire/wire.h"
@@ -104,6 +105,7 @@ int pen_get_collection(struct pen_call *call, struct pen_error *err)
     int rc = find(call, &row, err);
     if (rc < 0)
         return rc;
+    CHECK(row != NULL);
     int64_t wait_s = pen_in_integer(call->input, "waitSeconds", 0);
     if (!row->has_ended_ms && wait_s > 0 && !call->waited_out) {
         call->wait_ms = wait_s * 1000;
