@@ -66,7 +66,8 @@ static int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
-    (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen-commands-XXXXXX");
+    /* Quotes and blanks in a path are nothing special, either. */
+    (void)snprintf(world->dir, sizeof world->dir, "/tmp/pen it's \"XXXXXX");
     assert_non_null(mkdtemp(world->dir));
     world->guard = guard_start(world->dir);
     assert_true(world->guard >= 0);
