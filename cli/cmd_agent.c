@@ -100,8 +100,12 @@ int pen_cmd_agent_work(struct pen_cli *cli, struct pen_error *err)
     bool found = pen_cli_argument(cli, 0) == NULL;
     size_t index;
     json_t *agent;
-    json_array_foreach(pen_json_list(agents, "agents"), index, agent) found =
-        found || is_wanted(cli, agent);
+    int64_t left_out = 0;
+    json_array_foreach(pen_json_list(agents, "agents"), index, agent)
+    {
+        found = found || is_wanted(cli, agent);
+        left_out += is_wanted(cli, agent) ? pen_json_number(agent, "workLeftOut") : 0;
+    }
     if (!found) {
         rc = pen_fail(err, PEN_ENOTFOUND, "there is no agent '%.100s'", pen_cli_argument(cli, 0));
     } else if (cli->json) {
@@ -115,6 +119,8 @@ int pen_cmd_agent_work(struct pen_cli *cli, struct pen_error *err)
             if (is_wanted(cli, each.agent))
                 work_row(&each, &table);
         pen_table_print(&table);
+        if (left_out > 0)
+            (void)fprintf(stderr, "%" PRId64 " more are under way, and not listed\n", left_out);
     }
     json_decref(agents);
     return rc;

@@ -77,7 +77,7 @@ static int execution_of(const struct pen_cli *cli, const json_t *agents, const c
 static int kill_all(struct pen_cli *cli, struct pen_error *err)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
-    const char *execution = NULL;
+    const char *execution = "";
     json_t *agents = NULL;
     int rc = pen_work_list(cli, &agents, err);
     if (rc == 0)

@@ -278,6 +278,9 @@ enum {
      */
     PEN_LIMIT_AGENT_SLOTS = 1024,
 
+    /* Work of agents in one answer of ListAgents, of some 500 bytes each beside the agents. */
+    PEN_LIMIT_WORK_LISTED = 8000,
+
     /* A token that enrols an agent lives for at most a month. */
     PEN_LIMIT_TOKEN_TTL_HOURS = 31 * 24,
 

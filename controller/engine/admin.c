@@ -246,13 +246,24 @@ static void say_work(const struct attempt *attempt, struct pen_buf *text)
         (void)attempt_say(attempt, text, &clears);
 }
 
-static void add_attempts(const struct agent *agent, Pen__AgentView *view)
+/* What is as it should be is left out when there is too much of it; what was given up is not. */
+static bool has_room(const struct attempt *attempt, Pen__AgentView *view, size_t listed)
+{
+    if (attempt->action == NULL || listed + view->n_work < PEN_LIMIT_WORK_LISTED)
+        return true;
+    SET(view, work_left_out, view->work_left_out + 1);
+    return false;
+}
+
+static void add_attempts(const struct agent *agent, Pen__AgentView *view, size_t listed)
 {
     for (struct pen_map_node *node = pen_map_first(&agent->attempts); node != NULL;
          node = pen_map_next(node)) {
         const struct attempt *attempt = pen_map_value(node);
         const Pen__AttemptRow *row = attempt->row;
         const struct action *action = attempt->action;
+        if (!has_room(attempt, view, listed))
+            continue;
         Pen__WorkView *work = MAKE(Pen__WorkView, pen__work_view__init);
         SET(work, fence, row->fence);
         work->pipeline = mem_text(row->pipeline);
@@ -303,6 +314,7 @@ int handle_list_agents(struct pen_engine *engine, const Pen__Input *input, Pen__
 {
     (void)input;
     (void)err;
+    size_t listed = 0;
     for (const struct pen_map_node *node = pen_map_first(&engine->agents); node != NULL;
          node = pen_map_next(node)) {
         const struct agent *agent = pen_map_value(node);
@@ -312,8 +324,9 @@ int handle_list_agents(struct pen_engine *engine, const Pen__Input *input, Pen__
         SET(view, suspect, agent->suspect);
         SET(view, busy_slots, agent->busy);
         SET(view, last_seen_ms, agent->seen_ms);
-        add_attempts(agent, view);
+        add_attempts(agent, view, listed);
         add_offers(engine, agent, view);
+        listed += view->n_work;
         APPEND(reply, agents, view);
     }
     return 0;

@@ -69,6 +69,11 @@ static void report_soon(struct sim *sim, struct host *host, uint64_t fence,
 
 /* ---- a run */
 
+static int64_t story_runs_ms(const struct run *run)
+{
+    return run->lasts ? STORY_LONG_MS : STORY_RUNS_MS;
+}
+
 static void run_end(struct sim *sim, struct host *host, struct run *run, bool killed)
 {
     if (run->state != RUN_BEGAN)
@@ -119,7 +124,8 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
     }
     int64_t runs_ms =
         sim_chance(sim, 850) ? sim_around(sim, 15000) : (int64_t)sim_below(sim, SIM_RUN_MS);
-    struct sim_event *end = sim_at(sim, sim->story != NULL ? STORY_RUNS_MS : 5 + runs_ms, fire_end);
+    struct sim_event *end =
+        sim_at(sim, sim->story != NULL ? story_runs_ms(run) : 5 + runs_ms, fire_end);
     end->host = host->index;
     end->number = run->fence;
     end->stamp = run->boot;
@@ -140,6 +146,7 @@ void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule)
     run->host = host->index;
     run->boot = host->boot;
     run->once = capsule->action_class == PEN__ACTION_CLASS__ONCE;
+    run->lasts = pen_str_equal(capsule->action, "L");
     mem_set_text(&run->action_execution_id, capsule->action_execution_id);
     run->exit_code =
         story_exit_code(sim, capsule, sim_chance(sim, sim->mix.action_fails_pm) ? 1 : 0);

@@ -179,6 +179,7 @@ struct run {
     bool began;
     bool killed;
     bool once;
+    bool lasts;      /* in a story: it runs for long */
     bool lost_files; /* planted: it looks as if it had not begun */
     char *action_execution_id;
     int32_t exit_code;

@@ -58,6 +58,15 @@ const struct story_plan story_plans[] = {
         .ends = {STOPPED, SUCCEEDED},
     },
     {
+        .name = "given-up-in-silence",
+        .mode = "SUPERSEDED",
+        .stages = "Source:S=source|Deploy:L=once",
+        .steps = {{.when = WHEN_RUNS, .action = "L", .deed = DEED_PART},
+                  {.when = WHEN_EXISTS, .deed = DEED_ABANDON},
+                  {.when = WHEN_STATUS, .status = STOPPED, .deed = DEED_START}},
+        .ends = {STOPPED, SUCCEEDED},
+    },
+    {
         .name = "killed",
         .mode = "SUPERSEDED",
         .stages = "Source:S=source|Deploy:D=once",

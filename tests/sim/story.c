@@ -274,6 +274,23 @@ static void ask_transition(struct sim *sim, const char *stage, bool disable)
     ask(sim, PEN__INPUT__WHAT_CHANGE_TRANSITION, request);
 }
 
+static void fire_join(struct sim *sim, struct sim_event *event)
+{
+    sim->hosts[event->host].cut_in = sim->hosts[event->host].cut_out = false;
+}
+
+static void part(struct sim *sim)
+{
+    for (struct pen_map_node *node = pen_map_first(&sim->runs); node != NULL;
+         node = pen_map_next(node)) {
+        const struct run *run = pen_map_value(node);
+        if (run->state != RUN_BEGAN)
+            continue;
+        sim->hosts[run->host].cut_in = sim->hosts[run->host].cut_out = true;
+        sim_at(sim, STORY_PART_MS, fire_join)->host = run->host;
+    }
+}
+
 static void act(struct sim *sim, const struct story_step *step, const struct look *look)
 {
     const char *id = look->count > step->execution ? look->id[step->execution] : "";
@@ -312,6 +329,10 @@ static void act(struct sim *sim, const struct story_step *step, const struct loo
     case DEED_CUT:
         for (int i = 0; i < STORY_HOSTS; i++)
             net_drop_link(sim, &sim->hosts[i], true, true);
+        sim->story->answered = true;
+        return;
+    case DEED_PART:
+        part(sim);
         sim->story->answered = true;
         return;
     case DEED_NONE:

@@ -18,8 +18,10 @@ enum {
     STORY_STEPS_MAX = 6,
     STORY_EXECUTIONS_MAX = 4,
     STORY_HOSTS = 2,
-    STORY_RUNS_MS = 8000, /* how long the commands of an action run */
-    STORY_DOWN_MS = 1500, /* until what has died is started again */
+    STORY_RUNS_MS = 8000,       /* how long the commands of an action run */
+    STORY_PART_MS = 340 * 1000, /* a part of the network: an agent counts as lost before it ends */
+    STORY_LONG_MS = 400 * 1000, /* how long action L runs: longer than that */
+    STORY_DOWN_MS = 1500,       /* until what has died is started again */
 };
 
 /* What the person does. */
@@ -35,7 +37,8 @@ enum deed {
     DEED_ROLL_BACK, /* stage `where`, to execution 0 */
     DEED_FREEZE,    /* the transition into `where` */
     DEED_THAW,
-    DEED_CUT, /* not a person: the connections of all agents end */
+    DEED_CUT,  /* not a person: the connections of all agents end */
+    DEED_PART, /* likewise: where something runs, nothing passes until it has counted as lost */
 };
 
 /* And when: as soon as ... */

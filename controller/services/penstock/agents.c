@@ -185,6 +185,8 @@ static void put_agent(struct pen_call *call, json_t *list, const Pen__AgentView 
     json_t *work = pen_put_list(call, agent, "work");
     for (size_t i = 0; i < view->n_work; i++)
         put_work(call, work, view->work[i]);
+    if (view->work_left_out > 0)
+        pen_put_integer(call, agent, "workLeftOut", view->work_left_out);
     json_t *labels = pen_put_object(call, agent, "labels");
     for (size_t i = 0; i < row->n_labels; i++)
         pen_put_string(call, labels, row->labels[i]->key, row->labels[i]->value);
