@@ -274,6 +274,7 @@ static struct pen_lane *lane_choose(struct pen_worker *self)
     for (size_t i = 1; i < self->lanes_count; i++)
         if (least == NULL || self->lanes[i]->attempts < least->attempts)
             least = self->lanes[i];
+    CHECK(least != NULL); /* the first two were made at the start */
     if (least->attempts > 0 && self->lanes_count < PEN_WORKER_LANES_MAX &&
         lane_add(self, NULL) == 0)
         least = self->lanes[self->lanes_count - 1];
@@ -356,6 +357,7 @@ int pen_worker_post(struct pen_worker *self, struct pen_job *job, struct pen_err
     int rc = binding_of(self, job->fence, &binding, err);
     if (rc < 0)
         return rc;
+    CHECK(binding != NULL);
     struct pen_post post = {.kind = POST_JOB, .body = job, .destroy = destroy_body};
     if ((rc = pen_inbox_post(binding->lane->jobs, &post, err)) < 0)
         return rc;

@@ -24,9 +24,10 @@ enum { PATIENCE_MS = 60 * 1000 };
 static char root[64];
 static atomic_bool may_clean;
 
-static bool clean_slowly(const char *folder)
+static bool clean_slowly(const char *folder, struct pen_error *err)
 {
     (void)folder;
+    (void)err;
     while (!atomic_load(&may_clean))
         (void)poll(NULL, 0, 1);
     return true;
