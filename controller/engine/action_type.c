@@ -187,8 +187,9 @@ int settle_custom_actions(const struct pen_engine *engine, const struct pipeline
             if (!pen_action_is_custom(action->action_type_id))
                 continue;
             const struct action_type *type = usable_action_type(engine, action->action_type_id);
-            if (type == NULL)
-                return pen_action_type_unavailable(action, engine->setting->row->region, err);
+            const struct pen_custom_types none = {.region = engine->setting->row->region};
+            if (type == NULL) /* deleted since the declaration was checked */
+                return pen_action_type_unavailable(action, &none, err);
             int rc = keep_secrets(pipeline, type->row->type, stage, action, err);
             if (rc < 0)
                 return rc;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/base/cleanup.h"
+#include "common/base/nearest.h"
 #include "common/base/str.h"
 #include "controller/model/variables.h"
 
@@ -333,22 +335,70 @@ int pen_custom_action_check(const Pen__ActionDeclaration *action, const Pen__Act
     return 0;
 }
 
-int pen_action_type_unavailable(const Pen__ActionDeclaration *action, const char *region,
-                                struct pen_error *err)
+static void put_type(const char *category, const char *owner, const char *provider,
+                     const char *version, struct pen_buf *text)
+{
+    pen_buf_printf(text, "%s/%s/%s/%s", category, owner, provider, version);
+}
+
+/* The type whose provider was probably meant; of another category, owner or version, too. */
+static void say_nearest(const struct pen_custom_types *types, const char *wanted,
+                        struct pen_buf *text)
+{
+    struct pen_nearest nearest = {.word = wanted};
+    const struct pen_provider *provider;
+    for (size_t i = 0; (provider = pen_provider_at(i)) != NULL; i++)
+        pen_nearest_try(&nearest, provider->provider);
+    for (size_t i = 0; types != NULL && i < types->count; i++)
+        pen_nearest_try(&nearest, types->types[i]->id->provider);
+    if (nearest.best == NULL)
+        return;
+    pen_buf_puts(text, "; the nearest is ");
+    for (size_t i = 0; (provider = pen_provider_at(i)) != NULL; i++)
+        if (provider->provider == nearest.best)
+            put_type(provider->category, provider->owner, provider->provider, provider->version,
+                     text);
+    for (size_t i = 0; types != NULL && i < types->count; i++) {
+        const Pen__ActionTypeId *id = types->types[i]->id;
+        if (id->provider == nearest.best)
+            put_type(id->category, id->owner, id->provider, id->version, text);
+    }
+}
+
+/* What this controller has: its own by name, custom ones by their number. */
+static void say_types(const struct pen_custom_types *types, struct pen_buf *text)
+{
+    const struct pen_provider *provider;
+    for (size_t i = 0; (provider = pen_provider_at(i)) != NULL; i++) {
+        pen_buf_puts(text, i == 0 ? "; there are " : ", ");
+        put_type(provider->category, provider->owner, provider->provider, provider->version, text);
+    }
+    if (types != NULL && types->count > 0)
+        pen_buf_printf(text, " and %zu custom type%s (ListActionTypes)", types->count,
+                       types->count == 1 ? "" : "s");
+}
+
+int pen_action_type_unavailable(const Pen__ActionDeclaration *action,
+                                const struct pen_custom_types *types, struct pen_error *err)
 {
     const Pen__ActionTypeId none = PEN__ACTION_TYPE_ID__INIT;
     const Pen__ActionTypeId *id = action->action_type_id == NULL ? &none : action->action_type_id;
+    const char *region = types == NULL ? NULL : types->region;
     char spelled[32] = ""; /* as the API spells it: US_EAST_1 */
     if (region != NULL && pen_str_copy(spelled, sizeof spelled, region))
         for (char *c = spelled; *c != '\0'; c++)
             *c = (char)(*c == '-' ? '_' : *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    return pen_fail_api(
-        err, PEN_EINVAL, ACTION_ERROR,
-        "ActionType (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') "
-        "in action '%s' is not available%s%s%s",
-        id->category == NULL ? "" : id->category, id->provider == NULL ? "" : id->provider,
-        id->owner == NULL ? "" : id->owner, id->version == NULL ? "" : id->version, action->name,
-        spelled[0] == '\0' ? "" : " in region '", spelled, spelled[0] == '\0' ? "" : "'");
+    PEN_CLEANUP(pen_buf_release) struct pen_buf others = {0};
+    say_nearest(types, id->provider == NULL ? "" : id->provider, &others);
+    say_types(types, &others);
+    return pen_fail_api(err, PEN_EINVAL, ACTION_ERROR,
+                        "ActionType (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') "
+                        "in action '%s' is not available%s%s%s%s",
+                        id->category == NULL ? "" : id->category,
+                        id->provider == NULL ? "" : id->provider,
+                        id->owner == NULL ? "" : id->owner, id->version == NULL ? "" : id->version,
+                        action->name, spelled[0] == '\0' ? "" : " in region '", spelled,
+                        spelled[0] == '\0' ? "" : "'", pen_buf_text(&others));
 }
 
 /* ---- secrets */

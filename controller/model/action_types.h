@@ -56,9 +56,10 @@ void pen_action_type_provider(const Pen__ActionType *type, struct pen_provider_k
 int pen_custom_action_check(const Pen__ActionDeclaration *action, const Pen__ActionType *type,
                             const char *region, struct pen_error *err);
 
-/* That there is no such type. `region` may be NULL. Returns PEN_EINVAL. */
-int pen_action_type_unavailable(const Pen__ActionDeclaration *action, const char *region,
-                                struct pen_error *err);
+/* That there is no such type, which is the nearest, and which there are. `types` may be NULL.
+ * Returns PEN_EINVAL. */
+int pen_action_type_unavailable(const Pen__ActionDeclaration *action,
+                                const struct pen_custom_types *types, struct pen_error *err);
 
 /* Whether the text stands for a stored secret: four asterisks or more, blanks aside. */
 bool pen_secret_is_mask(const char *value);

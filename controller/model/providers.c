@@ -384,6 +384,6 @@ int pen_provider_check(const Pen__ActionDeclaration *action, const struct pen_cu
     }
     const struct pen_provider *provider = pen_provider_find(id);
     if (provider == NULL)
-        return pen_action_type_unavailable(action, region, err);
+        return pen_action_type_unavailable(action, types, err);
     return check_against(action, provider, err);
 }

@@ -85,7 +85,9 @@ static void test_types(void **state)
     assert_string_equal(w.reply->error, "InvalidActionDeclarationException");
     assert_string_equal(w.reply->message,
                         "ActionType (Category: 'Build', Provider: 'Mill', Owner: 'Custom', "
-                        "Version: '1') in action 'B' is not available in region 'US_EAST_1'");
+                        "Version: '1') in action 'B' is not available in region 'US_EAST_1'; "
+                        "there are Source/AWS/CodeCommit/1, Source/AWS/CodeStarSourceConnection/1, "
+                        "Compute/AWS/Commands/1, Approval/AWS/Manual/1");
     for (int i = 0; i < 50; i++) {
         Pen__ActionType *type = new_type("Test", false);
         free(type->id->version);

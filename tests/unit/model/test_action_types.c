@@ -140,8 +140,11 @@ static void test_actions(void **state)
         {NULL, "1",
          "'inputArtifacts':[{'name':'C'}],'configuration':{'Project':'#{v.x}','Key':'s','N':'-1.5',"
          "'B':'true','RunsOn':'===,'}"},
-        {"in action 'A' is not available in region 'EU_WEST_1'", "2",
-         "'inputArtifacts':[{'name':'C'}],'configuration':{'Project':'rye'}"},
+        {"in action 'A' is not available in region 'EU_WEST_1'; the nearest is "
+         "Build/Custom/Mill/1; "
+         "there are Source/AWS/CodeCommit/1, Source/AWS/CodeStarSourceConnection/1, "
+         "Compute/AWS/Commands/1, Approval/AWS/Manual/1 and 1 custom type (ListActionTypes)",
+         "2", "'inputArtifacts':[{'name':'C'}],'configuration':{'Project':'rye'}"},
         {"declares 0 input artifacts which is less than the minimum count (1)", "1",
          "'configuration':{'Project':'rye'}"},
         {"Action configuration for action 'A' is missing required configuration 'Project'", "1",
@@ -261,12 +264,58 @@ static void test_masks(void **state)
     assert_null(pen_configuration_shown(NULL));
 }
 
+/* Who names a type that there is not reads which was meant, and which there are. */
+static void test_unavailable(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        const char *nearest; /* NULL: none is near */
+    } cases[] = {
+        {"'category':'Build','owner':'AWS','provider':'Command','version':'1'",
+         "Compute/AWS/Commands/1"},
+        {"'category':'Build','owner':'AWS','provider':'Commands','version':'1'",
+         "Compute/AWS/Commands/1"},
+        {"'category':'Approval','owner':'AWS','provider':'mnaual','version':'1'",
+         "Approval/AWS/Manual/1"},
+        {"'category':'Approval','owner':'AWS','provider':'Manual','version':'2'",
+         "Approval/AWS/Manual/1"},
+        {"'category':'Test','owner':'Custom','provider':'Mil','version':'1'",
+         "Build/Custom/Mill/1"},
+        {"'category':'Deploy','owner':'AWS','provider':'ECS','version':'1'", NULL},
+        {"'category':'Deploy'", NULL},
+    };
+    Pen__ActionType *type = type_of("Build", "", "", NONE, NONE);
+    const Pen__ActionType *list[] = {type};
+    const struct pen_custom_types types = {.region = "us-east-1", .types = list, .count = 1};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+        pen_buf_printf(&text, "{'name':'A','actionTypeId':{%s}}", cases[i].type);
+        Pen__ActionDeclaration *action =
+            message_of(&pen__action_declaration__descriptor, pen_buf_text(&text));
+        struct pen_error err = {0};
+        assert_true(pen_provider_check(action, &types, &err) < 0);
+        assert_string_equal(err.api_name, ACTION);
+        PEN_CLEANUP(pen_buf_release) struct pen_buf says = {0};
+        pen_buf_puts(&says, "in action 'A' is not available in region 'US_EAST_1'; ");
+        if (cases[i].nearest != NULL)
+            pen_buf_printf(&says, "the nearest is %s; ", cases[i].nearest);
+        pen_buf_puts(&says, "there are Source/AWS/CodeCommit/1, "
+                            "Source/AWS/CodeStarSourceConnection/1, Compute/AWS/Commands/1, "
+                            "Approval/AWS/Manual/1 and 1 custom type (ListActionTypes)");
+        if (strstr(err.message, pen_buf_text(&says)) == NULL)
+            fail_msg("'%s' lacks '%s'", err.message, pen_buf_text(&says));
+        pen_message_destroy(&action);
+    }
+    pen_message_destroy(&type);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definitions), cmocka_unit_test(test_actions),
         cmocka_unit_test(test_outputs),     cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_masks),       cmocka_unit_test(test_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
