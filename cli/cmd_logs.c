@@ -1,5 +1,6 @@
 /* penstock logs */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -9,9 +10,14 @@
 #include "cli/text.h"
 #include "common/base/cleanup.h"
 #include "common/base/limits.h"
+#include "common/base/str.h"
 #include "common/io/clock.h"
 
-enum { RETRY_FOR_MS = 60000, RETRY_EVERY_MS = 1000 };
+enum {
+    RETRY_FOR_MS = 60000,
+    RETRY_EVERY_MS = 1000,
+    NOTE_EVERY_S = 2, /* while there is no output: what the action waits for may change */
+};
 
 /* How much an action execution is what somebody means who names none. */
 static int interest(const json_t *row)
@@ -123,12 +129,26 @@ struct view {
     struct pen_feed *feed;
     struct pen_tail tail;
     bool raw;
+    char *note; /* that was shown last */
 };
 
 static void view_release(struct view *self)
 {
     pen_feed_destroy(&self->feed);
     pen_tail_release(&self->tail);
+    free(self->note);
+}
+
+/* A log that says nothing: what the action says instead, beside what is the log. */
+static void show_note(struct view *self)
+{
+    const char *note = pen_feed_note(self->feed);
+    if (note[0] == 0 || pen_str_equal(self->note, note) || !pen_str_set(&self->note, note))
+        return;
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    pen_text_clean(note, &text);
+    (void)fprintf(stderr, "no output%s: %s\n", pen_feed_is_complete(self->feed) ? "" : " yet",
+                  pen_buf_text(&text));
 }
 
 static int write_out(const struct pen_buf *text, struct pen_error *err)
@@ -163,9 +183,13 @@ static int step(struct pen_cli *cli, struct view *view, int wait_s, struct pen_e
 static int follow(struct pen_cli *cli, struct view *view, struct pen_error *err)
 {
     int64_t last_good_ms = pen_clock_monotonic_ms();
+    int wait_s = 0; /* the first answer comes at once, and says what there is to wait for */
     int rc = 0;
     while (rc == 0 && !pen_feed_is_complete(view->feed)) {
-        rc = step(cli, view, PEN_LIMIT_LONG_POLL_MS / 1000, err);
+        rc = step(cli, view, wait_s, err);
+        if (rc == 0)
+            show_note(view);
+        wait_s = pen_feed_note(view->feed)[0] != 0 ? NOTE_EVERY_S : PEN_LIMIT_LONG_POLL_MS / 1000;
         int64_t now_ms = pen_clock_monotonic_ms();
         if (rc == 0)
             last_good_ms = now_ms;
@@ -183,6 +207,8 @@ static int show(struct pen_cli *cli, struct view *view, struct pen_error *err)
     do
         rc = step(cli, view, 0, err);
     while (rc == 0 && pen_feed_has_moved(view->feed) && !pen_feed_is_complete(view->feed));
+    if (rc == 0)
+        show_note(view);
     return rc;
 }
 

@@ -24,6 +24,8 @@ struct pen_feed {
     bool behind; /* there is more of the log than was taken */
     char *agent;
     char *damage;
+    char *note;          /* the action's summary, as the last answer has it */
+    bool spoken;         /* the log has had a byte */
     struct pen_buf rest; /* the beginning of a line */
     bool in_line;        /* pieces of that line have come out */
 };
@@ -50,6 +52,7 @@ void pen_feed_destroy(struct pen_feed **self_p)
     json_decref(self->request);
     free(self->agent);
     free(self->damage);
+    free(self->note);
     pen_buf_release(&self->rest);
     free(self);
 }
@@ -92,6 +95,11 @@ bool pen_feed_has_moved(const struct pen_feed *self)
 const char *pen_feed_damage(const struct pen_feed *self)
 {
     return self->damage == NULL ? "" : self->damage;
+}
+
+const char *pen_feed_note(const struct pen_feed *self)
+{
+    return self->spoken || self->note == NULL ? "" : self->note;
 }
 
 const char *pen_feed_agent(const struct pen_feed *self)
@@ -193,6 +201,8 @@ int pen_feed_take(struct pen_feed *self, struct pen_buf *ret_text, struct pen_er
     rc = pen_base64_decode(pen_json_text(answer, "data"), &self->rest, err);
     if (rc == 0) {
         self->moved = self->rest.size > before;
+        self->spoken = self->spoken || self->moved;
+        (void)pen_str_set(&self->note, pen_json_text(answer, "summary"));
         if (self->moved)
             self->offset = pen_json_number(answer, "nextOffset");
         self->behind = self->offset < pen_json_number(answer, "size");

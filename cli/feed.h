@@ -59,6 +59,10 @@ const char *pen_feed_damage(const struct pen_feed *self);
 /* The last answer brought bytes. */
 bool pen_feed_has_moved(const struct pen_feed *self);
 
+/* What the action says while its log has no byte: what it waits for, or why there is none; "" once
+ * there was one, and when it says nothing. */
+const char *pen_feed_note(const struct pen_feed *self);
+
 /* Name of the agent of the latest attempt; "" while there is none. */
 const char *pen_feed_agent(const struct pen_feed *self);
 

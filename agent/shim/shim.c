@@ -312,6 +312,11 @@ static void drain(struct shim *self)
         (void)poll(NULL, 0, PEN_SHIM_RETRY_MS);
         shim_log_retry(&self->log);
     }
+    shim_log_end(&self->log);
+    while (self->log.blocked) {
+        (void)poll(NULL, 0, PEN_SHIM_RETRY_MS);
+        shim_log_retry(&self->log);
+    }
 }
 
 _Noreturn void pen_shim_run(const Pen__ShimOrder *order, enum pen_shim_isolation isolation)

@@ -12,14 +12,18 @@ struct shim_log {
     const char *path;
     int fd; /* -1 until the first byte of output */
     uint64_t size, size_max;
-    bool cut;
-    bool blocked; /* no space: the pipe waits, nothing is lost */
+    bool cut;           /* bytes between its beginning and its end are left out */
+    uint8_t *end;       /* a ring of the last bytes, once the beginning is full; NULL before */
+    uint64_t end_total; /* bytes that went into it */
+    bool blocked;       /* no space: the pipe waits, nothing is lost */
     struct pen_buf waiting;
     struct pen_sha256_stream *digest;
 };
 
 /* Take output of the commands: append it, or keep it while the disk is full. */
 void shim_log_add(struct shim_log *self, const void *bytes, size_t size);
+/* No more will come: append the end of what was too much. */
+void shim_log_end(struct shim_log *self);
 /* Try again what waits. */
 void shim_log_retry(struct shim_log *self);
 

@@ -100,6 +100,10 @@ enum {
      * API calls. Of a longer one only the size is compared. */
     PEN_LIMIT_LOG_VERIFY_BYTES = 64 * 1024 * 1024,
 
+    /* Of that, the end of a log that is over its limit: some ten thousand lines, in the memory of
+     * each shim whose commands say so much. */
+    PEN_LIMIT_LOG_END_BYTES = 1024 * 1024,
+
     /* Log files that are kept open. */
     PEN_LIMIT_LOG_FILES_OPEN = 256,
 
@@ -263,6 +267,9 @@ enum {
 
     /* An agent that declined an offer is not asked again at once. */
     PEN_LIMIT_DECLINE_PAUSE_MS = 1000,
+
+    /* Reasons in one answer of GetHealth: more are no more telling. */
+    PEN_LIMIT_HEALTH_REASONS = 50,
 
     /* What is kept in memory of its reason to decline: a sentence. */
     PEN_LIMIT_REFUSAL_BYTES = 200,

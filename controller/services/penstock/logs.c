@@ -13,6 +13,7 @@
 #include "common/keys/digest.h"
 #include "common/wire/wire.h"
 #include "controller/artifacts/layout.h"
+#include "controller/services/codepipeline/names.h"
 #include "controller/services/output.h"
 #include "controller/services/penstock/penstock.h"
 #include "controller/services/read.h"
@@ -288,6 +289,10 @@ static int put_view(struct pen_call *call, const struct view *view, struct pen_e
     uint64_t next = view->offset + view->data.size;
     json_t *output = pen_output(call);
     pen_put_string(call, output, "actionExecutionId", view->action->id);
+    pen_put_string(call, output, "status", pen_action_status_name(view->action->status));
+    pen_put_string(call, output, "summary",
+                   view->action->error_message != NULL ? view->action->error_message
+                                                       : view->action->summary);
     if (view->attempt != NULL)
         pen_put_integer(call, output, "fence", (int64_t)view->attempt->fence);
     pen_put_integer(call, output, "offset", (int64_t)view->offset);

@@ -269,12 +269,53 @@ static void test_log_is_cut(void **state)
     PEN_CLEANUP(pen_free) char *log = read_text(world->log);
     assert_int_equal(world->seen.exit->exit_code, 0); /* the commands do not notice */
     assert_true(world->seen.exit->log_cut);
-    assert_in_range(strlen(log), 9000, 10000);
+    assert_in_range(strlen(log), 4500, 10000);
     assert_int_equal(world->seen.exit->log_size, strlen(log));
     assert_non_null(strstr(log, "the log is cut here"));
+    const char *end = strstr(log, "bytes are left out]\n");
+    assert_true(end != NULL && strstr(end, "xlast\n") != NULL); /* how it ended */
+    assert_string_equal(log + strlen(log) - strlen("last\n"), "last\n");
     uint8_t digest[PEN_SHA256_SIZE];
     pen_sha256(log, strlen(log), digest);
     assert_memory_equal(world->seen.exit->log_sha256.data, digest, sizeof digest);
+}
+
+/* Beginning and end, whole lines; and how much between them is left out. */
+static void test_log_keeps_its_end(void **state)
+{
+    struct world *world = *state;
+    start(world, "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done", 0, 20000);
+    wait_for(world, ended);
+    PEN_CLEANUP(pen_free) char *log = read_text(world->log);
+    assert_true(world->seen.exit->log_cut);
+    assert_memory_equal(log, "line 0\nline 1\n", 14);
+    const char *mark = strstr(log, "\n[penstock: the log is cut here, at 20000 bytes; ");
+    const char *left = strstr(log, "]\n[penstock: ");
+    assert_true(mark != NULL && left != NULL && left > mark);
+    unsigned long bytes = strtoul(left + strlen("]\n[penstock: "), NULL, 10);
+    const char *rest = strstr(left, " bytes are left out]\nline ");
+    assert_non_null(rest);
+    rest += strlen(" bytes are left out]\n");
+    assert_string_equal(rest + strlen(rest) - strlen("line 4999\n"), "line 4999\n");
+    size_t all = 0;
+    for (int i = 0; i < 5000; i++)
+        all += (size_t)snprintf(NULL, 0, "line %d\n", i);
+    assert_int_equal((size_t)(mark - log) + bytes + strlen(rest), all);
+    assert_int_equal(world->seen.exit->log_size, strlen(log));
+    assert_in_range(strlen(log), 15000, 20000);
+}
+
+/* What fits is there, all of it, without a word of ours. */
+static void test_log_that_just_fits(void **state)
+{
+    struct world *world = *state;
+    start(world, "head -c 19000 /dev/zero | tr '\\0' x; echo; echo last", 0, 20000);
+    wait_for(world, ended);
+    PEN_CLEANUP(pen_free) char *log = read_text(world->log);
+    assert_false(world->seen.exit->log_cut);
+    assert_int_equal(strlen(log), 19000 + strlen("\nlast\n"));
+    assert_null(strstr(log, "penstock"));
+    assert_int_equal(world->seen.exit->log_size, strlen(log));
 }
 
 static void test_timeout(void **state)
@@ -588,6 +629,8 @@ int main(void)
         ROW(test_no_such_program),
         ROW(test_log),
         ROW(test_log_is_cut),
+        ROW(test_log_keeps_its_end),
+        ROW(test_log_that_just_fits),
         ROW(test_timeout),
         ROW(test_timeout_while_writing),
         ROW(test_kill_with_grace),
