@@ -101,7 +101,8 @@ static bool check_endpoint(struct doctor *self)
     check_clock(self, date_ms);
     rc = pen_client_probe(self->cli->client, "/readyz", &status, &date_ms, &err);
     if (rc < 0 || status != 200) {
-        find(self, "WARN", "ready", "not ready for work yet (status %ld): starting or draining",
+        find(self, "WARN", "ready",
+             "not ready for work (status %ld): starting, stopping, or as is said below",
              rc < 0 ? 0 : status);
         fail(self, PEN_EXIT_UNAVAILABLE);
     }
@@ -145,6 +146,30 @@ static void show_health(struct doctor *self, const json_t *health)
     check_sources(self, health);
 }
 
+/* What is wrong, as the controller says it. Agents that decline are told with the agents, and
+ * sources with the sources. */
+static void show_reasons(struct doctor *self, const json_t *health)
+{
+    size_t index;
+    json_t *reason;
+    json_array_foreach(pen_json_list(health, "reasons"), index, reason)
+    {
+        const char *predicate = pen_json_text(reason, "predicate");
+        const json_t *first = json_array_get(pen_json_list(reason, "commands"), 0);
+        const char *command = json_string_value(first);
+        bool full = strcmp(predicate, "disk_full") == 0;
+        bool never = pen_json_flag(reason, "never");
+        if (strcmp(predicate, "agent_refuses") == 0 || strcmp(predicate, "source_troubled") == 0)
+            continue;
+        find(self, full || never ? "FAIL" : "WARN", predicate, "%s: %s; until: %s%s%s",
+             pen_json_text(reason, "subject"), pen_json_text(reason, "sentence"),
+             pen_json_text(reason, "clears"),
+             command == NULL ? "" : "; clears: ", command == NULL ? "" : command);
+        if (full || never)
+            fail(self, full ? PEN_EXIT_UNAVAILABLE : PEN_EXIT_FAILED);
+    }
+}
+
 /* True if a signed request is let in. */
 static bool check_credentials(struct doctor *self)
 {
@@ -164,8 +189,34 @@ static bool check_credentials(struct doctor *self)
     find(self, "ok", "credentials", "%s, region %s", settings->credentials_origin,
          settings->region);
     show_health(self, health);
+    show_reasons(self, health);
     json_decref(health);
     return true;
+}
+
+/* Whether it takes work; if not, says why. */
+static bool check_agent(struct doctor *self, const json_t *agent)
+{
+    const char *name = pen_json_text(agent, "name");
+    const char *refusal = pen_json_text(agent, "refusal");
+    if (strcmp(pen_json_text(agent, "status"), "Quarantined") == 0)
+        find(self, "WARN", "agent",
+             "%s is quarantined: %s. Look at its host, and enrol it anew: "
+             "penstock agent token",
+             name, pen_json_text(agent, "statusReason"));
+    else if (!pen_json_flag(agent, "connected"))
+        find(self, "WARN", "agent", "%s is not connected; look at penstock-agent on its host",
+             name);
+    else if (pen_json_flag(agent, "suspect"))
+        find(self, "WARN", "agent", "%s is silent; look at its host and at the way to it", name);
+    else if (pen_json_flag(agent, "draining"))
+        find(self, "WARN", "agent",
+             "%s is draining and gets no work; to end that: penstock agent undrain %s", name, name);
+    else if (refusal[0] != 0)
+        find(self, "WARN", "agent", "%s declines work: %s", name, refusal);
+    else
+        return true;
+    return false;
 }
 
 static void check_agents(struct doctor *self)
@@ -180,38 +231,28 @@ static void check_agents(struct doctor *self)
         return;
     }
     size_t enrolled = 0;
-    size_t connected = 0;
+    size_t taking = 0;
     int64_t slots = 0;
     size_t index;
     json_t *agent;
-    json_t *agents = pen_json_list(output, "agents");
-    json_array_foreach(agents, index, agent)
+    json_array_foreach(pen_json_list(output, "agents"), index, agent)
     {
-        if (strcmp(pen_json_text(agent, "status"), "Enrolled") != 0)
-            continue;
-        enrolled++;
-        const char *name = pen_json_text(agent, "name");
-        if (!pen_json_flag(agent, "connected")) {
-            find(self, "WARN", "agent", "%s is not connected; look at penstock-agent on its host",
-                 name);
-        } else if (pen_json_flag(agent, "draining")) {
-            find(self, "WARN", "agent",
-                 "%s is draining and gets no work; to end that: penstock agent undrain %s", name,
-                 name);
-        } else {
-            connected++;
+        const char *status = pen_json_text(agent, "status");
+        enrolled += strcmp(status, "Enrolled") == 0 ? 1 : 0;
+        if (strcmp(status, "Revoked") != 0 && check_agent(self, agent)) {
+            taking++;
             slots += pen_json_number(agent, "slots");
         }
     }
-    if (connected == 0) {
+    if (taking == 0) {
         find(self, "FAIL", "agents", "no agent takes work. %s",
              enrolled > 0 ? "See above, or let another one join: penstock agent token --help"
                           : "On a host that is to run some: penstock-agent --controller HOST:7420 "
                             "--token \"$(penstock agent token)\" --data DIR");
         fail(self, PEN_EXIT_FAILED);
     } else {
-        find(self, "ok", "agents", "%zu of %zu take work, with %" PRId64 " slots", connected,
-             enrolled, slots);
+        find(self, "ok", "agents", "%zu of %zu take work, with %" PRId64 " slots", taking, enrolled,
+             slots);
     }
     json_decref(output);
 }

@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/input.h"
+#include "cli/reason.h"
 #include "cli/meant.h"
 #include "cli/show.h"
 #include "cli/state.h"
@@ -261,14 +262,12 @@ static void status_print(const struct pen_cli *cli, const json_t *state)
     PEN_CLEANUP(pen_buf_release) struct pen_buf name = {0};
     int64_t now_ms = pen_clock_wall_ms();
     size_t position = 0;
-    bool approval = false;
     bool any = false;
     struct pen_state_action each;
     pen_table_begin(&table, 6, headings, 2, cli->color);
     while (pen_state_next(state, &position, &each)) {
         status_row(&each, now_ms, &table);
         any = any || each.latest != NULL;
-        approval = approval || pen_state_is_approval(&each);
     }
     pen_text_clean(pen_json_text(state, "pipelineName"), &name);
     (void)printf("%s, version %" PRId64 "\n", pen_buf_text(&name),
@@ -281,8 +280,6 @@ static void status_print(const struct pen_cli *cli, const json_t *state)
     if (!any)
         (void)printf("no action of it has a state, as in PARALLEL mode: penstock history %s\n",
                      pen_buf_text(&name));
-    if (approval)
-        (void)printf("an approval is wanted: penstock approve %s\n", pen_buf_text(&name));
 }
 
 /* Below the table: sources of the pipeline (NULL: of all) whose pushes start nothing. */
@@ -366,6 +363,24 @@ static int overview(struct pen_cli *cli, struct pen_error *err)
     return rc;
 }
 
+/* Which person, group or program has to act, below all that. */
+static int acts_print(struct pen_cli *cli, const char *pipeline, struct pen_error *err)
+{
+    PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
+    json_t *output = NULL;
+    int rc = pen_cli_call(cli, PEN_SERVICE_PENSTOCK, "Explain",
+                          json_pack("{s:s}", "pipelineName", pipeline), &output, err);
+    if (rc < 0)
+        return rc;
+    size_t index;
+    json_t *reason;
+    json_array_foreach(pen_json_list(output, "reasons"), index, reason)
+        pen_reason_put_act(reason, &text);
+    (void)fputs(pen_buf_text(&text), stdout);
+    json_decref(output);
+    return 0;
+}
+
 int pen_cmd_status(struct pen_cli *cli, struct pen_error *err)
 {
     const char *name = pen_cli_argument(cli, 0);
@@ -380,7 +395,10 @@ int pen_cmd_status(struct pen_cli *cli, struct pen_error *err)
     else
         status_print(cli, state);
     json_decref(state);
-    return cli->json ? 0 : troubles_print(cli, name, err);
+    if (cli->json)
+        return 0;
+    rc = troubles_print(cli, name, err);
+    return rc < 0 ? rc : acts_print(cli, name, err);
 }
 
 /* ---- history */

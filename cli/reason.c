@@ -84,3 +84,22 @@ void pen_reason_put(const json_t *reason, int64_t now_ms, struct pen_buf *text)
     if (pen_json_flag(reason, "never"))
         pen_buf_puts(text, "    this does not change by waiting\n");
 }
+
+void pen_reason_put_act(const json_t *reason, struct pen_buf *text)
+{
+    const json_t *command;
+    size_t index;
+    if (pen_json_text(reason, "acts")[0] == 0)
+        return;
+    pen_text_clean(pen_json_text(reason, "subject"), text);
+    pen_buf_puts(text, " is up to ");
+    pen_text_clean(pen_json_text(reason, "acts"), text);
+    pen_buf_puts(text, json_array_size(pen_json_list(reason, "commands")) > 0 ? ":\n" : "\n");
+    json_array_foreach(pen_json_list(reason, "commands"), index, command)
+    {
+        const char *line = json_string_value(command);
+        pen_buf_puts(text, "    ");
+        pen_text_clean(line == NULL ? "" : line, text);
+        pen_buf_putc(text, '\n');
+    }
+}

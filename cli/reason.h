@@ -18,4 +18,7 @@
 /* Append the reason's lines. now_ms: wall clock. */
 void pen_reason_put(const json_t *reason, int64_t now_ms, struct pen_buf *ret_text);
 
+/* Append who has to act, and by which commands; nothing when the reason names nobody. */
+void pen_reason_put_act(const json_t *reason, struct pen_buf *ret_text);
+
 #endif

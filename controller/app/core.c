@@ -181,6 +181,54 @@ int pen_core_submit(struct pen_core *self, const Pen__Input *input, struct pen_e
     return 0;
 }
 
+/* How the host does, for a question about that. */
+static void tell_host(struct pen_core *self, Pen__HostState *ret_host)
+{
+    struct statvfs disk;
+    *ret_host = (Pen__HostState)PEN__HOST_STATE__INIT;
+    ret_host->has_disk_full = ret_host->has_ahead_ms = ret_host->has_reserve_bytes = true;
+    ret_host->disk_full = self->disk_full;
+    ret_host->ahead_ms = self->clock.now_ms - pen_clock_wall_ms();
+    ret_host->reserve_bytes = (int64_t)self->with.reserve_bytes;
+    ret_host->dir = (char *)(uintptr_t)self->with.dir;
+    ret_host->has_free_bytes = statvfs(self->with.dir, &disk) == 0;
+    if (ret_host->has_free_bytes)
+        ret_host->free_bytes = (int64_t)((uint64_t)disk.f_bavail * disk.f_frsize);
+}
+
+/* What the engine has in memory is not on disk yet, so it is not shown; but why nothing goes on is
+ * no secret. */
+static int answer_held(struct pen_core *self, const Pen__Input *input, struct pen_error *err)
+{
+    Pen__HostState host;
+    Pen__Reply *reply = calloc(1, sizeof *reply);
+    if (reply == NULL)
+        return pen_fail(err, PEN_ENOMEM, "no memory for an answer");
+    pen__reply__init(reply);
+    reply->has_correlation = true;
+    reply->correlation = input->correlation;
+    tell_host(self, &host);
+    pen_engine_explain_host(&host, self->clock.now_ms, reply);
+    return pen_route_reply(self->with.http, reply, err);
+}
+
+/* A question that changes nothing needs no space. */
+static int ask(struct pen_core *self, Pen__Input *input, int64_t now_ms, struct pen_error *err)
+{
+    Pen__HostState host;
+    tell_host(self, &host);
+    if (input->what_case == PEN__INPUT__WHAT_GET_HEALTH)
+        input->get_health->host = &host;
+    else if (input->what_case == PEN__INPUT__WHAT_EXPLAIN)
+        input->explain->host = &host;
+    int rc = pen_engine_take(self->with.engine, input, now_ms, &self->out, err);
+    if (input->what_case == PEN__INPUT__WHAT_GET_HEALTH)
+        input->get_health->host = NULL;
+    else if (input->what_case == PEN__INPUT__WHAT_EXPLAIN)
+        input->explain->host = NULL;
+    return rc;
+}
+
 /* Requests that cannot be made durable are refused at once. Agents say again what was not
  * acknowledged; sources and the data plane say it once, and are asked anew by the plan. */
 static int refuse(struct pen_core *self, const struct pen_post *post, struct pen_error *err)
@@ -206,11 +254,23 @@ static bool makes_space(const Pen__Input *input)
            input->what_case == PEN__INPUT__WHAT_COLLECTION_DONE;
 }
 
+static int take_question(struct pen_core *self, const struct pen_post *post, int64_t now_ms,
+                         struct pen_error *err)
+{
+    Pen__Input *input = post->body;
+    if (!self->commit_held)
+        return ask(self, input, now_ms, err);
+    return input->what_case == PEN__INPUT__WHAT_LIST_AGENTS ? refuse(self, post, err)
+                                                            : answer_held(self, input, err);
+}
+
 static int take_post(struct pen_core *self, const struct pen_post *post, int64_t now_ms,
                      struct pen_error *err)
 {
     switch (post->kind) {
     case PEN_POST_INPUT:
+        if (pen_engine_only_asks(post->body))
+            return take_question(self, post, now_ms, err);
         if (self->disk_full && (self->commit_held || !makes_space(post->body)))
             return refuse(self, post, err);
         return pen_engine_take(self->with.engine, post->body, now_ms, &self->out, err);

@@ -137,6 +137,23 @@ int pen_route_committed(const struct pen_routes *routes, const struct pen_engine
     return rc;
 }
 
+static int reply_copy(struct pen_inbox *http, Pen__Reply *reply, struct pen_error *err)
+{
+    Pen__Effect effect = PEN__EFFECT__INIT;
+    effect.what_case = PEN__EFFECT__WHAT_REPLY;
+    effect.reply = reply;
+    PEN_CLEANUP(pen_message_destroy) Pen__Effect *copy = NULL;
+    int rc = pen_wire_copy(&effect, (ProtobufCMessage **)&copy, err);
+    return rc < 0 ? rc : post_effect(http, &copy, err);
+}
+
+int pen_route_reply(struct pen_inbox *http, Pen__Reply *reply, struct pen_error *err)
+{
+    int rc = reply_copy(http, reply, err);
+    pen_message_destroy(&reply);
+    return rc;
+}
+
 int pen_route_refusal(struct pen_inbox *http, uint64_t correlation, const char *error_name,
                       const char *message, struct pen_error *err)
 {
@@ -149,10 +166,5 @@ int pen_route_refusal(struct pen_inbox *http, uint64_t correlation, const char *
         return pen_fail(err, PEN_ENOMEM, "no memory to refuse a request");
     reply.error = error;
     reply.message = sentence;
-    Pen__Effect effect = PEN__EFFECT__INIT;
-    effect.what_case = PEN__EFFECT__WHAT_REPLY;
-    effect.reply = &reply;
-    PEN_CLEANUP(pen_message_destroy) Pen__Effect *copy = NULL;
-    int rc = pen_wire_copy(&effect, (ProtobufCMessage **)&copy, err);
-    return rc < 0 ? rc : post_effect(http, &copy, err);
+    return reply_copy(http, &reply, err);
 }

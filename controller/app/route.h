@@ -27,6 +27,9 @@ int pen_route_effects(const struct pen_routes *routes, struct pen_engine_out *ou
 int pen_route_committed(const struct pen_routes *routes, const struct pen_engine_out *out,
                         struct pen_error *err);
 
+/* Answer one request without the engine. Takes the reply. */
+int pen_route_reply(struct pen_inbox *http, Pen__Reply *reply, struct pen_error *err);
+
 /* Answer a request that the engine never saw. error_name: an API error. Errors: PEN_ENOMEM. */
 int pen_route_refusal(struct pen_inbox *http, uint64_t correlation, const char *error_name,
                       const char *message, struct pen_error *err);

@@ -327,6 +327,7 @@ int handle_list_agents(struct pen_engine *engine, const Pen__Input *input, Pen__
         add_attempts(agent, view, listed);
         add_offers(engine, agent, view);
         listed += view->n_work;
+        view->refusal = mem_text(agent->refusal);
         APPEND(reply, agents, view);
     }
     return 0;

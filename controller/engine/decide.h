@@ -17,7 +17,8 @@ typedef int handler_f(struct pen_engine *engine, const Pen__Input *input, Pen__R
 handler_f handle_create_pipeline, handle_update_pipeline, handle_delete_pipeline,
     handle_change_transition;
 handler_f handle_start_execution, handle_stop_execution, handle_retry_stage, handle_rollback;
-handler_f handle_override_condition, handle_put_approval, handle_resolve_attempt, handle_explain;
+handler_f handle_override_condition, handle_put_approval, handle_resolve_attempt, handle_explain,
+    handle_get_health;
 handler_f handle_create_token, handle_change_agent, handle_list_agents, handle_create_repository,
     handle_delete_repository, handle_repository_made, handle_create_connection,
     handle_delete_connection, handle_create_access_key;

@@ -319,6 +319,7 @@ static handler_f *const handlers[] = {
     [PEN__INPUT__WHAT_ROLLBACK] = handle_rollback,
     [PEN__INPUT__WHAT_RESOLVE_ATTEMPT] = handle_resolve_attempt,
     [PEN__INPUT__WHAT_EXPLAIN] = handle_explain,
+    [PEN__INPUT__WHAT_GET_HEALTH] = handle_get_health,
     [PEN__INPUT__WHAT_OVERRIDE_CONDITION] = handle_override_condition,
     [PEN__INPUT__WHAT_CREATE_TOKEN] = handle_create_token,
     [PEN__INPUT__WHAT_CHANGE_AGENT] = handle_change_agent,

@@ -119,6 +119,13 @@ int pen_engine_take(struct pen_engine *self, const Pen__Input *input, int64_t no
                     struct pen_engine_out *out, struct pen_error *err);
 void pen_engine_flush(struct pen_engine *self, struct pen_engine_out *out);
 
+/* Add to a reply's reasons what keeps its host from working (NULL: nothing is known of it): for a
+ * driver that cannot step now, and answers by itself who asks why. */
+void pen_engine_explain_host(const Pen__HostState *host, int64_t now_ms, Pen__Reply *reply);
+
+/* Whether the input asks only: it leaves no fact and no row. */
+bool pen_engine_only_asks(const Pen__Input *input);
+
 /* The time of the last fact, in milliseconds; 0: there is none. After loading, time may not begin
  * before it. */
 int64_t pen_engine_time(const struct pen_engine *self);

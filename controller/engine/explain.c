@@ -351,8 +351,7 @@ static void advise_unproven(const struct action *action, Pen__Reason *reason)
     free(options);
 }
 
-static void explain_job(const struct pen_engine *engine, const struct action *action,
-                        Pen__Reply *reply)
+void explain_job(const struct pen_engine *engine, const struct action *action, Pen__Reply *reply)
 {
     PEN_CLEANUP(pen_buf_release) struct pen_buf text = {0};
     const char *clears = NULL;

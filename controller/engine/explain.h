@@ -43,6 +43,18 @@ void explain_execution(struct explaining *self, const struct pen_engine *engine,
 /* All reasons why a queued action has no agent. */
 void explain_queued(struct explaining *self, const struct action *action, Pen__Reply *reply);
 
+/* The demand's first action, when no agent that is enrolled could ever run it. */
+void explain_stuck(struct explaining *self, const struct demand *demand, Pen__Reply *reply);
+
+/* A job of an action, and who has to do it. */
+void explain_job(const struct pen_engine *engine, const struct action *action, Pen__Reply *reply);
+
+/* Sources of the pipeline that cannot be looked at. */
+void explain_troubles(const struct pipeline *pipeline, Pen__Reply *reply);
+
+/* What keeps the controller from working at all. host: NULL when it was not told. */
+void explain_host(const struct pen_engine *engine, const Pen__HostState *host, Pen__Reply *reply);
+
 /* One reason; takes the subject. execution: NULL when it is about the pipeline itself. */
 Pen__Reason *reason_add(Pen__Reply *reply, const Pen__ExecutionRow *execution, char *subject,
                         const char *predicate, const struct pen_buf *sentence, int64_t since_ms,

@@ -465,6 +465,24 @@ static void add_queue(Pen__Reply *reply, const struct action *action)
         "they get their agents, or are stopped");
 }
 
+void explain_stuck(struct explaining *self, const struct demand *demand, Pen__Reply *reply)
+{
+    const struct pen_map_node *first = pen_map_first(&demand->queue);
+    const struct census *census = view_census(self, demand);
+    if (first == NULL || census->serving > 0)
+        return;
+    size_t told;
+    add_first(self, reply, pen_map_value(first), census, &told);
+    if (demand->queue.count == 1)
+        return;
+    Pen__Reason *reason = reply->reasons[reply->n_reasons - 1];
+    char *sentence =
+        mem_format("%s; %zu more action%s for the same", reason->sentence, demand->queue.count - 1,
+                   demand->queue.count == 2 ? " waits" : "s wait");
+    free(reason->sentence);
+    reason->sentence = sentence;
+}
+
 void explain_queued(struct explaining *self, const struct action *action, Pen__Reply *reply)
 {
     if (action->offered_to != NULL) {

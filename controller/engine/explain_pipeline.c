@@ -139,6 +139,7 @@ static int explain_one(const struct pen_engine *engine, const struct pipeline *p
         explain_ended(engine, row, execution, request, reply);
         return 0;
     }
+    explain_host(engine, request->host, reply);
     struct explaining *explaining = explaining_create(engine);
     explain_execution(explaining, engine, execution, reply);
     explaining_destroy(&explaining);
@@ -181,7 +182,7 @@ static void explain_polling(const struct pipeline *pipeline, Pen__Reply *reply)
 }
 
 /* Sources that cannot be looked at: what is pushed there starts nothing. */
-static void explain_troubles(const struct pipeline *pipeline, Pen__Reply *reply)
+void explain_troubles(const struct pipeline *pipeline, Pen__Reply *reply)
 {
     for (size_t i = 0; i < pipeline->row->n_watched; i++) {
         const Pen__WatchedSource *watched = pipeline->row->watched[i];
@@ -284,6 +285,7 @@ int handle_explain(struct pen_engine *engine, const Pen__Input *input, Pen__Repl
         return fail_no_pipeline(engine, request->pipeline != NULL ? request->pipeline : "", err);
     if (request->execution_id != NULL)
         return explain_one(engine, pipeline, request, reply, err);
+    explain_host(engine, request->host, reply);
     explain_start(engine, pipeline, reply);
     struct explaining *explaining = explaining_create(engine);
     for (const struct pen_map_node *node = pen_map_first(&pipeline->executions); node != NULL;

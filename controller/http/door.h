@@ -69,6 +69,7 @@ struct exchange {
 
     bool suspended;
     uint64_t correlation; /* of the Reply it waits for; 0: waits for news */
+    bool asks_health;     /* the Reply is that of /readyz, for all that wait for it */
     int64_t deadline_ms;  /* monotonic */
     struct exchange *next;
     struct exchange *previous;
@@ -80,6 +81,14 @@ struct exchange {
     bool xml;            /* the answer is not JSON */
     char error_name[96]; /* "": none */
     struct pen_buf answer;
+};
+
+/* What the core said last about how the controller does. */
+struct http_health {
+    uint64_t asked;          /* correlation of the question that is under way; 0: none is */
+    int64_t known_ms;        /* monotonic: when it was answered last */
+    json_t *output;          /* of /readyz; NULL: never answered */
+    struct pen_buf obstacle; /* why it is not ready; empty: it is */
 };
 
 struct pen_http {
@@ -101,6 +110,7 @@ struct pen_http {
     size_t bodies_size;
     size_t hook_bodies_size;
     bool serving; /* all is loaded (PEN_POST_SERVE) */
+    struct http_health health;
     bool resumed; /* in this turn: the library has something to do at once */
 };
 
@@ -166,6 +176,13 @@ int http_delivery(const struct pen_http_head *head, const struct pen_buf *body,
                   enum http_proof proof, ProtobufCBinaryData **ret_digests, size_t *ret_count,
                   bool *ret_unnamed, struct pen_error *err);
 
+/* ---- health.c: GET /readyz */
+
+void http_readyz(struct exchange *self, const struct pen_http_head *head);
+/* The answer to the question that is under way: for all that wait for it. */
+void http_health_reply(struct pen_http *door, const Pen__Reply *reply);
+void http_health_release(struct http_health *self);
+
 /* ---- hook.c: POST /hooks/connection/ID */
 
 /* A git server announces a push or a pull request: unsigned, but proven by the connection's hook
@@ -185,6 +202,8 @@ size_t http_target_shown(const char *target);
 void http_suspend(struct exchange *self, int64_t deadline_ms);
 /* Unlink without resuming: the exchange is going away. */
 void http_forget(struct exchange *self);
+/* Once it is answered, the library may have it back. */
+void http_settle(struct exchange *self);
 void http_on_reply(struct pen_http *door, const Pen__Reply *reply);
 void http_on_committed(struct pen_http *door, const char *execution_ids);
 void http_on_log_grew(struct pen_http *door, uint64_t fence);

@@ -165,6 +165,7 @@ void pen_http_stop(struct pen_http **self_p)
     pen_reader_close(&self->services.reader);
     pen_access_keys_destroy(&self->keys);
     pen_buf_release(&self->endpoint);
+    http_health_release(&self->health);
     free(self->dir);
     free(self->account);
     free(self->region);

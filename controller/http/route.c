@@ -30,21 +30,6 @@ static void healthz(struct exchange *self, const struct pen_http_head *head)
     say(self, "ok");
 }
 
-/* All is loaded, and the store can be read. */
-static void readyz(struct exchange *self, const struct pen_http_head *head)
-{
-    (void)head;
-    struct pen_error err;
-    struct pen_http *door = self->door;
-    if (door->actor.stopping || !door->serving)
-        exchange_answer_error(self, "ServiceUnavailableException", "Not ready yet.");
-    else if (pen_reader_begin(door->services.reader, &err) < 0)
-        exchange_answer_error(self, "ServiceUnavailableException", "The store cannot be read.");
-    else
-        say(self, "ready");
-    pen_reader_end(door->services.reader);
-}
-
 /* A path that ends in '/' stands for all below it. */
 static const struct {
     const char *path;
@@ -57,7 +42,7 @@ static const struct {
     {"/hooks/connection/", "POST", "POST", false, http_connection_hook},
     {"/hooks/webhook/", "POST", "POST", false, http_webhook},
     {"/healthz", "GET", "GET, HEAD", true, healthz},
-    {"/readyz", "GET", "GET, HEAD", true, readyz},
+    {"/readyz", "GET", "GET, HEAD", true, http_readyz},
 };
 
 /* What is not loaded yet would be called unknown: a key, a webhook. Clients try again by

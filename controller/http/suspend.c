@@ -41,8 +41,7 @@ void http_forget(struct exchange *self)
     self->previous = NULL;
 }
 
-/* Once answered, the library may have it back. */
-static void settle(struct exchange *self)
+void http_settle(struct exchange *self)
 {
     if (!self->answered || !self->suspended)
         return;
@@ -53,11 +52,15 @@ static void settle(struct exchange *self)
 
 void http_on_reply(struct pen_http *door, const Pen__Reply *reply)
 {
+    if (reply->correlation != 0 && reply->correlation == door->health.asked) {
+        http_health_reply(door, reply);
+        return;
+    }
     /* The core answers in the order it was asked: the first is mostly the one. */
     for (struct exchange *at = door->suspended_first; at != NULL; at = at->next) {
         if (at->correlation != 0 && at->correlation == reply->correlation) {
             http_api_reply(at, reply);
-            settle(at);
+            http_settle(at);
             return;
         }
     }
@@ -87,7 +90,7 @@ void http_on_committed(struct pen_http *door, const char *execution_ids)
         const char *wanted = at->call.wait.execution_id;
         if (wanted[0] == '\0' || is_line_of(execution_ids, wanted)) {
             http_api_again(at, false);
-            settle(at);
+            http_settle(at);
         }
     }
 }
@@ -99,13 +102,20 @@ void http_on_log_grew(struct pen_http *door, uint64_t fence)
         next = at->next;
         if (at->correlation == 0 && at->call.wait.fence != 0 && at->call.wait.fence == fence) {
             http_api_again(at, false);
-            settle(at);
+            http_settle(at);
         }
     }
 }
 
 static void outcome_unknown(struct exchange *self)
 {
+    if (self->asks_health) { /* nothing was to be carried out */
+        if (self->correlation == self->door->health.asked)
+            self->door->health.asked = 0;
+        exchange_answer_error(self, "ServiceUnavailableException",
+                              "The controller's core does not answer.");
+        return;
+    }
     exchange_answer_error(self, "ServiceUnavailableException",
                           "The controller did not answer in time, and it is not known whether the "
                           "request was carried out. Look before you try again: the Get and List "
@@ -120,7 +130,7 @@ static void expire(struct exchange *self)
     else
         http_api_again(self, true);
     CHECK(self->answered || self->correlation != 0);
-    settle(self);
+    http_settle(self);
 }
 
 int64_t http_expire(struct pen_http *door, int64_t now_ms)
@@ -146,6 +156,6 @@ void http_expire_all(struct pen_http *door)
                                   "The controller is stopping: ask again.");
         else
             outcome_unknown(at);
-        settle(at);
+        http_settle(at);
     }
 }

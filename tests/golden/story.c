@@ -297,7 +297,9 @@ static Pen__ExecutionRow *latest_over(struct story *self, const char *pipeline)
             !same(stored->pipeline, pipeline))
             continue;
         Pen__ExecutionRow *row = pen__execution_row__unpack(NULL, stored->body_size, stored->body);
-        if (is_over(row) && (latest == NULL || row->order > latest->order)) {
+        if (is_over(row) &&
+            (latest == NULL || row->updated_ms > latest->updated_ms ||
+             (row->updated_ms == latest->updated_ms && row->order > latest->order))) {
             Pen__ExecutionRow *former = latest;
             latest = row;
             row = former;

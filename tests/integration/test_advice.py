@@ -3,6 +3,7 @@ stands, in the state that it was printed for, and has to change that state.
 """
 import datetime
 import json
+import subprocess
 
 import pytest
 
@@ -174,6 +175,23 @@ def test_a_newer_success_ends_the_talk_of_a_failure(system_with_agent):
     assert "has failed" in text and not lines(text, "clears")  # another has been in the stage since
 
 
+def test_an_older_one_that_fails_last_is_the_latest(system):
+    system.add_agent("wide", slots=4)
+    first = create(system, "both", [("Run", [hold(system), commands_action("Then", [
+        f"test ! -e '{system.folder}/bad'"], runOrder=2)])], executionMode="PARALLEL")
+    release(system, "bad")
+    assert advice(system, first, "It runs on agent") == []
+    system.penstock("stop", "both", start(system, "both"), "--abandon", "--reason", "not wanted")
+    wait_for(lambda: "was stopped: not wanted" in why(system, "both"), "the newer one to end")
+    release(system)
+    ended(system, "both", first, "Failed")
+    commands = advice(system, "both", f"Execution {first} has failed")
+    assert "was stopped" not in why(system, "both")
+    (system.folder / "bad").unlink()
+    paste(system, commands[0])
+    ended(system, "both", first, "Succeeded")
+
+
 @pytest.mark.parametrize("mode", ["SUPERSEDED", "PARALLEL"])
 @pytest.mark.parametrize("word, end", [("failed", "Failed"), ("succeeded", "Succeeded"),
                                        ("retry", "InProgress")])
@@ -332,3 +350,33 @@ def test_what_takes_longer_than_ever(system_with_agent):
     commands = advice(system, identity, "It runs on agent")
     paste(system, commands[0])
     ended(system, "slow", identity, "Stopped")
+
+
+def test_a_log_that_says_nothing_says_why(system):
+    """Beside the log, not in it: what the action waits for, and what it is instead of a program."""
+    identity = create(system, "mute", [
+        ("Run", [commands_action("Run", ["true"], {"RunsOn": "pool=far"})]),
+        ("Ship", [approval_action("Agree")])])
+    wait_for(lambda: "none is enrolled" in why(system, identity), "the action to wait")
+    shown = system.penstock("logs", "mute", "Run")
+    assert shown.stdout == ""
+    assert shown.stderr == "no output yet: Waiting for an agent: none is enrolled\n"
+    follow = system.folder / "follow"
+    with open(follow, "wb") as output:
+        reader = subprocess.Popen([system.programs / "penstock", "logs", "mute", "Run", "-f"],
+                                  env=system.environment, cwd=system.folder, stdout=output,
+                                  stderr=subprocess.STDOUT)
+    try:
+        wait_for(lambda: b"none is enrolled\n" in follow.read_bytes(), "the first word")
+        system.add_agent("near", {"pool": "near"}, slots=1)
+        wait_for(lambda: b"none matches" in follow.read_bytes(), "what it waits for now")
+        assert reader.poll() is None
+        system.add_agent("far", {"pool": "far"}, slots=1)
+        assert reader.wait(60) == 0
+    finally:
+        if reader.poll() is None:
+            reader.kill()
+            reader.wait()
+    assert follow.read_text().splitlines()[-1] == "no output: Exited with status 0"
+    wait_for(lambda: "approve it" in why(system, identity), "the approval")
+    assert "no output yet: Waiting for approval" in system.penstock("logs", "mute", "Agree").stderr

@@ -246,7 +246,13 @@ def test_approve_finds_what_waits(run, stub):
                         "result": {"summary": "fine", "status": "Approved"}, "token": "t-1"}
     assert given[1]["token"] == "t-2" and given[1]["result"]["status"] == "Rejected"
     assert given[2]["token"] == "t-1"
-    assert "penstock approve x" in run("status", "x")[0]
+    stub.operations["Explain"] = lambda _: {"reasons": [
+        {"subject": "x/Gate/Ask", "acts": "a person who may approve",
+         "commands": ["penstock approve x Gate Ask", "penstock reject x Gate Ask"]},
+        {"subject": "x/Build/B", "sentence": "it runs"}, {"subject": "x/Run", "acts": "ada\x1b"}]}
+    assert run("status", "x")[0].endswith(
+        "x/Gate/Ask is up to a person who may approve:\n    penstock approve x Gate Ask\n"
+        "    penstock reject x Gate Ask\nx/Run is up to ada \n")
 
 
 def test_resolve_and_transitions(run, stub):
@@ -342,6 +348,26 @@ def test_doctor_says_what_to_do(run, stub):
     assert "no agent takes work. See above" in out and "gone" not in out
     agents[1]["draining"] = False
     assert "1 of 1 take work, with 2 slots" in run("doctor")[0]
+    for state, words in (({"suspect": True}, "a is silent"),
+                         ({"refusal": "its disk is full"}, "a declines work: its disk is full"),
+                         ({"status": "Quarantined", "statusReason": "a copy"},
+                          "a is quarantined: a copy")):
+        former = dict(agents[1])
+        agents[1] |= state
+        out = run("doctor", code=1)[0]
+        assert f"WARN agent: {words}" in out and "no agent takes work" in out
+        agents[1] = former
+    reasons = [{"predicate": "clock_wrong", "subject": "controller", "sentence": "2h ahead",
+                "clears": "it is right"},
+               {"predicate": "agent_refuses", "subject": "a", "sentence": "told elsewhere"}]
+    stub.operations["GetHealth"] = lambda _: {"version": "9.9", "reasons": reasons}
+    out = run("doctor")[0]
+    assert "WARN clock_wrong: controller: 2h ahead; until: it is right\n" in out
+    assert "told elsewhere" not in out
+    reasons[0] |= {"predicate": "labels_unmatched", "never": True, "commands": ["penstock x"]}
+    assert "FAIL labels_unmatched: controller: 2h ahead; until: it is right; clears: penstock x" in (
+        run("doctor", code=1)[0])
+    reasons.clear()
     assert "FAIL credentials: InvalidSignature" in run("doctor", code=4, AWS_ACCESS_KEY_ID="x")[0]
     out = run("doctor", "--endpoint", "http://127.0.0.1:9", code=7)[0]
     assert "FAIL endpoint" in out and "endpoints.json" in out and "doctor" not in out

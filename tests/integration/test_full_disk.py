@@ -131,3 +131,62 @@ def test_a_commit_that_finds_no_space_waits_and_is_made_once(small_disk):
         assert again["pipelineExecutionId"] == execution
     wait_for(lambda: all(status in ENDS for status in statuses(api)), "all executions to end")
     assert "Failed" not in statuses(api)
+
+
+def doctor(system):
+    done = system.penstock("doctor", check=False)
+    return done.returncode, done.stdout
+
+
+def assert_tells_of_the_disk(system):
+    """Each report of health says it, and each read that needs no space is answered."""
+    wait_for(lambda: system.get("/readyz")[0] == 503, "GET /readyz to answer 503")
+    assert b"disk is full" in system.get("/readyz")[1]
+    assert system.get("/healthz")[0] == 200
+    code, text = doctor(system)
+    assert code == 7 and "FAIL disk_full: controller: The controller's disk is full" in text, text
+    assert "ok   credentials" in text
+    said = system.penstock("why", "disk").stdout
+    assert "controller: The controller's disk is full: " in said
+    assert "    acts: who looks after the controller's host\n" in said
+
+
+def test_a_full_disk_is_told_of(small_disk):
+    system = small_disk
+    api = prepare(system, "--disk-reserve", "8MiB")
+    assert doctor(system)[0] == 0 and system.get("/readyz")[0] == 200
+    filler = fill(system, 4 * 1024 * 1024)
+    assert_tells_of_the_disk(system)
+    assert system.connected_agents() == 1  # who is there is no secret, either
+    assert statuses(api) == ["Succeeded"]
+    filler.unlink()
+    wait_for(system.ready, "GET /readyz to answer 200")
+    assert doctor(system)[0] == 0
+    assert system.penstock("why", "disk").stdout == "nothing waits\n"
+
+
+def test_a_commit_that_is_held_is_told_of_and_not_shown(small_disk):
+    """What the engine has decided is not on disk: why nothing goes on is all that is said."""
+    system = small_disk
+    api = prepare(system, "--disk-reserve", "0")
+    filler = fill(system, 0)
+    worker = threading.Thread(target=lambda: start_until_held(system))
+    worker.start()
+    wait_for(lambda: "disk full" in system.controller.log.read_text(), "the alarm in the log")
+    assert_tells_of_the_disk(system)
+    reasons = api.call("Explain", {"pipelineName": "disk"}, prefix="Penstock_20261101",
+                       service="penstock")["reasons"]
+    assert [reason["predicate"] for reason in reasons] == ["disk_full"]
+    filler.unlink()
+    wait_for(system.ready, "GET /readyz to answer 200")
+    worker.join(120)
+    assert not worker.is_alive()
+
+
+def start_until_held(system):
+    mine = system.api()
+    for number in range(200):
+        try:
+            mine.call("StartPipelineExecution", {"name": "disk", "clientRequestToken": f"{number:03}"})
+        except (ApiError, OSError):
+            return

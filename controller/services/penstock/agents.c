@@ -179,6 +179,7 @@ static void put_agent(struct pen_call *call, json_t *list, const Pen__AgentView 
     pen_put_string(call, agent, "statusReason", row->status_reason);
     pen_put_boolean(call, agent, "connected", view->connected);
     pen_put_boolean(call, agent, "suspect", view->suspect);
+    pen_put_string(call, agent, "refusal", view->refusal);
     pen_put_boolean(call, agent, "draining", row->draining);
     pen_put_integer(call, agent, "slots", row->slots);
     pen_put_integer(call, agent, "busySlots", view->busy_slots);

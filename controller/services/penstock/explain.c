@@ -133,9 +133,17 @@ static int take_latest(struct pen_call *call, Pen__ExplainRequest *explain, stru
                                          .limit = LOOK_BACK};
     PEN_CLEANUP(pen_rows_release) struct pen_rows rows = {0};
     rc = pen_read_list(call, &query, &rows, err);
-    for (size_t i = 0; rc == 0 && i < rows.count && explain->execution == NULL; i++)
-        if (is_over((const Pen__ExecutionRow *)rows.rows[i]))
-            explain->execution = (Pen__ExecutionRow *)TAKE_PTR(rows.rows[i]);
+    size_t latest = rows.count;
+    for (size_t i = 0; rc == 0 && i < rows.count; i++) {
+        const Pen__ExecutionRow *row = (const Pen__ExecutionRow *)rows.rows[i];
+        /* By when it ended: in PARALLEL mode an older one may end after a newer one. */
+        if (is_over(row) &&
+            (latest == rows.count ||
+             row->updated_ms > ((const Pen__ExecutionRow *)rows.rows[latest])->updated_ms))
+            latest = i;
+    }
+    if (latest < rows.count)
+        explain->execution = (Pen__ExecutionRow *)TAKE_PTR(rows.rows[latest]);
     return rc;
 }
 

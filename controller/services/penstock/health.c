@@ -21,24 +21,19 @@ static int64_t file_size(const struct pen_call *call, const char *name)
 static int is_alive(struct pen_call *call, const Pen__Reply *reply, struct pen_error *err)
 {
     (void)err;
-    size_t enrolled = 0;
-    size_t connected = 0;
-    for (size_t i = 0; i < reply->n_agents; i++) {
-        const Pen__AgentView *view = reply->agents[i];
-        if (view->row == NULL || view->row->status != PEN__AGENT_STATUS__AGENT_ENROLLED)
-            continue;
-        enrolled++;
-        connected += view->connected ? 1 : 0;
-    }
     json_t *output = pen_output(call);
     pen_put_string(call, output, "version", PEN_VERSION);
-    pen_put_string(call, output, "status", "ok");
+    pen_put_string(call, output, "status", reply->n_reasons == 0 ? "ok" : "degraded");
     pen_put_integer(call, output, "uptimeSeconds",
                     (pen_clock_monotonic_ms() - call->services->started_ms) / 1000);
-    pen_put_integer(call, output, "agents", (int64_t)enrolled);
-    pen_put_integer(call, output, "connectedAgents", (int64_t)connected);
+    if (reply->health != NULL) {
+        pen_put_integer(call, output, "agents", reply->health->agents);
+        pen_put_integer(call, output, "connectedAgents", reply->health->connected_agents);
+        pen_put_integer(call, output, "queuedActions", reply->health->queued_actions);
+    }
     pen_put_integer(call, output, "databaseBytes",
                     file_size(call, "penstock.db") + file_size(call, "penstock.db-wal"));
+    pen_put_reasons(call, reply);
     return 0;
 }
 
@@ -100,9 +95,9 @@ static int put_troubles(struct pen_call *call, struct pen_error *err)
 
 int pen_get_health(struct pen_call *call, struct pen_error *err)
 {
-    Pen__ListAgents *list = NULL;
+    Pen__GetHealth *get = NULL;
     Pen__Input *input =
-        pen_input_new(PEN__INPUT__WHAT_LIST_AGENTS, &pen__list_agents__descriptor, &list);
+        pen_input_new(PEN__INPUT__WHAT_GET_HEALTH, &pen__get_health__descriptor, &get);
     int rc = input == NULL ? 0 : put_troubles(call, err);
     if (rc < 0) {
         pen_message_destroy(&input);

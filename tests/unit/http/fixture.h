@@ -52,8 +52,10 @@ struct fixture {
     struct pen_http *http;
     pthread_t thread;
     core_answer *answer;
+    core_answer *health; /* what it says when /readyz asks it; NULL: nothing is wrong */
     pthread_mutex_t mutex;
     pthread_cond_t seen;
+    unsigned health_inputs; /* taken by the core so far, of /readyz */
     unsigned inputs;        /* taken by the core so far */
     Pen__Input *last_input; /* copy of the latest */
     int port;
@@ -88,22 +90,34 @@ static inline void post_effect(struct fixture *f, const Pen__Effect *effect)
     assert_int_equal(pen_inbox_post(pen_http_inbox(f->http), &post, NULL), 0);
 }
 
-static inline void core_take(struct fixture *f, const Pen__Input *input)
+static inline void core_reply(struct fixture *f, const Pen__Input *input, core_answer *answer)
 {
-    pthread_mutex_lock(&f->mutex);
-    pen_message_destroy(&f->last_input);
-    assert_int_equal(pen_wire_copy(input, (ProtobufCMessage **)&f->last_input, NULL), 0);
-    f->inputs++;
-    pthread_cond_broadcast(&f->seen);
-    pthread_mutex_unlock(&f->mutex);
     Pen__Reply reply = PEN__REPLY__INIT;
     reply.has_correlation = true;
     reply.correlation = input->correlation;
     Pen__Effect effect = PEN__EFFECT__INIT;
     effect.what_case = PEN__EFFECT__WHAT_REPLY;
     effect.reply = &reply;
-    if (f->answer == NULL || f->answer(f, input, &reply))
+    if (answer == NULL || answer(f, input, &reply))
         post_effect(f, &effect);
+}
+
+static inline void core_take(struct fixture *f, const Pen__Input *input)
+{
+    bool asks = input->what_case == PEN__INPUT__WHAT_GET_HEALTH; /* for /readyz: none of a test's */
+    pthread_mutex_lock(&f->mutex);
+    if (asks) {
+        f->health_inputs++;
+        pthread_mutex_unlock(&f->mutex);
+        core_reply(f, input, f->health);
+        return;
+    }
+    pen_message_destroy(&f->last_input);
+    assert_int_equal(pen_wire_copy(input, (ProtobufCMessage **)&f->last_input, NULL), 0);
+    f->inputs++;
+    pthread_cond_broadcast(&f->seen);
+    pthread_mutex_unlock(&f->mutex);
+    core_reply(f, input, f->answer);
 }
 
 static inline void *core_run(void *context)
