@@ -299,7 +299,7 @@ const struct pen_cli_command pen_cli_commands[] = {
 
     {"revision put", "NAME STAGE ACTION REVISION", "Announce a revision that a source action has",
      "Starts the pipeline with it, and prints the execution's id. A revision that is known already "
-     "starts nothing.",
+     "starts nothing. Of a git repository it is a commit, whole or as 'penstock history' shows it.",
      "penstock revision put site Source Code 3774639351b10d56f22c6e9a5c5a2e3c4c7c1f9e", 4, 4,
      revision_options, pen_cmd_revision_put},
 

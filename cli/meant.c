@@ -4,6 +4,7 @@
 
 #include "cli/state.h"
 #include "cli/text.h"
+#include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 
@@ -46,6 +47,7 @@ int pen_meant_split(struct pen_cli *cli, struct pen_error *err)
 
 static int add(struct pen_cli *cli, size_t at, const char *word, struct pen_error *err)
 {
+    CHECK(word != NULL); /* what was not found is an error before */
     const char *kept = pen_cli_keep(cli, word, strlen(word), err);
     if (kept == NULL)
         return PEN_ENOMEM;
@@ -337,6 +339,13 @@ static int find_commit(struct pen_cli *cli, const json_t *executions, const char
     return *ret_commit == NULL ? PEN_ENOMEM : 0;
 }
 
+bool pen_meant_is_commit(const char *given)
+{
+    size_t size = strlen(given);
+    return (size == COMMIT_DIGITS || size == COMMIT_DIGITS_SHA256) &&
+           strspn(given, "0123456789abcdefABCDEF") == size;
+}
+
 int pen_meant_revision(struct pen_cli *cli, const char *action, const char *given,
                        const char **ret_commit, struct pen_error *err)
 {
@@ -347,7 +356,7 @@ int pen_meant_revision(struct pen_cli *cli, const char *action, const char *give
                         "'%.80s' is no commit of %.100s: give its %d digits, or the first ones (at "
                         "least %d) of a commit that 'penstock history %.100s' shows",
                         given, action, COMMIT_DIGITS, REVISION_MIN, cli->arguments[0]);
-    if (size == COMMIT_DIGITS || size == COMMIT_DIGITS_SHA256) {
+    if (pen_meant_is_commit(given)) {
         *ret_commit = given;
         return 0;
     }

@@ -26,4 +26,7 @@ int pen_meant_complete(struct pen_cli *cli, struct pen_error *err);
 int pen_meant_revision(struct pen_cli *cli, const char *action, const char *given,
                        const char **ret_commit, struct pen_error *err);
 
+/* Whether it is a whole commit already. */
+bool pen_meant_is_commit(const char *given);
+
 #endif

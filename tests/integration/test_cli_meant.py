@@ -4,6 +4,8 @@ The stand-in checks every signature by its own code and answers from a script, s
 see what the real controller rarely shows: refused signatures, paging, throttling, lost connections.
 """
 
+import pytest
+
 from cli_stub import (COMMIT, EXECUTION, Fault, Log, approval, detail, environment, run, stub)
 
 
@@ -75,6 +77,24 @@ def test_a_revision_as_history_shows_it(run, stub):
     err = run("start", "x", "--revision", "Source=" + COMMIT[:10], code=2)[1]
     assert "several revisions of Source begin with" in err
     assert len(stub.inputs("StartPipelineExecution")) == 8
+
+
+@pytest.mark.parametrize("owner", ["AWS", "Custom"])
+def test_a_revision_that_is_announced_is_a_commit_unless_a_worker_gives_it(run, stub, owner):
+    stub.operations["GetPipeline"] = lambda _: {"pipeline": {"stages": [{"name": "S", "actions": [
+        {"name": "Source", "actionTypeId": {"owner": owner}}]}]}}
+    stub.operations["ListPipelineExecutions"] = lambda _: {"pipelineExecutionSummaries": [
+        {"sourceRevisions": [{"actionName": "Source", "revisionId": COMMIT}]}]}
+    stub.operations["PutActionRevision"] = lambda _: {}
+
+    def put(given, **more):
+        run("revision", "put", "x", "S/Source", given, **more)
+        return [each["actionRevision"]["revisionId"] for each in stub.inputs("PutActionRevision")]
+    assert put("0" * 40) == ["0" * 40]
+    assert put(COMMIT[:10])[-1] == (COMMIT if owner == "AWS" else COMMIT[:10])
+    for given, code in (("main", 2), ("1234567", 3), ("v1.2", 2)):
+        asked = put(given, code=code if owner == "AWS" else 0)
+        assert (asked[-1] == given) == (owner == "Custom")
 
 
 def summary(number, status, kind="STANDARD"):
