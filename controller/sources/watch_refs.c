@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/str.h"
 #include "common/io/file.h"
@@ -59,6 +60,7 @@ static int compare_one(struct pen_sources_state *self, struct pen_watch *watch, 
                        const struct pen_git_ref *now, const struct pen_git_ref *before,
                        size_t *reported, struct pen_git_refs *told, struct pen_error *err)
 {
+    CHECK(now || before);
     const struct pen_git_ref *is = now ? now : before;
     bool same = now && before && strcmp(now->id, before->id) == 0;
     if (!same && *reported == REFS_REPORTED_MAX) {
