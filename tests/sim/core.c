@@ -474,6 +474,8 @@ static bool hold_commit(struct sim *sim)
 
 void core_set_clock(struct sim *sim, int64_t ahead_ms)
 {
+    if (core_wall_ms(sim) + ahead_ms < 0) /* the story begins at the epoch, and so do windows */
+        ahead_ms = -core_wall_ms(sim);
     sim->counts[COUNT_CLOCK_JUMPS]++;
     sim_trace(sim, "controller: its clock jumps by %" PRId64 " ms", ahead_ms);
     sim->core.clock_ahead_ms += ahead_ms;
