@@ -22,6 +22,7 @@ int apply_collection_started(struct pen_engine *engine, const Pen__Fact *fact,
     row->ended_ms = 0;
     mem_free_message(row->report);
     row->report = NULL;
+    left_memory_clear(engine);
     entity_touch(engine, &engine->collection->entity);
     return 0;
 }
@@ -35,6 +36,7 @@ int apply_collection_ended(struct pen_engine *engine, const Pen__Fact *fact, str
                         (unsigned long long)fact->seq);
     SET(engine->collection->row, ended_ms, fact->at_ms);
     engine->collection->row->report = mem_copy(body->report);
+    left_memory_clear(engine);
     entity_touch(engine, &engine->collection->entity);
     return 0;
 }

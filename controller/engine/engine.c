@@ -167,6 +167,7 @@ void pen_engine_destroy(struct pen_engine **self_p)
                                  &self->fresh,      &self->written_dead, &self->abandoned};
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0]; i++)
         pen_map_release(indexes[i]);
+    left_memory_clear(self);
     if (self->collection != NULL)
         entity_destroy(&self->collection->entity);
     if (self->setting != NULL)

@@ -24,6 +24,14 @@ static void keep_remembered(const struct pen_engine *engine, struct pen_map *off
     }
 }
 
+/* What has ended since the collection began: what is offered may be older than that. */
+static void keep_left(const struct pen_engine *engine, struct pen_map *offered)
+{
+    for (struct pen_map_node *node = pen_map_first(&engine->left_memory); node != NULL;
+         node = pen_map_next(node))
+        keep(offered, pen_map_value(node));
+}
+
 /* A once attempt may live on when its execution was abandoned. */
 static void keep_attempted(const struct pen_engine *engine, struct pen_map *offered)
 {
@@ -98,6 +106,7 @@ void keep_needed(const struct pen_engine *engine, const struct pipeline *pipelin
             keep(offered, candidate->execution_id);
     }
     keep_remembered(engine, offered);
+    keep_left(engine, offered);
     keep_attempted(engine, offered);
     keep_requested(engine, offered);
     keep_removed(engine, offered);

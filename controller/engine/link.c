@@ -268,9 +268,29 @@ void run_drop_action(struct pen_engine *engine, struct stage_run *self, size_t i
     self->current[index] = NULL;
 }
 
+/* While history is looked for: what was read of its row may be from before its end. */
+static void note_left_memory(struct pen_engine *engine, const struct execution *execution)
+{
+    if (engine->collection == NULL || engine->collection->row->has_ended_ms ||
+        pen_map_get(&engine->left_memory, pen_key_text(execution->row->id)) != NULL)
+        return;
+    char *id = mem_text(execution->row->id);
+    mem_put(&engine->left_memory, pen_key_text(id), id);
+}
+
+void left_memory_clear(struct pen_engine *engine)
+{
+    char *id;
+    while ((id = pen_map_first_value(&engine->left_memory)) != NULL) {
+        (void)pen_map_remove(&engine->left_memory, pen_key_text(id));
+        free(id);
+    }
+}
+
 void execution_forget(struct pen_engine *engine, struct execution *self)
 {
     CHECK(execution_ended(self));
+    note_left_memory(engine, self);
     for (size_t i = 0; i < self->declaration->n_stages; i++)
         if (self->stages[i] != NULL)
             forget_run(engine, self->stages[i]);

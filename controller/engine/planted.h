@@ -36,6 +36,7 @@ enum pen_planted {
     PLANTED_ABANDONED_FORGOTTEN, /* abandoned once work whose agent is silent is taken as over */
     PLANTED_TIMEOUT_UNKEPT,      /* the controller leaves time-outs to the agents */
     PLANTED_WORD_OF_ANOTHER,     /* what an agent says of another's attempt counts */
+    PLANTED_CLOCK_BELIEVED,      /* a window opens though the clock is behind it */
     PLANTED_COUNT,
 };
 

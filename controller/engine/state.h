@@ -275,6 +275,7 @@ struct pen_engine {
     struct pen_map webhooks;       /* name */
     struct pen_map removals;       /* number */
     struct collection *collection; /* NULL: there never was one */
+    struct pen_map left_memory;    /* id -> the same: executions since the collection began */
     struct pen_map approvals;      /* token -> action that waits for a person */
     struct pen_map offers;         /* candidate fence -> action */
     struct pen_map abandoned; /* pipeline/stage/action/fence -> attempt that outlives its action */
@@ -446,6 +447,9 @@ void execution_link(struct pen_engine *engine, struct execution *self, struct pi
 
 /* Drop an ended execution with its stage runs and actions from memory. */
 void execution_forget(struct pen_engine *engine, struct execution *self);
+/* Nobody looks for history any more, or somebody begins to: who has left memory before is told by
+ * its row. */
+void left_memory_clear(struct pen_engine *engine);
 
 /* The action of this index does not count any more: a retry makes it again. */
 void run_drop_action(struct pen_engine *engine, struct stage_run *self, size_t index);

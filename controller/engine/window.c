@@ -13,6 +13,7 @@
 
 #include "common/base/str.h"
 #include "controller/engine/decide.h"
+#include "controller/engine/planted.h"
 #include "controller/model/cron.h"
 #include "controller/model/zone.h"
 
@@ -216,7 +217,7 @@ int handle_clock_set(struct pen_engine *engine, const Pen__Input *input, Pen__Re
 {
     (void)reply;
     (void)err;
-    engine->clock_behind_ms = input->clock_set->behind_ms;
+    engine->clock_behind_ms = PLANTED(CLOCK_BELIEVED) ? 0 : input->clock_set->behind_ms;
     struct pen_map_node *node = pen_map_first(&engine->executions);
     for (; node != NULL; node = pen_map_next(node)) {
         const struct execution *execution = pen_map_value(node);

@@ -2,7 +2,8 @@
  *
  * BESIDE: a once action begins beside no work of the same action that may live, of its own
  * execution or of an earlier one, unless a person has said so: by the facts, and by what truly
- * runs. In PARALLEL mode executions do not mind each other.
+ * runs. Executions of PARALLEL mode mind no others, and no others mind them: one that was started
+ * before the mode was changed goes on beside those that came later.
  */
 #include <inttypes.h>
 
@@ -18,7 +19,8 @@ static bool is_same_work(struct sim *sim, const struct seen_action *one,
     if (!pen_str_equal(one->stage, other->stage) || !pen_str_equal(one->name, other->name) ||
         !pen_str_equal(execution->pipeline, former->pipeline))
         return false;
-    return execution == former || !pen_str_equal(execution->mode, "PARALLEL");
+    return execution == former || (!pen_str_equal(execution->mode, "PARALLEL") &&
+                                   !pen_str_equal(former->mode, "PARALLEL"));
 }
 
 void auditor_check_beside(struct sim *sim, const struct seen_action *action, uint64_t fence)

@@ -41,6 +41,7 @@ const char *planted_name(int number)
         [PLANTED_ABANDONED_FORGOTTEN] = "abandoned once work is taken as over when it is silent",
         [PLANTED_TIMEOUT_UNKEPT] = "time-outs are left to the agents",
         [PLANTED_WORD_OF_ANOTHER] = "what an agent says of another's attempt counts",
+        [PLANTED_CLOCK_BELIEVED] = "a window opens though the clock is behind",
     };
     if (number > 0 && number < PLANT_COUNT)
         return sim_plant_name((enum sim_plant)number);
