@@ -270,11 +270,11 @@ static int lane_add(struct pen_worker *self, struct pen_error *err)
 /* The lane with the fewest attempts, and a new one while none is free. */
 static struct pen_lane *lane_choose(struct pen_worker *self)
 {
-    struct pen_lane *least = NULL;
-    for (size_t i = 1; i < self->lanes_count; i++)
-        if (least == NULL || self->lanes[i]->attempts < least->attempts)
+    CHECK(self->lanes_count > 1); /* the first two were made at the start */
+    struct pen_lane *least = self->lanes[1];
+    for (size_t i = 2; i < self->lanes_count; i++)
+        if (self->lanes[i]->attempts < least->attempts)
             least = self->lanes[i];
-    CHECK(least != NULL); /* the first two were made at the start */
     if (least->attempts > 0 && self->lanes_count < PEN_WORKER_LANES_MAX &&
         lane_add(self, NULL) == 0)
         least = self->lanes[self->lanes_count - 1];

@@ -438,8 +438,7 @@ static int64_t deadline_of(const struct pen_engine *engine, const struct attempt
 {
     int64_t begun_ms = self->row->started_ms != 0 ? self->row->started_ms
                                                   : self->row->granted_ms + PEN_LIMIT_SETUP_MS;
-    if (begun_ms < self->counted_from_ms)
-        begun_ms = self->counted_from_ms;
+    begun_ms += self->leapt_ms;
     int64_t grace_ms = attempt_grace_until_ms(self);
     switch ((int)self->row->state) {
     case GRANTED:
@@ -459,6 +458,7 @@ static int64_t deadline_of(const struct pen_engine *engine, const struct attempt
 
 void attempt_arm(struct pen_engine *engine, struct attempt *self)
 {
+    /* cppcheck-suppress nullPointerRedundantCheck ; it does not know that CHECK ends the process */
     int64_t at_ms = self->row->state == DRAINING ? engine->now_ms + PEN_LIMIT_DRAIN_MS
                                                  : deadline_of(engine, self);
     if (at_ms == INT64_MAX)

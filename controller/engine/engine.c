@@ -222,7 +222,7 @@ static void unload_list(struct pen_engine *self)
 }
 
 /* Silence counts from now on: who was not heard while nobody listened is not to blame. */
-static void arm_timers(struct pen_engine *self)
+static void arm_timers(struct pen_engine *self, int64_t leapt_ms)
 {
     for (struct pen_map_node *node = pen_map_first(&self->agents); node != NULL;
          node = pen_map_next(node)) {
@@ -235,8 +235,7 @@ static void arm_timers(struct pen_engine *self)
     for (struct pen_map_node *node = pen_map_first(&self->attempts); node != NULL;
          node = pen_map_next(node)) {
         struct attempt *attempt = pen_map_value(node);
-        if (self->unsure_until_ms > self->now_ms)
-            attempt->counted_from_ms = self->now_ms;
+        attempt->leapt_ms += leapt_ms;
         attempt_arm(self, attempt);
     }
     for (struct pen_map_node *node = pen_map_first(&self->pipelines); node != NULL;
@@ -281,10 +280,12 @@ static void create_database(struct pen_engine *self)
 int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_out *out,
                     struct pen_error *err)
 {
+    bool first = !self->linked;
+    int64_t leapt_ms =
+        first ? 0 : now_ms - self->now_ms; /* nothing was heard since the last step */
     self->now_ms = now_ms;
     self->out = out;
     self->by = NULL;
-    bool first = !self->linked;
     if (first) {
         self->planned_ms = now_ms;
         int rc = link_all(self, err);
@@ -297,7 +298,7 @@ int pen_engine_plan(struct pen_engine *self, int64_t now_ms, struct pen_engine_o
     } else {
         self->unsure_until_ms = now_ms + self->options.suspect_ms;
     }
-    arm_timers(self); /* silence counts from here: nobody was listened to before */
+    arm_timers(self, leapt_ms); /* silence counts from here: nobody was listened to before */
     plan_all(self);
     flush_rows(self, out);
     self->out = NULL;

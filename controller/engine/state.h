@@ -147,7 +147,7 @@ struct attempt {
     struct action *action; /* NULL once the action has gone its own way */
     struct agent *agent;
     char *abandoned_key;     /* in the engine's `abandoned`; NULL: not there */
-    int64_t counted_from_ms; /* time has leapt then: what passed before is no time that it ran */
+    int64_t leapt_ms;        /* by which time has leapt since it began: no time that it ran */
     Pen__AttemptPhase phase; /* on the agent, as its last inventory said; 0: it has not */
     struct timer timer; /* it has to end, to hand in its data, or to be given up: attempt_arm */
 };

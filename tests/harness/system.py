@@ -240,8 +240,9 @@ class System:
 
     # ---- controller
 
-    def start_controller(self, *arguments):
-        """Start, or start again on the same ports, and wait until it serves."""
+    def start_controller(self, *arguments, disk_full=False):
+        """Start, or start again on the same ports, and wait until it serves, or says that its disk is
+        full."""
         endpoints = self.data / "endpoints.json"
         endpoints.unlink(missing_ok=True)
         argv = [self.programs / "penstock-controller", "--data", self.data]
@@ -251,7 +252,10 @@ class System:
         self.running.append(self.controller)
         wait_for(lambda: self.controller.check_alive() or endpoints.exists(), endpoints)
         self.endpoints = json.loads(endpoints.read_text())
-        wait_for(self.ready, "GET /readyz to answer 200")
+        if not disk_full:
+            wait_for(self.ready, "GET /readyz to answer 200")
+        else:
+            wait_for(lambda: b"disk is full" in self.get("/readyz")[1], "it to see its full disk")
         self.environment["PENSTOCK_ENDPOINT"] = self.endpoints["http"]
         return self.controller
 

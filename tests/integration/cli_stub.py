@@ -2,7 +2,7 @@
 
 It checks every signature by its own code. Stub.operations[NAME] is a function from input to output
 that may raise Fault; Log and Execution serve what GetLogs, WatchExecution and the lists give. The
-fixtures are for the test files that import them. PEN_BIN names the folder of the program.
+fixtures `stub`, `environment` and `run` (conftest.py) are made of it. PEN_BIN names the folder of the program.
 """
 import base64
 import hashlib
@@ -14,8 +14,6 @@ import pathlib
 import re
 import subprocess
 import threading
-
-import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = str(pathlib.Path(os.environ.get("PEN_BIN", ROOT / "build-asan" / "bin")) / "penstock")
@@ -218,22 +216,13 @@ def approval(stage, action, token="tok"):
         "lastStatusChange": 1700000000}}]}
 
 
-@pytest.fixture
-def stub():
-    made = Stub()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-
-
-@pytest.fixture
-def environment(stub, tmp_path):
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PENSTOCK_ENDPOINT": stub.url,
+def environment_of(stub, home):
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "PENSTOCK_ENDPOINT": stub.url,
             "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
-@pytest.fixture
-def run(environment):
+def runner(environment):
+    """A function that runs `penstock` with words and returns what it said on both outputs."""
     def call(*words, code=0, stdin="", **variables):
         result = subprocess.run([PROGRAM, *words], env={**environment, **variables}, timeout=60,
                                 input=stdin.encode(), stdout=subprocess.PIPE,

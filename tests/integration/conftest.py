@@ -14,6 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import cli_stub  # noqa: E402
 from harness.system import System, remove_folder  # noqa: E402
 
 
@@ -61,3 +62,23 @@ def system_with_agent(system):
     """A controller and one agent with two slots, as system.agents["agent"]."""
     system.add_agent("agent", slots=2)
     return system
+
+
+# ---- the command line against a stand-in for the controller
+
+@pytest.fixture
+def stub():
+    made = cli_stub.Stub()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def environment(stub, tmp_path):
+    return cli_stub.environment_of(stub, tmp_path)
+
+
+@pytest.fixture
+def run(environment):
+    return cli_stub.runner(environment)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cli_stub import EXECUTION, PROGRAM, environment, run, stub
+from cli_stub import EXECUTION, PROGRAM
 from harness.system import commands_action, commands_pipeline, wait_for
 
 ARN = "arn:aws:codeconnections:us-east-1:000000000000:connection/1"

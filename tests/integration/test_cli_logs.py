@@ -15,8 +15,8 @@ import threading
 
 import pytest
 
-from cli_stub import (EXECUTION, PROGRAM, Execution, Fault, Log, detail, environment, popen,
-                      popen_bytes, read_bytes, read_until, run, stub)
+from cli_stub import (EXECUTION, PROGRAM, Execution, Fault, Log, detail, popen, popen_bytes,
+                      read_bytes, read_until)
 
 
 def test_logs_are_cleaned_unless_raw(run, stub):

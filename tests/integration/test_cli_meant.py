@@ -6,7 +6,7 @@ see what the real controller rarely shows: refused signatures, paging, throttlin
 
 import pytest
 
-from cli_stub import (COMMIT, EXECUTION, Fault, Log, approval, detail, environment, run, stub)
+from cli_stub import COMMIT, EXECUTION, Fault, Log, approval, detail
 
 
 def test_the_beginning_of_an_id_is_enough(run, stub):

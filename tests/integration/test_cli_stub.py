@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cli_stub import (COMMIT, EXECUTION, KEY, SECRET, Fault, approval, environment, run, stub)
+from cli_stub import COMMIT, EXECUTION, KEY, SECRET, Fault, approval
 
 
 def test_version_and_help(run):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from cli_stub import COMMIT, EXECUTION, PROGRAM, Fault, environment, run, stub
+from cli_stub import COMMIT, EXECUTION, PROGRAM, Fault
 
 
 @pytest.mark.parametrize("words, meant", [

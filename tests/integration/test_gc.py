@@ -233,7 +233,7 @@ def test_gc_makes_space_on_a_full_disk(system_with_agent):
     system.penstock("pipeline", "delete", "mill", "--yes")
     age_blobs(system)
     system.controller.stop()
-    system.start_controller("--disk-reserve", "1024TiB")
+    system.start_controller("--disk-reserve", "1024TiB", disk_full=True)
     refused = system.penstock("repo", "create", "another", check=False)
     assert refused.returncode != 0 and "disk is full" in refused.stderr
     done = system.penstock_json("gc")["collection"]

@@ -200,7 +200,7 @@ def test_filters_and_what_they_start(site):
         assert call(hook["url"], body) == (200, {
             "outcome": "filtered", "filter": number,
             "jsonPath": filters[number - 1]["jsonPath"]})
-    for body in (b"", b"ref=1", b"{", b'{"ref":"\xff"}', b'{"a":1,"a":2}', b"[" * 100 + b"]" * 100):
+    for body in (b"", b"ref=1", b"{", b'{"ref":"\xff"}', b"[" * 100 + b"]" * 100):
         status, answer = call(hook["url"], body)
         assert (status, answer["__type"]) == (400, "ValidationException"), body
     try:

@@ -118,7 +118,7 @@ static void fire_begin(struct sim *sim, struct sim_event *event)
     if (failpoint_run(sim, host, run, PLACE_BEGAN) && run->state != RUN_BEGAN)
         return;
     report_soon(sim, host, run->fence, PEN_IN_BEGAN, 1);
-    if (sim->story == NULL && sim_below(sim, 300) == 0) {
+    if (sim->story == NULL && sim_below(sim, 300) == 0 && run->may_hang) {
         sim->counts[COUNT_HANGS]++;
         return; /* it hangs, and nothing on its host minds: whoever tells it to ends it */
     }
@@ -146,6 +146,7 @@ void shim_start(struct sim *sim, struct host *host, const Pen__Capsule *capsule)
     run->host = host->index;
     run->boot = host->boot;
     run->once = capsule->action_class == PEN__ACTION_CLASS__ONCE;
+    run->may_hang = capsule->timeout_ms <= SIM_TIMEOUT_MS;
     run->lasts = pen_str_equal(capsule->action, "L");
     mem_set_text(&run->action_execution_id, capsule->action_execution_id);
     run->exit_code =

@@ -179,7 +179,8 @@ struct run {
     bool began;
     bool killed;
     bool once;
-    bool lasts;      /* in a story: it runs for long */
+    bool lasts;    /* in a story: it runs for long */
+    bool may_hang; /* its time-out lies within the quiet phase: the commands of rules have longer */
     bool lost_files; /* planted: it looks as if it had not begun */
     char *action_execution_id;
     int32_t exit_code;

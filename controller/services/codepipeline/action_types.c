@@ -85,8 +85,7 @@ int pen_delete_custom_action_type(struct pen_call *call, struct pen_error *err)
 static void put_details(struct pen_call *call, json_t *type, const char *name, size_t min,
                         size_t max)
 {
-    enum { COUNT_MAX = 5 }; /* of ArtifactDetails, though Commands actions take up to 10 */
-    max = max < COUNT_MAX ? max : COUNT_MAX;
+    max = max < PEN_ARTIFACT_DETAILS_MAX ? max : PEN_ARTIFACT_DETAILS_MAX;
     json_t *details = pen_put_object(call, type, name);
     pen_put_integer(call, details, "minimumCount", (int64_t)min);
     pen_put_integer(call, details, "maximumCount", (int64_t)max);

@@ -6,6 +6,9 @@
 
 extern const struct pen_service pen_codepipeline;
 
+/* The most that ArtifactDetails can say, though Commands take up to 10. */
+enum { PEN_ARTIFACT_DETAILS_MAX = 5 };
+
 /* pipelines.c */
 pen_handler pen_create_pipeline;
 pen_handler pen_get_pipeline;

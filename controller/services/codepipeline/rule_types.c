@@ -24,7 +24,9 @@ static void put_type(struct pen_call *call, json_t *list, const struct pen_rule_
     }
     json_t *inputs = pen_put_object(call, item, "inputArtifactDetails");
     pen_put_integer(call, inputs, "minimumCount", 0);
-    pen_put_integer(call, inputs, "maximumCount", (int64_t)type->inputs_max);
+    size_t max =
+        type->inputs_max < PEN_ARTIFACT_DETAILS_MAX ? type->inputs_max : PEN_ARTIFACT_DETAILS_MAX;
+    pen_put_integer(call, inputs, "maximumCount", (int64_t)max);
 }
 
 /* They are the same in every region, and all of owner AWS: neither filter takes one away. */

@@ -143,7 +143,7 @@ static void sign(struct sample *sample, const char *signed_list, const char *sec
     assert_int_equal(sigv4_canonical(&request, &claim, hash, &canonical, NULL), 0);
     pen_sha256(canonical.data, canonical.size, digest);
     pen_hex_encode(digest, 32, hash);
-    char text[TEXT_MAX];
+    char text[2 * TEXT_MAX];
     snprintf(text, sizeof text,
              "AWS4-HMAC-SHA256\n%s\n20261122/us-east-1/codepipeline/aws4_request\n%s",
              sample->values[2], hash);

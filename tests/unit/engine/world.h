@@ -94,7 +94,7 @@ struct world {
     bool sources_hold;    /* source runs are not answered */
     const char *source_error;
     const char *source_left_out; /* of every commit, from its artifact */
-    uint32_t begun; /* processes that began, of the action named below */
+    uint32_t begun;              /* processes that began, of the action named below */
     const char *counted;
     bool timing_out; /* a process that ends now has run out of its time */
     uint64_t steps;
