@@ -99,7 +99,7 @@ static int collect(struct pen_cli *cli, const char *pipeline, const char *beginn
  * among the executions of all pipelines. What is not found stays as it is. */
 static int complete_alone(struct pen_cli *cli, struct pen_error *err)
 {
-    CHECK(cli->arguments_count > 0); /* the command takes one at least */
+    CHECK(cli->arguments != NULL && cli->arguments_count > 0); /* the command takes one at least */
     const char *word = cli->arguments[0];
     if (!may_be_id(word) || strlen(word) == ID_LENGTH)
         return 0;

@@ -131,8 +131,8 @@ static int output_choose(struct pen_cli *cli, struct pen_error *err)
     const char *no_color = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
     cli->json = output != NULL && strcmp(output, "json") == 0;
-    cli->terminal =
-        isatty(STDOUT_FILENO) == 1 && !pen_str_empty(terminal) && strcmp(terminal, "dumb") != 0;
+    cli->terminal = isatty(STDOUT_FILENO) == 1 && terminal != NULL && terminal[0] != '\0' &&
+                    strcmp(terminal, "dumb") != 0;
     cli->color =
         cli->terminal && pen_str_empty(no_color) && pen_cli_option(cli, "--no-color") == NULL;
     return 0;
@@ -196,7 +196,7 @@ static int run(struct pen_cli *cli, int argc, char **argv, struct pen_error *err
 static bool wants_json(int argc, char **argv)
 {
     bool json = false;
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+    for (int i = 1; i < argc && argv[i] != NULL && strcmp(argv[i], "--") != 0; i++) {
         const char *value = NULL;
         if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--output") == 0)
             value = i + 1 < argc ? argv[i + 1] : "";

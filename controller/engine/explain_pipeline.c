@@ -38,7 +38,7 @@ static const char *advise_ended(const struct pen_engine *engine, const Pen__Exec
 {
     const struct stage_run *run = execution == NULL ? NULL : current_run(execution);
     bool override = run != NULL && condition_may_be_overridden(engine, run);
-    bool again = execution != NULL && may_be_retried(engine, execution);
+    bool again = run != NULL && may_be_retried(engine, execution);
     if (override)
         reason_advise(reason, "override", NULL, row->pipeline, run->row->stage, row->id,
                       condition_failed(run) == PEN__CONDITION_KIND__CONDITION_ON_SUCCESS
