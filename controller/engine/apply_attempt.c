@@ -120,6 +120,7 @@ int apply_attempt_started(struct pen_engine *engine, const Pen__Fact *fact, stru
         return rc;
     SET(attempt->row, last_seq, body->seq);
     SET(attempt->row, started_ms, fact->at_ms);
+    attempt->leapt_ms = 0; /* its time counts from here */
     if (body->started != NULL)
         mem_set_text(&attempt->row->isolation, body->started->isolation);
     entity_touch(engine, &attempt->entity);

